@@ -167,6 +167,7 @@ pub enum Command {
     Send(commands::send::Args),
     SendBatch(commands::send_batch::Args),
     Subscribe(commands::subscribe::Args),
+    Consume(commands::consume::Args),
     Ack(commands::ack::Args),
     Completions(commands::completions::Args),
     Man(commands::man::Args),

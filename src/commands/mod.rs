@@ -2,6 +2,7 @@
 
 pub mod ack;
 pub mod completions;
+pub mod consume;
 pub mod man;
 pub mod send;
 pub mod send_batch;
@@ -27,6 +28,7 @@ pub fn run(cli: Cli, ui: Ui) -> anyhow::Result<()> {
         Command::Send(args) => send::run(args, &context?),
         Command::SendBatch(args) => send_batch::run(args, &context?),
         Command::Subscribe(args) => subscribe::run(args, &context?),
+        Command::Consume(args) => consume::run(args, &context?),
         Command::Ack(args) => ack::run(args, &context?),
         Command::Completions(args) => completions::run(args, ui),
         Command::Man(args) => man::run(args, ui),

@@ -4,11 +4,10 @@
 //! ride along with reads, and the server prepares one reply while the last one is worked on.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::error::ServerError;
-use super::group::HANDED_BACK;
-use super::resp::{Malformed, argument, command, write_command};
+use super::resp::{Malformed, argument, command, id_argument, write_command};
 use super::{Batch, Connection, EntryId, Error, RESPONSE_TIMEOUT, read};
 
 /// Who reads what: one group's name, on one or more streams.
@@ -20,6 +19,17 @@ pub struct Membership {
     pub group: String,
     /// The consumer.
     pub consumer: String,
+    /// What is promised.
+    pub delivery: Delivery,
+}
+
+/// What a group's reads promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// An entry is pending until it is acknowledged.
+    AtLeastOnce,
+    /// An entry counts as acknowledged when it is read (`NOACK`).
+    AtMostOnce,
 }
 
 impl Membership {
@@ -81,6 +91,9 @@ impl Consumer {
         if let Some(wait) = &wait {
             parts.extend([&b"BLOCK"[..], wait.as_bytes()]);
         }
+        if self.membership.delivery == Delivery::AtMostOnce {
+            parts.push(b"NOACK");
+        }
         parts.push(b"STREAMS");
         parts.extend(self.membership.streams.iter().map(|stream| stream.as_bytes()));
         parts.extend(self.membership.streams.iter().map(|_| &b">"[..]));
@@ -102,7 +115,7 @@ impl Consumer {
         argument(&mut self.queue, stream.as_bytes());
         argument(&mut self.queue, self.membership.group.as_bytes());
         for id in ids {
-            argument(&mut self.queue, id.to_string().as_bytes());
+            id_argument(&mut self.queue, *id);
         }
     }
 
@@ -168,7 +181,7 @@ impl Consumer {
         let mut rest = entries.into_cursor();
         let mut gone = Vec::new();
         // Redis 6.2 has no third element: what is gone stays pending there until its consumer reads it again.
-        if !rest.is_empty() {
+        if rest.remaining() > 0 {
             for _ in 0..rest.array()?.unwrap_or(0) {
                 gone.push(rest.id()?);
             }
@@ -180,13 +193,28 @@ impl Consumer {
     }
 
     /// How often each of this consumer's pending entries from `first` to `last` was delivered.
-    pub fn deliveries(
+    pub fn deliveries(&mut self, stream: &str, first: EntryId, last: EntryId) -> Result<HashMap<EntryId, u64>, Error> {
+        const PAGE: usize = 10_000;
+        let mut deliveries = HashMap::new();
+        let mut from = Some(first);
+        while let Some(start) = from {
+            let page = self.pending_page(stream, start, last, PAGE)?;
+            from = match page.len() {
+                PAGE => page.last().and_then(|(id, _)| id.next()).filter(|next| *next <= last),
+                _ => None,
+            };
+            deliveries.extend(page);
+        }
+        Ok(deliveries)
+    }
+
+    fn pending_page(
         &mut self,
         stream: &str,
         first: EntryId,
         last: EntryId,
         count: usize,
-    ) -> Result<HashMap<EntryId, u64>, Error> {
+    ) -> Result<Vec<(EntryId, u64)>, Error> {
         let mut pending = redis::cmd("XPENDING");
         pending
             .arg(stream)
@@ -202,16 +230,16 @@ impl Consumer {
             .collect())
     }
 
-    /// Hands entries back, so that the next consumer that looks for stale ones gets them at once: they go to
-    /// [`HANDED_BACK`], idle since the epoch, and not counted as delivered to this consumer.
-    pub fn hand_back(&mut self, stream: &str, entries: &[(EntryId, u64)]) -> Result<(), Error> {
+    /// Hands entries back, each given with how often it was delivered: they go to the consumer `heir`, idle
+    /// since the epoch, so that whoever looks for stale ones gets them at once; this delivery does not count.
+    pub fn hand_back(&mut self, stream: &str, entries: &[(EntryId, u64)], heir: &str) -> Result<(), Error> {
         let mut by_deliveries: HashMap<u64, Vec<EntryId>> = HashMap::new();
         for (id, deliveries) in entries {
             by_deliveries.entry(deliveries.saturating_sub(1)).or_default().push(*id);
         }
         for (before, ids) in by_deliveries {
             let mut claim = redis::cmd("XCLAIM");
-            claim.arg(stream).arg(&self.membership.group).arg(HANDED_BACK).arg(0);
+            claim.arg(stream).arg(&self.membership.group).arg(heir).arg(0);
             for id in ids {
                 claim.arg(id.to_string());
             }
@@ -227,9 +255,10 @@ impl Consumer {
             streams,
             group,
             consumer,
+            ..
         } = self.membership.clone();
         for stream in &streams {
-            let held = self.deliveries(stream, EntryId::MIN, EntryId::MAX, 1)?;
+            let held = self.pending_page(stream, EntryId::MIN, EntryId::MAX, 1)?;
             if held.is_empty() {
                 let mut delete = redis::cmd("XGROUP");
                 delete.arg("DELCONSUMER").arg(stream).arg(&group).arg(&consumer);
@@ -239,12 +268,52 @@ impl Consumer {
         Ok(())
     }
 
-    /// The connection's number at the server, by which another connection can unblock it.
-    pub fn client_id(&mut self) -> Result<u64, Error> {
-        let mut id = redis::cmd("CLIENT");
-        id.arg("ID");
-        let reply = self.connection.query(&id)?;
-        read(&self.connection, reply)
+    /// Reserves entries in the group's ledger of processed entries, and forgets what is older than `window`.
+    /// Says of each entry whether it is this consumer's now: false if somebody processed it already.
+    ///
+    /// The ledger is the sorted set `stream:S:group:G:processed` that the Python package keeps too.
+    pub fn reserve(&mut self, stream: &str, ids: &[EntryId], window: Duration) -> Result<Vec<bool>, Error> {
+        let key = self.ledger(stream);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut purge = redis::cmd("ZREMRANGEBYSCORE");
+        let oldest = now.saturating_sub(window).as_millis();
+        purge.arg(&key).arg("-inf").arg(format!("({oldest}"));
+        let mut commands = vec![purge];
+        commands.extend(ids.iter().map(|id| {
+            let mut reserve = redis::cmd("ZADD");
+            reserve
+                .arg(&key)
+                .arg("NX")
+                .arg(now.as_millis() as u64)
+                .arg(id.to_string());
+            reserve
+        }));
+        let replies = self.connection.query_all(&commands)?;
+        let counts: Result<Vec<u64>, Error> = replies
+            .into_iter()
+            .map(|reply| {
+                let reply = reply.map_err(|refusal| self.refused(refusal, Some(stream)))?;
+                read(&self.connection, reply)
+            })
+            .collect();
+        Ok(counts?.into_iter().skip(1).map(|added| added > 0).collect())
+    }
+
+    /// Takes entries out of the ledger again: they were reserved and then not processed.
+    pub fn release(&mut self, stream: &str, entries: &[(EntryId, u64)]) -> Result<(), Error> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut release = redis::cmd("ZREM");
+        release.arg(self.ledger(stream));
+        for (id, _) in entries {
+            release.arg(id.to_string());
+        }
+        self.ask(&release, stream)
+    }
+
+    fn ledger(&self, stream: &str) -> String {
+        format!("stream:{stream}:group:{}:processed", self.membership.group)
     }
 
     fn ask<T: redis::FromRedisValue>(&mut self, request: &redis::Cmd, stream: &str) -> Result<T, Error> {

@@ -22,14 +22,14 @@ use redis::{FromRedisValue, Value};
 
 pub use backoff::{Backoff, jittered};
 pub use connection::{Connection, RESPONSE_TIMEOUT};
-pub use consumer::{Claim, Claimed, Consumer, Membership};
+pub use consumer::{Claim, Claimed, Consumer, Delivery, Membership};
 pub use entry::{BODY, Entry, EntryId, Field, InvalidId, Message, NAME, json};
 pub use error::{Error, ServerError};
 pub use inspect::{ConsumerInfo, GroupInfo, PendingEntry, PendingFilter, StreamInfo};
 pub use landed::{Fate, Landed, content};
 pub use point::{InvalidDuration, InvalidPoint, Point, parse_duration};
 pub use produce::{AddOptions, Added, Missing, Refusal, Trim, receive_added, write_add, write_trim};
-pub use read::{Batch, Position, Reader};
+pub use read::{Batch, Entries, Position, Reader};
 pub use resp::Delivered;
 pub use subscribe::Subscribed;
 pub use target::{Address, Secret, Target, Tls, Verify};
@@ -59,6 +59,23 @@ impl Streamer {
             Err(Error::Refused(refusal)) if !refusal.is_passing() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// [`Streamer::client_id`], if the server also allows to unblock a connection.
+    pub fn blockable_id(&mut self) -> Result<Option<u64>, Error> {
+        // No connection has the number 0.
+        match self.unblock_client(0) {
+            Ok(()) => self.client_id(),
+            Err(Error::Refused(refusal)) if !refusal.is_passing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends another connection's blocked read, as if its time were up.
+    pub fn unblock_client(&mut self, id: u64) -> Result<(), Error> {
+        self.connection
+            .query(redis::cmd("CLIENT").arg("UNBLOCK").arg(id))
+            .map(drop)
     }
 
     /// Closes another connection at the server, if it is still there. Servers may forbid it: then what that

@@ -22,6 +22,15 @@ pub enum Point {
 }
 
 impl Point {
+    /// The last ID at or before this point, the millisecond included; `None` for [`Point::Latest`].
+    pub fn last_id(self, now_ms: u64) -> Option<EntryId> {
+        let first = self.first_id(now_ms)?;
+        match self {
+            Self::Time(_) | Self::Ago(_) => Some(EntryId { seq: u64::MAX, ..first }),
+            Self::Latest | Self::Beginning | Self::Id(_) => Some(first),
+        }
+    }
+
     /// The first ID at or after this point, `None` for [`Point::Latest`], which only the server knows.
     ///
     /// `now_ms` is the server's clock: entry IDs are made by it, not by this machine's.
@@ -62,8 +71,9 @@ impl FromStr for Point {
         if let Some(ago) = text.strip_prefix('-') {
             return parse_duration(ago).map(Self::Ago).map_err(|_| InvalidPoint);
         }
-        if let Ok(id) = text.parse() {
-            return Ok(Self::Id(id));
+        if let Ok(id) = text.parse::<EntryId>() {
+            let is_whole_ms = !text.contains('-');
+            return Ok(if is_whole_ms { Self::Time(id.ms) } else { Self::Id(id) });
         }
         let time: jiff::Timestamp = text.parse().map_err(|_| InvalidPoint)?;
         u64::try_from(time.as_millisecond())
@@ -147,7 +157,7 @@ mod tests {
             ("latest", Point::Latest),
             ("beginning", Point::Beginning),
             ("5-1", Point::Id(EntryId { ms: 5, seq: 1 })),
-            ("1700000000000", Point::Id(EntryId::at_ms(1_700_000_000_000))),
+            ("1700000000000", Point::Time(1_700_000_000_000)),
             ("2023-11-14T22:13:20Z", Point::Time(1_700_000_000_000)),
             ("2023-11-14T23:13:20+01:00", Point::Time(1_700_000_000_000)),
             ("-15m", Point::Ago(Duration::from_secs(900))),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::error::ServerError;
 use super::resp::{Cursor, Malformed, write_command};
-use super::{Connection, Delivered, EntryId, Error, RESPONSE_TIMEOUT};
+use super::{Connection, Delivered, EntryId, Error, RESPONSE_TIMEOUT, Streamer};
 
 /// One reply's worth of entries, in one piece of memory.
 #[derive(Debug, Default)]
@@ -94,6 +94,11 @@ impl<'a> Entries<'a> {
             stream: b"",
             failed: Some(malformed),
         }
+    }
+
+    /// How many bytes of the reply are still to be walked.
+    pub fn bytes(&self) -> usize {
+        self.cursor.remaining()
     }
 
     /// The elements this holds can be read after it, as in XAUTOCLAIM's list of what is gone.
@@ -186,5 +191,32 @@ impl Reader {
     /// What a malformed reply means here.
     pub fn malformed(&self, malformed: Malformed) -> Error {
         self.connection.malformed(malformed)
+    }
+}
+
+impl Streamer {
+    /// The ID behind which the last `count` entries of a stream begin.
+    pub fn before_last(&mut self, stream: &str, count: usize) -> Result<EntryId, Error> {
+        const PAGE: usize = 64;
+        let mut left = count;
+        let mut end = Some(EntryId::MAX);
+        let mut first = None;
+        while let Some(last) = end.filter(|_| left > 0) {
+            let page = left.min(PAGE);
+            let mut range = redis::cmd("XREVRANGE");
+            range.arg(stream).arg(last.to_string()).arg("-").arg("COUNT").arg(page);
+            // Only the IDs matter, but Redis has no way to ask for them alone.
+            let entries: Vec<(Vec<u8>, redis::Value)> = self.ask(&range, stream, None)?;
+            if let Some((id, _)) = entries.last() {
+                first = EntryId::from_wire(id);
+            }
+            left -= entries.len();
+            end = if entries.len() == page {
+                first.and_then(EntryId::previous)
+            } else {
+                None
+            };
+        }
+        Ok(first.and_then(EntryId::previous).unwrap_or(EntryId::MIN))
     }
 }

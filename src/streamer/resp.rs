@@ -20,6 +20,17 @@ pub fn argument(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Adds an entry ID as one part of a command.
+pub fn id_argument(out: &mut Vec<u8>, id: EntryId) {
+    let (mut ms, mut seq) = (itoa::Buffer::new(), itoa::Buffer::new());
+    let (ms, seq) = (ms.format(id.ms).as_bytes(), seq.format(id.seq).as_bytes());
+    header(out, b'$', ms.len() + 1 + seq.len());
+    out.extend_from_slice(ms);
+    out.push(b'-');
+    out.extend_from_slice(seq);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Writes a whole command.
 pub fn write_command(out: &mut Vec<u8>, parts: &[&[u8]]) {
     command(out, parts.len());
@@ -137,9 +148,9 @@ impl<'a> Cursor<'a> {
         Self { rest: reply }
     }
 
-    /// Whether the reply ends here.
-    pub fn is_empty(&self) -> bool {
-        self.rest.is_empty()
+    /// How many bytes of the reply are still to come.
+    pub fn remaining(&self) -> usize {
+        self.rest.len()
     }
 
     /// The next line, with its type byte.

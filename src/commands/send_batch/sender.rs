@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender as Return, TryRecvError};
-use std::thread;
 
 use super::checkpoint::{Checkpoint, MOST_UNWRITTEN};
 use super::input::{Batch, Event};
@@ -291,7 +290,7 @@ impl<'a> Sender<'a> {
                 (Some(pause), None) => pause,
                 _ => return Err(self.give_up(last, ledger)),
             };
-            thread::sleep(pause);
+            stop.sleep(pause);
             match self.reconnect(in_doubt) {
                 Ok(()) => break,
                 Err(error) if error.is_passing() => last = error.into(),

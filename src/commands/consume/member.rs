@@ -1,0 +1,296 @@
+//! One consumer's life in a group: it joins, reads, takes over what others left, survives lost connections
+//! and vanished groups, and leaves.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::commands::Context;
+use crate::signals::Stop;
+use crate::streamer::{
+    Batch, Claim, Claimed, Consumer, Delivery, Entries, EntryId, Error, Membership, Point, Streamer, group,
+};
+
+use super::alarm::Alarm;
+use super::plain::until;
+use super::retry::Retry;
+use super::{AckMode, Args, Name, OnNoGroup};
+
+/// How often stale entries are looked for: twice within the time after which they are stale, but not so often
+/// that it costs, nor so seldom that a long `--claim-idle` delays what was handed back.
+const CLAIM_EVERY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(30));
+
+/// How many IDs a message names.
+const NAMED: usize = 5;
+
+/// A member of a group, on the streams where the group has the same name.
+pub struct Member<'a> {
+    /// The options.
+    pub args: &'a Args,
+    /// The terminal and the server.
+    pub context: &'a Context,
+    /// When to end.
+    pub stop: &'a Stop,
+    /// The consumer, for requests whose replies the caller awaits.
+    pub consumer: Consumer,
+    alarm: &'a Alarm,
+    membership: Membership,
+    name: Name,
+    client_id: Option<u64>,
+    retry: Retry<'a>,
+    next_claim: Option<Instant>,
+}
+
+/// The streams of the command line by the names of their groups.
+pub fn memberships(args: &Args, name: &Name) -> Vec<Membership> {
+    let mut memberships: Vec<Membership> = Vec::new();
+    for stream in &args.streams {
+        let Some(group) = args.group.on(stream) else {
+            continue;
+        };
+        match memberships.iter_mut().find(|membership| membership.group == group) {
+            Some(membership) if membership.streams.contains(stream) => {}
+            Some(membership) => membership.streams.push(stream.clone()),
+            None => memberships.push(Membership {
+                streams: vec![stream.clone()],
+                group,
+                consumer: name.as_str().to_owned(),
+                delivery: match args.ack {
+                    AckMode::Read => Delivery::AtMostOnce,
+                    AckMode::Success | AckMode::Manual => Delivery::AtLeastOnce,
+                },
+            }),
+        }
+    }
+    memberships
+}
+
+impl<'a> Member<'a> {
+    /// A member over a connection of its own.
+    pub fn join(
+        args: &'a Args,
+        context: &'a Context,
+        (alarm, stop): (&'a Alarm, &'a Stop),
+        (membership, name): (Membership, Name),
+        mut streamer: Streamer,
+    ) -> Result<Self, Error> {
+        context.ui.detail(&format!(
+            "consuming {} as {} of group {}",
+            membership.streams.join(", "),
+            membership.consumer,
+            membership.group
+        ));
+        let client_id = streamer.blockable_id()?;
+        Ok(Self {
+            args,
+            context,
+            stop,
+            alarm,
+            consumer: Consumer::new(streamer.into_connection(), membership.clone()),
+            membership,
+            name,
+            client_id,
+            retry: Retry::new(context, args.reconnect_for),
+            next_claim: args.claim_idle().map(|_| Instant::now()),
+        })
+    }
+
+    /// The streams.
+    pub fn streams(&self) -> &[String] {
+        &self.membership.streams
+    }
+
+    /// The place of a stream among them.
+    pub fn index_of(&self, stream: &[u8]) -> Option<usize> {
+        self.streams().iter().position(|name| name.as_bytes() == stream)
+    }
+
+    /// Whether the name is the user's: it may have entries pending from an earlier run.
+    pub fn has_given_name(&self) -> bool {
+        matches!(self.name, Name::Given(_))
+    }
+
+    /// Mends what can be mended: a lost connection, a vanished group. Other failures are returned.
+    ///
+    /// Replies that were awaited are lost; what is pending under this consumer must be read again.
+    pub fn mend(&mut self, error: anyhow::Error) -> anyhow::Result<()> {
+        if let Some(Error::NoGroup { .. }) = error.downcast_ref::<Error>()
+            && let Some(from) = self.recreate_from()
+        {
+            return self.recreate(from);
+        }
+        let mut streamer = self.retry.reconnect(error, self.stop)?;
+        loop {
+            match streamer.blockable_id() {
+                Ok(client_id) => {
+                    self.client_id = client_id;
+                    self.consumer = Consumer::new(streamer.into_connection(), self.membership.clone());
+                    return Ok(());
+                }
+                Err(error) => streamer = self.retry.reconnect(error.into(), self.stop)?,
+            }
+        }
+    }
+
+    fn recreate_from(&self) -> Option<Point> {
+        match self.args.on_nogroup {
+            OnNoGroup::Fail => None,
+            OnNoGroup::Latest => Some(Point::Latest),
+            OnNoGroup::Beginning => Some(Point::Beginning),
+        }
+    }
+
+    /// Creates the group where it is missing, and says so.
+    fn recreate(&mut self, from: Point) -> anyhow::Result<()> {
+        let mut streamer = Streamer::connect(&self.context.target)?;
+        let Membership { streams, group, .. } = &self.membership;
+        for stream in streams {
+            if streamer.subscribe(stream, group, from)? == crate::streamer::Subscribed::Created {
+                self.context
+                    .ui
+                    .warning(&format!("group {group} on {stream} was missing: created from {from}"));
+            }
+        }
+        self.client_id = streamer.blockable_id()?;
+        self.consumer = Consumer::new(streamer.into_connection(), self.membership.clone());
+        Ok(())
+    }
+
+    /// The server answered: the next loss begins a new count of attempts.
+    pub fn succeeded(&mut self) {
+        self.retry.succeeded();
+    }
+
+    /// Waits for new entries, at most for the time asked for, and not past a deadline or the next claim.
+    pub fn wait(&mut self, count: usize, deadline: Option<Instant>, batch: &mut Batch) -> Result<(), Error> {
+        let block = until(until(self.args.block, deadline), self.next_claim);
+        let block = self.alarm.longest_block(self.client_id, block);
+        self.consumer.queue_read(count, Some(block));
+        self.consumer.flush()?;
+        let consumer = &mut self.consumer;
+        self.alarm
+            .while_blocked(self.client_id, || consumer.receive_batch(batch, Some(block)))?;
+        self.retry.succeeded();
+        Ok(())
+    }
+
+    /// Queues the acknowledgement of entries of one stream.
+    pub fn queue_ack(&mut self, stream: usize, ids: &[EntryId]) {
+        self.consumer.queue_ack(&self.membership.streams[stream], ids);
+    }
+
+    /// Reserves entries in the group's ledger; says of each whether it is ours.
+    pub fn reserve(&mut self, stream: usize, ids: &[EntryId], window: Duration) -> Result<Vec<bool>, Error> {
+        self.consumer.reserve(&self.membership.streams[stream], ids, window)
+    }
+
+    /// Reads entries pending under this consumer after an ID: the last of them, and how often each was delivered.
+    pub fn read_own(
+        &mut self,
+        stream: usize,
+        after: EntryId,
+        count: usize,
+        batch: &mut Batch,
+    ) -> Result<(Option<EntryId>, HashMap<EntryId, u64>), Error> {
+        self.consumer
+            .queue_read_own(&self.membership.streams[stream], after, count);
+        self.consumer.flush()?;
+        self.consumer.receive_batch(batch, None)?;
+        let ids = self.ids(batch.by_stream())?;
+        Ok((ids.last().copied(), self.deliveries(stream, &ids)?))
+    }
+
+    fn ids(&self, entries: Entries<'_>) -> Result<Vec<EntryId>, Error> {
+        let ids: Result<Vec<_>, _> = entries.map(|element| element.map(|(_, entry)| entry.id())).collect();
+        ids.map_err(|malformed| self.consumer.malformed(malformed))
+    }
+
+    /// Whether it is time to look for stale entries.
+    pub fn is_claim_due(&self) -> bool {
+        self.next_claim.is_some_and(|due| due <= Instant::now())
+    }
+
+    /// When to look for stale entries next.
+    pub fn next_claim(&self) -> Option<Instant> {
+        self.next_claim
+    }
+
+    /// Stale entries were looked for, through all streams.
+    pub fn claimed_all(&mut self) {
+        let (soonest, latest) = CLAIM_EVERY;
+        self.next_claim = self
+            .args
+            .claim_idle()
+            .map(|idle| Instant::now() + (idle / 2).clamp(soonest, latest));
+    }
+
+    /// Takes over stale entries from an ID on: where to go on, and how often each was delivered.
+    pub fn claim(
+        &mut self,
+        stream: usize,
+        from: EntryId,
+        count: usize,
+        batch: &mut Batch,
+    ) -> Result<(Option<EntryId>, HashMap<EntryId, u64>), Error> {
+        let claim = Claim {
+            min_idle: self.args.claim_idle().unwrap_or(Duration::MAX),
+            from,
+            count,
+        };
+        let Claimed { next, gone } = self.consumer.claim(&self.membership.streams[stream], claim, batch)?;
+        self.report_gone(stream, &gone);
+        let (_, entries) = batch
+            .claimed()
+            .map_err(|malformed| self.consumer.malformed(malformed))?;
+        let ids = self.ids(entries)?;
+        Ok((next, self.deliveries(stream, &ids)?))
+    }
+
+    fn deliveries(&mut self, stream: usize, ids: &[EntryId]) -> Result<HashMap<EntryId, u64>, Error> {
+        match (ids.iter().min(), ids.iter().max()) {
+            (Some(first), Some(last)) => self
+                .consumer
+                .deliveries(&self.membership.streams[stream], *first, *last),
+            _ => Ok(HashMap::new()),
+        }
+    }
+
+    /// Tells of entries that can never be delivered.
+    pub fn report_gone(&self, stream: usize, gone: &[EntryId]) {
+        if gone.is_empty() {
+            return;
+        }
+        let named: Vec<_> = gone.iter().take(NAMED).map(ToString::to_string).collect();
+        let more = if gone.len() > NAMED { ", …" } else { "" };
+        self.context.ui.warning(&format!(
+            "{}: {} pending {} deleted or trimmed before being acknowledged: {}{more}",
+            self.membership.streams[stream],
+            gone.len(),
+            if gone.len() == 1 { "entry was" } else { "entries were" },
+            named.join(", ")
+        ));
+    }
+
+    /// Leaves: hands back what is held, and removes a name of our own making where nothing is pending under it.
+    /// A consumer with a name that was given finds what it left when it comes back; others get it at once.
+    pub fn leave(&mut self, held: &[(usize, EntryId, u64)]) -> Result<(), Error> {
+        let heir = match &self.name {
+            Name::Given(name) => name.as_str(),
+            Name::Made(_) => group::HANDED_BACK,
+        };
+        for (index, stream) in self.membership.streams.iter().enumerate() {
+            let entries: Vec<_> = held
+                .iter()
+                .filter(|(of, ..)| *of == index)
+                .map(|(_, id, deliveries)| (*id, *deliveries))
+                .collect();
+            if self.args.dedup.is_some() {
+                self.consumer.release(stream, &entries)?;
+            }
+            self.consumer.hand_back(stream, &entries, heir)?;
+        }
+        match &self.name {
+            Name::Given(_) => Ok(()),
+            Name::Made(_) => self.consumer.leave(),
+        }
+    }
+}

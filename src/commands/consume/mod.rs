@@ -1,0 +1,221 @@
+//! `consume`: prints messages, or runs a command for each; in a group, or reading plainly.
+//!
+//! [`plain`] reads without a group. [`member`] is one consumer's life in a group: joining, taking over what
+//! others left, lost connections, leaving. [`printer`] and [`handlers`] are what it does with the messages.
+
+mod alarm;
+mod member;
+mod output;
+mod plain;
+mod printer;
+mod retry;
+
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use crate::cli::GroupArgs;
+use crate::commands::Context;
+use crate::failure::Failure;
+use crate::streamer::{Point, group, parse_duration};
+
+use output::Output;
+
+/// Print the messages of streams, or run a command for each
+///
+/// With a group (-g or -l): new messages, and those that crashed consumers left behind; each is acknowledged
+/// when its line is written, or when its command exited with 0. Without: a plain read that leaves no trace.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  redis-streamer consume orders -l billing | jq .body
+  redis-streamer consume orders --from beginning -e > orders.jsonl
+  redis-streamer consume orders --last 10
+  redis-streamer consume orders -l ci -n 1 --timeout 30s | jq -e .body.ok
+  redis-streamer consume orders returns -g audit --ack manual")]
+pub struct Args {
+    /// The streams
+    #[arg(required = true, value_name = "STREAM")]
+    streams: Vec<String>,
+    #[command(flatten)]
+    group: GroupArgs,
+    /// End after N messages
+    #[arg(short = 'n', long, value_name = "N")]
+    max: Option<NonZeroUsize>,
+    /// End at the end of the streams as it stood at the start
+    #[arg(short, long)]
+    exit_on_empty: bool,
+    /// Fail (exit 4) if -n was not reached within DURATION
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "max")]
+    timeout: Option<Duration>,
+    /// Print only messages whose name matches GLOB (* and ?); others are acknowledged and passed over
+    #[arg(long = "match", value_name = "GLOB")]
+    matching: Option<String>,
+    /// Read up to N entries at a time [default: 1000]
+    #[arg(long, value_name = "N")]
+    count: Option<NonZeroUsize>,
+    /// Wait at the server for so long before asking again
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    block: Duration,
+    /// Pause between two reads that found nothing more
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
+    rest: Duration,
+    /// Keep trying to reach a lost server for so long
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    reconnect_for: Duration,
+
+    /// Begin at POINT: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m [default: latest]
+    #[arg(long, value_name = "POINT", allow_hyphen_values = true, help_heading = PLAIN)]
+    from: Option<Point>,
+    /// End behind POINT
+    #[arg(long, value_name = "POINT", allow_hyphen_values = true, help_heading = PLAIN)]
+    to: Option<Point>,
+    /// Begin N entries before the end
+    #[arg(long, value_name = "N", conflicts_with = "from", help_heading = PLAIN)]
+    last: Option<NonZeroUsize>,
+
+    /// The consumer's name [default: a new one each time: LISTENER.HOST.PID.RANDOM]
+    #[arg(short, long, value_name = "NAME", help_heading = GROUP)]
+    consumer: Option<String>,
+    /// When a message is acknowledged
+    #[arg(long, value_name = "WHEN", default_value = "success", help_heading = GROUP)]
+    ack: AckMode,
+    /// Take over entries that other consumers left pending for so long, or off [default: 5m; off with --ack manual or read]
+    #[arg(long, value_name = "DURATION", value_parser = parse_claim_idle, help_heading = GROUP)]
+    claim_idle: Option<ClaimIdle>,
+    /// What to do when the group does not exist, or vanishes: fail, or create it from a point
+    #[arg(long, value_name = "ACTION", default_value = "fail", help_heading = GROUP)]
+    on_nogroup: OnNoGroup,
+    /// Process no entry twice: consult and keep the group's ledger of processed entries over WINDOW
+    #[arg(long, value_name = "WINDOW", num_args = 0..=1, require_equals = true, default_missing_value = "7d", value_parser = parse_duration, help_heading = GROUP)]
+    dedup: Option<Duration>,
+}
+
+const PLAIN: &str = "Options without a group";
+const GROUP: &str = "Options with a group";
+
+/// When a message is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum AckMode {
+    /// When its line is written, or its command exited with 0: at least once
+    Success,
+    /// By the ack command alone: at least once
+    Manual,
+    /// As it is read: at most once
+    Read,
+}
+
+/// What to do when the group does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnNoGroup {
+    /// Fail
+    Fail,
+    /// Create it; what is in the stream already is passed over
+    Latest,
+    /// Create it; what is in the stream is delivered, again if need be
+    Beginning,
+}
+
+/// From when on other consumers' entries are taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimIdle {
+    /// Never.
+    Off,
+    /// When they were idle for so long.
+    After(Duration),
+}
+
+/// How long an entry is left with its consumer, unless told otherwise.
+const CLAIM_IDLE: Duration = Duration::from_secs(5 * 60);
+
+fn parse_claim_idle(text: &str) -> Result<ClaimIdle, crate::streamer::InvalidDuration> {
+    match text {
+        "off" => Ok(ClaimIdle::Off),
+        _ => parse_duration(text).map(ClaimIdle::After),
+    }
+}
+
+/// Runs the command.
+pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    let output = Output::open(context.ui, &args)?;
+    let deadline = args.timeout.map(|timeout| Instant::now() + timeout);
+    match args.group.label() {
+        None => {
+            args.refuse_group_options()?;
+            plain::run(&args, context, output, deadline)
+        }
+        Some(label) => {
+            args.refuse_plain_options()?;
+            let consumer = match &args.consumer {
+                Some(name) => Name::Given(name.clone()),
+                None => Name::Made(group::new_consumer(label)),
+            };
+            printer::run(&args, context, consumer, output, deadline)
+        }
+    }
+}
+
+/// A consumer's name, and whether it is to outlive this run.
+#[derive(Clone, Debug)]
+pub enum Name {
+    /// The user's.
+    Given(String),
+    /// This run's alone.
+    Made(String),
+}
+
+impl Name {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Given(name) | Self::Made(name) => name,
+        }
+    }
+}
+
+impl Args {
+    fn refuse_group_options(&self) -> Result<(), Failure> {
+        let given = [
+            (self.consumer.is_some(), "--consumer"),
+            (self.ack != AckMode::Success, "--ack"),
+            (self.claim_idle.is_some(), "--claim-idle"),
+            (self.on_nogroup != OnNoGroup::Fail, "--on-nogroup"),
+            (self.dedup.is_some(), "--dedup"),
+        ];
+        refuse(&given, "needs a group: add -g GROUP or -l NAME")
+    }
+
+    fn refuse_plain_options(&self) -> Result<(), Failure> {
+        let given = [
+            (self.from.is_some(), "--from"),
+            (self.to.is_some(), "--to"),
+            (self.last.is_some(), "--last"),
+        ];
+        refuse(
+            &given,
+            "is for reading without a group: a group begins where `subscribe --from` put it",
+        )?;
+        let claims = matches!(self.claim_idle, Some(ClaimIdle::After(_)));
+        match self.ack {
+            AckMode::Read if claims => Err(Failure::usage(
+                "--claim-idle delivers again, --ack read delivers at most once",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// How long other consumers' entries are left alone; `None` for ever.
+    fn claim_idle(&self) -> Option<Duration> {
+        match (self.claim_idle, self.ack) {
+            (Some(ClaimIdle::After(idle)), _) => Some(idle),
+            (None, AckMode::Success) => Some(CLAIM_IDLE),
+            (Some(ClaimIdle::Off), _) | (None, _) => None,
+        }
+    }
+}
+
+fn refuse(given: &[(bool, &str)], why: &str) -> Result<(), Failure> {
+    match given.iter().find(|(is_given, _)| *is_given) {
+        Some((_, option)) => Err(Failure::usage(format!("{option} {why}"))),
+        None => Ok(()),
+    }
+}

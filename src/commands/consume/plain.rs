@@ -1,0 +1,208 @@
+//! Reading without a group: from a position on, leaving no trace at the server.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use crate::commands::Context;
+use crate::failure::Failure;
+use crate::line;
+use crate::signals::Stop;
+use crate::streamer::{Batch, Delivered, EntryId, Error, Point, Position, Reader, Streamer};
+
+use super::Args;
+use super::alarm::Alarm;
+use super::output::{Appetite, Output};
+use super::retry::Retry;
+
+/// Runs `consume` without a group.
+pub fn run(args: &Args, context: &Context, output: Output, deadline: Option<Instant>) -> anyhow::Result<()> {
+    let (alarm, stop) = Alarm::listen(&context.target).context("cannot listen for signals")?;
+    let mut streamer = context.connect()?;
+    let now = streamer.now_ms()?;
+    let ranges: Result<Vec<_>, _> = args
+        .streams
+        .iter()
+        .map(|stream| range(&mut streamer, args, stream, now))
+        .collect();
+    let mut reading = Reading {
+        args,
+        output,
+        alarm,
+        stop,
+        deadline,
+        ranges: ranges?,
+        appetite: Appetite::new(args.count),
+        lines: Vec::new(),
+    };
+    let mut retry = Retry::new(context, args.reconnect_for);
+    loop {
+        let error = match reading.read(streamer, &mut retry) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        // Positions are kept: the next connection goes on behind the last entry printed.
+        streamer = retry.reconnect(error, &reading.stop)?;
+    }
+}
+
+/// What is still to be read of a stream.
+struct Range {
+    position: Position,
+    /// Nothing behind this one is read; `None` to go on for ever.
+    end: Option<EntryId>,
+}
+
+impl Range {
+    fn is_open(&self) -> bool {
+        self.end.is_none_or(|end| self.position.after < end)
+    }
+}
+
+/// Where to begin and where to end in a stream.
+fn range(streamer: &mut Streamer, args: &Args, stream: &str, now: u64) -> Result<Range, Error> {
+    let last = streamer.stream_info(stream)?.map_or(EntryId::MIN, |info| info.last_id);
+    let after = match (args.last, args.from) {
+        (Some(count), _) => streamer.before_last(stream, count.get())?,
+        (None, Some(point)) => point
+            .first_id(now)
+            .map_or(last, |id| id.previous().unwrap_or(EntryId::MIN)),
+        (None, None) => last,
+    };
+    let end = match (args.to, args.exit_on_empty) {
+        (Some(Point::Latest), _) | (None, true) => Some(last),
+        (Some(point), _) => point.last_id(now).map(|to| to.min(last)),
+        (None, false) => None,
+    };
+    Ok(Range {
+        position: Position {
+            stream: stream.to_owned(),
+            after,
+        },
+        end,
+    })
+}
+
+/// A plain read under way.
+struct Reading<'a> {
+    args: &'a Args,
+    output: Output,
+    alarm: Alarm,
+    stop: Stop,
+    deadline: Option<Instant>,
+    ranges: Vec<Range>,
+    appetite: Appetite,
+    lines: Vec<u8>,
+}
+
+impl Reading<'_> {
+    /// Reads until the end, over one connection.
+    fn read(&mut self, mut streamer: Streamer, retry: &mut Retry<'_>) -> anyhow::Result<()> {
+        let client_id = streamer.blockable_id()?;
+        let mut reader = Reader::new(streamer.into_connection());
+        let mut batch = Batch::default();
+        loop {
+            self.drain(&mut reader, &mut batch, retry)?;
+            if self.is_over()? || self.ranges.iter().all(|range| range.end.is_some()) {
+                return Ok(());
+            }
+            self.stop.sleep(self.args.rest);
+            let block = self
+                .alarm
+                .longest_block(client_id, until(self.args.block, self.deadline));
+            self.request(&mut reader, Some(block))?;
+            self.alarm
+                .while_blocked(client_id, || reader.receive(&mut batch, Some(block)))?;
+            retry.succeeded();
+            self.advance(&batch, &reader)?;
+            self.print(&batch, &reader)?;
+            self.output.check()?;
+        }
+    }
+
+    /// Prints what is there. While one reply is printed, the server prepares the next one.
+    fn drain(&mut self, reader: &mut Reader, batch: &mut Batch, retry: &mut Retry<'_>) -> anyhow::Result<()> {
+        let mut asked = self.request(reader, None)?;
+        while asked > 0 && !self.is_over()? {
+            reader.receive(batch, None)?;
+            retry.succeeded();
+            let read = self.advance(batch, reader)?;
+            self.appetite.learn(batch.bytes(), read);
+            asked = if read < asked { 0 } else { self.request(reader, None)? };
+            self.print(batch, reader)?;
+        }
+        Ok(())
+    }
+
+    /// Asks for what follows; says how many entries at most, 0 if nothing is left to ask for.
+    fn request(&self, reader: &mut Reader, block: Option<Duration>) -> Result<usize, Error> {
+        let positions: Vec<_> = self
+            .ranges
+            .iter()
+            .filter(|range| range.is_open())
+            .map(|range| range.position.clone())
+            .collect();
+        if positions.is_empty() {
+            return Ok(0);
+        }
+        let count = self.output.budget().left(self.appetite.count());
+        reader.request(&positions, count, block)?;
+        Ok(count)
+    }
+
+    /// Moves behind what a reply brings; says how many entries that is.
+    fn advance(&mut self, batch: &Batch, reader: &Reader) -> Result<usize, Error> {
+        let mut read = 0;
+        for element in batch.by_stream() {
+            let (stream, delivered) = element.map_err(|malformed| reader.malformed(malformed))?;
+            read += 1;
+            if let Some(range) = find(&mut self.ranges, stream) {
+                range.position.after = delivered.id();
+            }
+        }
+        Ok(read)
+    }
+
+    /// Prints the entries of a reply, up to the end.
+    fn print(&mut self, batch: &Batch, reader: &Reader) -> anyhow::Result<()> {
+        self.lines.clear();
+        for element in batch.by_stream() {
+            let (stream, delivered) = element.map_err(|malformed| reader.malformed(malformed))?;
+            let (Delivered::Entry(entry), Some(range)) = (delivered, find(&mut self.ranges, stream)) else {
+                continue;
+            };
+            let in_range = range.end.is_none_or(|end| entry.id <= end);
+            if in_range && self.output.wants(&entry) && self.output.budget().take() {
+                line::write(&mut self.lines, &range.position.stream, &entry);
+            }
+        }
+        self.output.write(&self.lines)
+    }
+
+    /// Whether to end now, and how.
+    fn is_over(&self) -> anyhow::Result<bool> {
+        if let Some(signal) = self.stop.signal() {
+            return Err(Failure::signal(signal).into());
+        }
+        if self.output.budget().left(1) == 0 {
+            return Ok(true);
+        }
+        match self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            true => Err(self.output.budget().missed().into()),
+            false => Ok(false),
+        }
+    }
+}
+
+fn find<'r>(ranges: &'r mut [Range], stream: &[u8]) -> Option<&'r mut Range> {
+    ranges
+        .iter_mut()
+        .find(|range| range.position.stream.as_bytes() == stream)
+}
+
+/// A wait, but not past a deadline.
+pub fn until(wait: Duration, deadline: Option<Instant>) -> Duration {
+    deadline.map_or(wait, |deadline| {
+        wait.min(deadline.saturating_duration_since(Instant::now()))
+    })
+}

@@ -1,0 +1,469 @@
+//! Prints the messages of a group, each acknowledged once its line has left this process.
+//!
+//! While data flows two reads are in flight and acknowledgements ride along with them; a read blocks only
+//! when everything is printed and acknowledged.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+use crate::commands::Context;
+use crate::failure::Failure;
+use crate::line;
+use crate::signals::Stop;
+use crate::streamer::{Batch, Delivered, Entries, EntryId, Error, Membership, Streamer};
+
+use super::alarm::Alarm;
+use super::member::{Member, memberships};
+use super::output::{Appetite, Output};
+use super::{AckMode, Args, Name};
+
+/// How many reads are in flight while data flows: the server prepares one while the other is printed.
+const DEPTH: usize = 2;
+
+/// Runs `consume` in a group, printing.
+pub fn run(
+    args: &Args,
+    context: &Context,
+    name: Name,
+    output: Output,
+    deadline: Option<Instant>,
+) -> anyhow::Result<()> {
+    let (alarm, stop) = Alarm::listen(&context.target).context("cannot listen for signals")?;
+    let lane = |membership: Membership| -> anyhow::Result<()> {
+        let ended = run_one(
+            args,
+            context,
+            (&alarm, &stop),
+            (membership, name.clone()),
+            &output,
+            deadline,
+        );
+        // One stream's failure, or its filling the -n, ends the others too.
+        if ended.is_err() || output.budget().left(1) == 0 {
+            stop.halt();
+        }
+        ended
+    };
+    let mut memberships = memberships(args, &name);
+    let ended = match memberships.len() {
+        1 => memberships.drain(..).try_for_each(lane),
+        // Groups of different names cannot be read by one command: each has its connection.
+        _ => thread::scope(|scope| {
+            let lanes: Vec<_> = memberships
+                .into_iter()
+                .map(|membership| scope.spawn(|| lane(membership)))
+                .collect();
+            lanes
+                .into_iter()
+                .map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .fold(Ok(()), |first, ended| first.and(ended))
+        }),
+    };
+    match stop.signal() {
+        Some(signal) if ended.is_ok() => Err(Failure::signal(signal).into()),
+        _ => ended,
+    }
+}
+
+fn run_one(
+    args: &Args,
+    context: &Context,
+    ending: (&Alarm, &Stop),
+    (membership, name): (Membership, Name),
+    output: &Output,
+    deadline: Option<Instant>,
+) -> anyhow::Result<()> {
+    let mut streamer = context.connect()?;
+    let ends = match args.exit_on_empty {
+        true => Some(ends(&mut streamer, &membership)?),
+        false => None,
+    };
+    let member = Member::join(args, context, ending, (membership, name), streamer)?;
+    Printer::new(member, output, deadline, ends).run()
+}
+
+/// The last ID of each stream.
+fn ends(streamer: &mut Streamer, membership: &Membership) -> Result<Vec<EntryId>, Error> {
+    let last = |stream: &String| Ok(streamer.stream_info(stream)?.map_or(EntryId::MIN, |info| info.last_id));
+    membership.streams.iter().map(last).collect()
+}
+
+/// A reply that is still to come.
+enum Expected {
+    /// Of a read of so many entries at most.
+    Read(usize),
+    /// Of the oldest acknowledgement in `unconfirmed`.
+    Ack,
+}
+
+/// A member that prints.
+struct Printer<'a> {
+    member: Member<'a>,
+    output: &'a Output,
+    deadline: Option<Instant>,
+    appetite: Appetite,
+    batch: Batch,
+    lines: Vec<u8>,
+    expected: VecDeque<Expected>,
+    /// Printed, and its acknowledgement not confirmed: acknowledged again after a lost connection, not printed.
+    unconfirmed: VecDeque<(usize, Vec<EntryId>)>,
+    /// Reserved in the ledger and not printed, because the connection was lost in between.
+    reserved: HashSet<(usize, EntryId)>,
+    /// Delivered and not printed: handed back at the end.
+    held: Vec<(usize, EntryId, u64)>,
+    /// The last entry read of each stream, and the last there was at the start, for `-e`.
+    last_read: Vec<EntryId>,
+    ends: Option<Vec<EntryId>>,
+    /// Whether the last read found as many entries as it asked for.
+    flowing: bool,
+    /// Whether entries may be pending under this consumer that it does not hold.
+    own_due: bool,
+}
+
+impl<'a> Printer<'a> {
+    fn new(member: Member<'a>, output: &'a Output, deadline: Option<Instant>, ends: Option<Vec<EntryId>>) -> Self {
+        let streams = member.streams().len();
+        Self {
+            output,
+            deadline,
+            appetite: Appetite::new(member.args.count),
+            batch: Batch::default(),
+            lines: Vec::new(),
+            expected: VecDeque::new(),
+            unconfirmed: VecDeque::new(),
+            reserved: HashSet::new(),
+            held: Vec::new(),
+            last_read: vec![EntryId::MIN; streams],
+            ends,
+            flowing: true,
+            own_due: member.has_given_name(),
+            member,
+        }
+    }
+
+    /// Consumes until the end, across failures that can be mended; then leaves in good order.
+    fn run(mut self) -> anyhow::Result<()> {
+        let ended = loop {
+            match self.work() {
+                Ok(()) => break Ok(()),
+                Err(error) => {
+                    if error.downcast_ref::<Error>().is_none() {
+                        break Err(error);
+                    }
+                    // Without a connection there is nobody to say goodbye to.
+                    self.member.mend(error)?;
+                    self.expected.clear();
+                    self.flowing = true;
+                    self.own_due = true;
+                }
+            }
+        };
+        let left = self.take_in().and_then(|()| Ok(self.member.leave(&self.held)?));
+        match (ended, left) {
+            (Err(error), _) => Err(error),
+            // The work is done and said; what could not be handed back is claimed by others in time.
+            (Ok(()), left) => left.context("the messages are done, but leaving the group failed"),
+        }
+    }
+
+    fn work(&mut self) -> anyhow::Result<()> {
+        self.confirm()?;
+        if std::mem::take(&mut self.own_due) && self.member.args.ack != AckMode::Read {
+            self.print_own()?;
+        }
+        loop {
+            if self.is_over()? {
+                return Ok(());
+            }
+            if self.member.is_claim_due() {
+                self.print_stale()?;
+            }
+            self.drain()?;
+            if self.is_over()? || self.ends.is_some() {
+                return Ok(());
+            }
+            self.member.stop.sleep(self.member.args.rest);
+            let count = self.output.budget().left(self.appetite.count());
+            let mut batch = std::mem::take(&mut self.batch);
+            self.member.wait(count, self.deadline, &mut batch)?;
+            self.flowing = self.deliver(batch.by_stream(), None, None)? >= count;
+            self.batch = batch;
+            self.output.check()?;
+        }
+    }
+
+    /// Acknowledges again what was printed before the connection was lost.
+    fn confirm(&mut self) -> Result<(), Error> {
+        for (index, ids) in &self.unconfirmed {
+            self.member.queue_ack(*index, ids);
+            self.expected.push_back(Expected::Ack);
+        }
+        self.settle()
+    }
+
+    /// Prints what is pending under this consumer: from an earlier run, or lost on the way here. With manual
+    /// acknowledgement, what this run printed is pending too, and not printed again.
+    fn print_own(&mut self) -> anyhow::Result<()> {
+        for index in 0..self.member.streams().len() {
+            let mut after = match self.member.args.ack {
+                AckMode::Manual => self.last_read[index],
+                AckMode::Success | AckMode::Read => EntryId::MIN,
+            };
+            while !self.is_over()? {
+                let count = self.output.budget().left(self.appetite.count());
+                let mut batch = std::mem::take(&mut self.batch);
+                let (last, deliveries) = self.member.read_own(index, after, count, &mut batch)?;
+                let Some(last) = last else {
+                    break;
+                };
+                self.deliver(batch.by_stream(), Some(index), Some(&deliveries))?;
+                self.settle()?;
+                self.batch = batch;
+                after = last;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over and prints what other consumers left.
+    fn print_stale(&mut self) -> anyhow::Result<()> {
+        for index in 0..self.member.streams().len() {
+            let mut from = Some(EntryId::MIN);
+            while let Some(start) = from.filter(|_| self.member.stop.reason().is_none()) {
+                let count = self.output.budget().left(self.appetite.count());
+                if count == 0 {
+                    return Ok(());
+                }
+                let mut batch = std::mem::take(&mut self.batch);
+                let (next, deliveries) = self.member.claim(index, start, count, &mut batch)?;
+                let (_, entries) = batch
+                    .claimed()
+                    .map_err(|malformed| self.member.consumer.malformed(malformed))?;
+                self.deliver(entries, Some(index), Some(&deliveries))?;
+                self.settle()?;
+                self.batch = batch;
+                from = next;
+            }
+        }
+        self.member.claimed_all();
+        Ok(())
+    }
+
+    /// Prints new entries until no more are there, and acknowledges them.
+    fn drain(&mut self) -> anyhow::Result<()> {
+        loop {
+            self.top_up()?;
+            match self.expected.pop_front() {
+                None => return Ok(()),
+                Some(Expected::Ack) => self.confirmed()?,
+                Some(Expected::Read(count)) => {
+                    let mut batch = std::mem::take(&mut self.batch);
+                    self.member.consumer.receive_batch(&mut batch, None)?;
+                    self.member.succeeded();
+                    let read = self.deliver(batch.by_stream(), None, None)?;
+                    self.flowing &= read >= count;
+                    self.batch = batch;
+                }
+            }
+        }
+    }
+
+    /// Keeps reads in flight while data flows; sends them with the acknowledgements that are queued.
+    fn top_up(&mut self) -> anyhow::Result<()> {
+        let reads: Vec<usize> = self
+            .expected
+            .iter()
+            .filter_map(|expected| match expected {
+                Expected::Read(count) => Some(*count),
+                Expected::Ack => None,
+            })
+            .collect();
+        // The ledger is asked in between, so its replies must not queue behind a read's.
+        let depth = if self.member.args.dedup.is_some() { 1 } else { DEPTH };
+        let mut asked: usize = reads.iter().sum();
+        for _ in reads.len()..depth {
+            let count = self
+                .output
+                .budget()
+                .left(self.appetite.count() + asked)
+                .saturating_sub(asked);
+            if !self.flowing || count == 0 || self.is_past_end() || self.is_over()? {
+                break;
+            }
+            self.member.consumer.queue_read(count, None);
+            self.expected.push_back(Expected::Read(count));
+            asked += count;
+        }
+        Ok(self.member.consumer.flush()?)
+    }
+
+    /// Sends what is queued and awaits its replies.
+    fn settle(&mut self) -> Result<(), Error> {
+        self.member.consumer.flush()?;
+        while self.expected.pop_front().is_some() {
+            self.confirmed()?;
+        }
+        Ok(())
+    }
+
+    fn confirmed(&mut self) -> Result<(), Error> {
+        self.member.consumer.receive_acked()?;
+        self.unconfirmed.pop_front();
+        Ok(())
+    }
+
+    /// Prints entries and queues their acknowledgement; says how many there were. `stream` is theirs where the
+    /// reply does not name it.
+    fn deliver(
+        &mut self,
+        entries: Entries<'_>,
+        stream: Option<usize>,
+        deliveries: Option<&HashMap<EntryId, u64>>,
+    ) -> anyhow::Result<usize> {
+        let processed = self.reserve(entries.clone(), stream)?;
+        let mut sorted = Sorted::new(self.member.streams().len());
+        let bytes = entries.bytes();
+        self.lines.clear();
+        for element in entries {
+            let (name, delivered) = element.map_err(|malformed| self.member.consumer.malformed(malformed))?;
+            let Some(index) = stream.or_else(|| self.member.index_of(name)) else {
+                continue;
+            };
+            sorted.read += 1;
+            let mut entry = match delivered {
+                Delivered::Gone(id) => {
+                    sorted.gone[index].push(id);
+                    continue;
+                }
+                Delivered::Entry(entry) => entry,
+            };
+            entry.deliveries = deliveries.and_then(|known| known.get(&entry.id).copied());
+            if processed.contains(&(index, entry.id)) || !self.output.wants(&entry) {
+                sorted.passed[index].push(entry.id);
+            } else if self.output.budget().take() {
+                line::write(&mut self.lines, &self.member.streams()[index], &entry);
+                sorted.printed.push((index, entry.id, entry.deliveries.unwrap_or(1)));
+            } else {
+                self.held.push((index, entry.id, entry.deliveries.unwrap_or(1)));
+            }
+        }
+        if let Err(error) = self.output.write(&self.lines) {
+            self.held.append(&mut sorted.printed);
+            return Err(error);
+        }
+        self.appetite.learn(bytes, sorted.read);
+        self.account(&sorted);
+        Ok(sorted.read)
+    }
+
+    /// Queues the acknowledgement of what is done. What cannot be delivered or is passed over is done, too.
+    fn account(&mut self, sorted: &Sorted) {
+        let mut acks: Vec<Vec<EntryId>> = sorted.passed.clone();
+        for (index, id, _) in &sorted.printed {
+            self.reserved.remove(&(*index, *id));
+            self.last_read[*index] = self.last_read[*index].max(*id);
+            if self.member.args.ack == AckMode::Success {
+                acks[*index].push(*id);
+            }
+        }
+        for (index, gone) in sorted.gone.iter().enumerate() {
+            self.member.report_gone(index, gone);
+            acks[index].extend(gone);
+        }
+        for (index, ids) in acks.into_iter().enumerate() {
+            if !ids.is_empty() && self.member.args.ack != AckMode::Read {
+                self.member.queue_ack(index, &ids);
+                self.unconfirmed.push_back((index, ids));
+                self.expected.push_back(Expected::Ack);
+            }
+        }
+    }
+
+    /// With `--dedup`, reserves entries in the group's ledger; returns those that somebody processed already.
+    fn reserve(&mut self, entries: Entries<'_>, stream: Option<usize>) -> anyhow::Result<HashSet<(usize, EntryId)>> {
+        let mut processed = HashSet::new();
+        let Some(window) = self.member.args.dedup else {
+            return Ok(processed);
+        };
+        let mut by_stream = vec![Vec::new(); self.member.streams().len()];
+        for element in entries {
+            let (name, delivered) = element.map_err(|malformed| self.member.consumer.malformed(malformed))?;
+            if let Some(index) = stream.or_else(|| self.member.index_of(name)) {
+                by_stream[index].push(delivered.id());
+            }
+        }
+        for (index, ids) in by_stream.iter().enumerate().filter(|(_, ids)| !ids.is_empty()) {
+            // Should the reply be lost, these are still this consumer's: they are pending under its name.
+            let asked_before: Vec<bool> = ids.iter().map(|id| !self.reserved.insert((index, *id))).collect();
+            let fresh = self.member.reserve(index, ids, window)?;
+            for ((id, fresh), asked_before) in ids.iter().zip(fresh).zip(asked_before) {
+                if !fresh && !asked_before {
+                    self.reserved.remove(&(index, *id));
+                    processed.insert((index, *id));
+                }
+            }
+        }
+        Ok(processed)
+    }
+
+    /// Takes in the replies that are still to come, to hand back what they bring.
+    fn take_in(&mut self) -> Result<(), Error> {
+        self.member.consumer.flush()?;
+        while let Some(expected) = self.expected.pop_front() {
+            match expected {
+                Expected::Ack => self.confirmed()?,
+                Expected::Read(_) => {
+                    self.member.consumer.receive_batch(&mut self.batch, None)?;
+                    for element in self.batch.by_stream() {
+                        let (name, entry) = element.map_err(|malformed| self.member.consumer.malformed(malformed))?;
+                        let index = self.member.index_of(name).unwrap_or_default();
+                        self.held.push((index, entry.id(), 1));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether everything there was at the start has been read.
+    fn is_past_end(&self) -> bool {
+        let ends = self.ends.as_ref();
+        ends.is_some_and(|ends| self.last_read.iter().zip(ends).all(|(read, end)| read >= end))
+    }
+
+    /// Whether to end now; fails if that is too early.
+    fn is_over(&self) -> anyhow::Result<bool> {
+        if self.member.stop.reason().is_some() || self.output.budget().left(1) == 0 {
+            return Ok(true);
+        }
+        match self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            true => Err(self.output.budget().missed().into()),
+            false => Ok(false),
+        }
+    }
+}
+
+/// The entries of a reply, by what is to become of them.
+struct Sorted {
+    read: usize,
+    /// With how often each was delivered.
+    printed: Vec<(usize, EntryId, u64)>,
+    /// Not asked for, or processed by somebody else; by stream.
+    passed: Vec<Vec<EntryId>>,
+    /// Deleted while pending; by stream.
+    gone: Vec<Vec<EntryId>>,
+}
+
+impl Sorted {
+    fn new(streams: usize) -> Self {
+        Self {
+            read: 0,
+            printed: Vec::new(),
+            passed: vec![Vec::new(); streams],
+            gone: vec![Vec::new(); streams],
+        }
+    }
+}
