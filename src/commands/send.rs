@@ -1,0 +1,185 @@
+//! `send`: one message.
+
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::commands::Context;
+use crate::failure::{Failure, quote};
+use crate::line;
+use crate::streamer::{AddOptions, BODY, EntryId, Missing, NAME, Streamer, Trim, parse_duration};
+
+/// Send one message to a stream, and print its ID
+///
+/// With --name the entry is a message: its body is BODY, or else stdin. Without, it is a plain entry of the
+/// fields given with --field. Stdin is not touched when BODY is given.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  redis-streamer send users '{\"user_id\": 123}' --name user.created
+  redis-streamer send users @user.json --name user.created -f trace=4bf92f
+  echo 'disk full' | redis-streamer send logs --name log.line --text
+  redis-streamer send metrics -f sensor=7 -f celsius=21.5")]
+pub struct Args {
+    /// The stream
+    stream: String,
+    /// The body: JSON, @FILE to read it from a file, or - to read it from stdin [default: stdin, with --name]
+    #[arg(allow_hyphen_values = true)]
+    body: Option<String>,
+    /// The message's name, such as user.created
+    #[arg(short, long, value_name = "NAME")]
+    name: Option<String>,
+    /// Take the body as text, and make it a JSON string
+    #[arg(long, requires = "name")]
+    text: bool,
+    /// Add a field to the entry (repeatable)
+    #[arg(short, long = "field", value_name = "NAME=VALUE", value_parser = parse_field)]
+    fields: Vec<(String, String)>,
+    /// Give the entry this ID instead of one made by the server
+    #[arg(long, value_name = "ID")]
+    id: Option<EntryId>,
+    #[command(flatten)]
+    trim: TrimArgs,
+    /// Fail if the stream does not exist, instead of creating it
+    #[arg(long)]
+    no_create: bool,
+}
+
+/// What to cut off the old end of a stream.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct TrimArgs {
+    /// Trim the stream to its newest N entries
+    #[arg(long, value_name = "N", conflicts_with = "retention")]
+    maxlen: Option<u64>,
+    /// Trim entries older than DURATION
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    retention: Option<Duration>,
+}
+
+impl TrimArgs {
+    /// What to trim now. Retention asks for the server's clock: the IDs are made by it.
+    pub fn now(&self, streamer: &mut Streamer) -> anyhow::Result<Option<Trim>> {
+        Ok(match (self.maxlen, self.retention) {
+            (Some(length), _) => Some(Trim::Length(length)),
+            (None, Some(retention)) => {
+                let oldest = streamer.now_ms()?.saturating_sub(retention.as_millis() as u64);
+                Some(Trim::Before(EntryId::at_ms(oldest)))
+            }
+            (None, None) => None,
+        })
+    }
+}
+
+fn parse_field(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+/// Runs the command.
+pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    let body = match (&args.name, &args.body) {
+        (Some(_), _) => Some(body(&args, context)?),
+        (None, Some(_)) => {
+            return Err(Failure::usage("a body needs a name")
+                .hint(format!("redis-streamer send {} BODY --name NAME", quote(&args.stream)))
+                .into());
+        }
+        (None, None) if args.fields.is_empty() => {
+            return Err(Failure::usage("nothing to send: neither --name nor --field is given")
+                .hint(format!("redis-streamer send {} BODY --name NAME", quote(&args.stream)))
+                .into());
+        }
+        (None, None) => None,
+    };
+    let mut fields: Vec<(&[u8], &[u8])> = Vec::new();
+    if let (Some(name), Some(body)) = (&args.name, &body) {
+        fields.extend([(NAME, name.as_bytes()), (BODY, body.as_bytes())]);
+    }
+    fields.extend(
+        args.fields
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes())),
+    );
+
+    let mut streamer = context.connect()?;
+    let options = AddOptions {
+        id: args.id,
+        missing: if args.no_create {
+            Missing::Refuse
+        } else {
+            Missing::Create
+        },
+        trim: args.trim.now(&mut streamer)?,
+    };
+    let id = streamer.add(&args.stream, options, &fields)?;
+    let line = format!("{id}\n");
+    context.ui.data()?.write(line.as_bytes()).map_err(Failure::stdout)
+}
+
+/// The body as it goes into the stream: JSON text.
+fn body(args: &Args, context: &Context) -> anyhow::Result<String> {
+    let (text, source) = match args.body.as_deref() {
+        None if context.ui.input_is_terminal() => {
+            return Err(Failure::usage("no body is given, and stdin is a terminal")
+                .hint("give the body as an argument, as @FILE, through a pipe, or - to type it")
+                .into());
+        }
+        None | Some("-") => (read(std::io::stdin().lock(), "stdin")?, "stdin"),
+        Some(argument) => match argument.strip_prefix('@') {
+            Some(path) => {
+                let file = std::fs::File::open(Path::new(path)).with_context(|| format!("cannot open {path}"))?;
+                (read(file, path)?, path)
+            }
+            None => (argument.to_owned(), "BODY"),
+        },
+    };
+    if args.text {
+        let mut quoted = Vec::new();
+        line::string(&mut quoted, &text);
+        return String::from_utf8(quoted).context("a JSON string is text");
+    }
+    match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(not_json(source, &text, &error)),
+    }
+}
+
+/// Everything a source has, without the line break at its end.
+fn read(mut source: impl Read, name: &str) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    source
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("cannot read {name}"))?;
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        Failure::data(format!(
+            "{name}: not UTF-8 at byte {}",
+            error.utf8_error().valid_up_to() + 1
+        ))
+    })?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    Ok(text)
+}
+
+fn not_json(source: &str, text: &str, error: &serde_json::Error) -> anyhow::Error {
+    let reason = error.to_string();
+    let reason = reason
+        .rsplit_once(" at line ")
+        .map_or(reason.as_str(), |(reason, _)| reason);
+    let excerpt = line::excerpt(text);
+    Failure::data(format!(
+        "{source}:{}:{}: not JSON: {reason}: {excerpt}",
+        error.line(),
+        error.column()
+    ))
+    .hint("to send text as it is, add --text")
+    .into()
+}

@@ -1,0 +1,252 @@
+//! Every failure a person can meet: its words, its hint, its exit code. The one place that knows codes.
+
+use std::fmt;
+use std::io;
+
+use crate::streamer::Error;
+
+/// Refused by the server, bad data, or part of a batch failed.
+const REFUSED: u8 = 1;
+/// The command was not said right.
+const USAGE: u8 = 2;
+/// The server cannot be reached or was lost: worth a retry.
+const UNREACHABLE: u8 = 3;
+/// A condition that was asked for was not met.
+const UNMET: u8 = 4;
+/// A process ended by signal n exits with 128 + n, as shells report it.
+const SIGNAL: u8 = 128;
+
+/// A failure of a command, beyond those of the streamer.
+#[derive(Debug)]
+pub struct Failure {
+    kind: Kind,
+    message: String,
+    hint: Option<String>,
+}
+
+/// What a failure means to whoever ran the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The options or arguments cannot be used together, or not here.
+    Usage,
+    /// Input or output failed, or only a part of the work was done.
+    Data,
+    /// A condition that was asked for was not met.
+    Unmet,
+    /// The server was lost.
+    Lost,
+    /// A signal ended the command, in good order.
+    Signal(u8),
+    /// Whoever read stdout has gone: a normal ending.
+    ClosedPipe,
+}
+
+impl Failure {
+    /// The options or arguments cannot be used together, or not here.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// Input or output failed, or only a part of the work was done.
+    pub fn data(message: impl Into<String>) -> Self {
+        Self::new(Kind::Data, message)
+    }
+
+    /// A condition that was asked for was not met.
+    pub fn unmet(message: impl Into<String>) -> Self {
+        Self::new(Kind::Unmet, message)
+    }
+
+    /// The server was lost while something was under way.
+    pub fn lost(message: impl Into<String>) -> Self {
+        Self::new(Kind::Lost, message)
+    }
+
+    /// A signal ended the command, in good order: nothing is said, the exit code tells.
+    pub fn signal(signal: i32) -> Self {
+        Self::new(Kind::Signal(u8::try_from(signal).unwrap_or(0)), "")
+    }
+
+    /// What a failed write to stdout means: a closed pipe is a normal ending.
+    pub fn stdout(error: io::Error) -> anyhow::Error {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::new(Kind::ClosedPipe, "").into(),
+            _ => anyhow::Error::new(error).context("cannot write to stdout"),
+        }
+    }
+
+    /// The ending of a command whose reader has gone.
+    pub fn closed_pipe() -> Self {
+        Self::new(Kind::ClosedPipe, "")
+    }
+
+    /// This failure, with what to try next.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            hint: None,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// A failure in words.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What failed; `None` where nothing is to be said.
+    pub message: Option<String>,
+    /// Why, from near to far.
+    pub causes: Vec<String>,
+    /// What to try next.
+    pub hint: Option<String>,
+    /// The exit code.
+    pub code: u8,
+}
+
+/// Puts a failure into words.
+pub fn report(error: &anyhow::Error) -> Report {
+    let failure = error.downcast_ref::<Failure>();
+    let streamer = error.downcast_ref::<Error>();
+    let code = match (failure.map(|failure| failure.kind), streamer) {
+        (Some(Kind::Usage), _) => USAGE,
+        (Some(Kind::Unmet), _) => UNMET,
+        (Some(Kind::Lost), _) => UNREACHABLE,
+        (Some(Kind::Signal(signal)), _) => SIGNAL.saturating_add(signal),
+        (Some(Kind::ClosedPipe), _) => 0,
+        (None, Some(Error::InvalidUrl(_) | Error::Certificate { .. })) => USAGE,
+        (None, Some(Error::Protocol { .. })) => UNREACHABLE,
+        (None, Some(error)) if error.is_passing() => UNREACHABLE,
+        (Some(Kind::Data), _) | (None, _) => REFUSED,
+    };
+    let silent = matches!(
+        failure.map(|failure| failure.kind),
+        Some(Kind::Signal(_) | Kind::ClosedPipe)
+    );
+    let mut texts = error.chain().map(ToString::to_string).filter(|_| !silent);
+    Report {
+        message: texts.next(),
+        causes: texts.collect(),
+        hint: failure
+            .and_then(|failure| failure.hint.clone())
+            .or_else(|| streamer.and_then(hint_for)),
+        code,
+    }
+}
+
+/// The next thing to try after a failure of the streamer.
+fn hint_for(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::InvalidUrl(_) => {
+            "a URL reads redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… with TLS, or redis+unix:///PATH"
+                .to_owned()
+        }
+        Error::Certificate { .. } => "--cacert, --cert and --key take files in PEM form".to_owned(),
+        Error::Unreachable { address, source } if source.kind() == io::ErrorKind::InvalidData => {
+            format!(
+                "{address} was reached, but TLS failed: name the right authority with --cacert, or use redis:// if the server has no TLS"
+            )
+        }
+        Error::Unreachable { address, .. } => {
+            format!(
+                "is a server listening on {address}? name another with --url or $REDIS_STREAMER_URL, or use --wait 30s to keep trying"
+            )
+        }
+        Error::Lost { .. } => {
+            "what was in flight may or may not have been done; see what is pending with `redis-streamer pending`"
+                .to_owned()
+        }
+        Error::Denied(refusal) if refusal.code == "NOPERM" => {
+            "grant the user the command and the key: ACL SETUSER".to_owned()
+        }
+        Error::Denied(_) => {
+            "give --user and --password-file, $REDISCLI_AUTH, or a URL with user and password".to_owned()
+        }
+        Error::NoGroup { stream, group } => format!("create it: {}", subscribe_command(stream, group)),
+        Error::WrongType { stream } => format!("see what it is: redis-cli TYPE {}", quote(stream)),
+        Error::NoStream { stream } => format!(
+            "leave --no-create out to create it, or list the streams there are: redis-streamer pending (asked for {stream})"
+        ),
+        Error::Refused(refusal) => return hint_for_refusal(&refusal.code, &refusal.detail),
+        Error::Protocol { .. } => "is this the port of a Redis server? a server with TLS needs rediss://".to_owned(),
+    })
+}
+
+fn hint_for_refusal(code: &str, detail: &str) -> Option<String> {
+    let hint = match code {
+        "LOADING" => "the server is still loading its data: use --wait 30s",
+        "READONLY" => "this server is a replica: connect to its master",
+        "OOM" => {
+            "the server is out of memory (maxmemory): trim streams with --maxlen or --retention, or raise the limit"
+        }
+        "MISCONF" => "the server cannot save its data: see its log",
+        "MOVED" | "ASK" | "CROSSSLOT" => "this is a node of a cluster, and the stream lives on another one",
+        _ if detail.contains("equal or smaller than the target stream top item") => {
+            "IDs must grow: the stream already holds this ID or a later one"
+        }
+        _ if detail.starts_with("unknown command") => "this needs a newer server: Redis 6.2 or Valkey 7.2 at least",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// The command that creates a group, with `--listener` where the group's name is a listener's.
+fn subscribe_command(stream: &str, group: &str) -> String {
+    let listener = group
+        .strip_prefix(stream)
+        .and_then(|rest| rest.strip_prefix(':'))
+        .and_then(|rest| rest.strip_suffix(":cg"))
+        .filter(|listener| !listener.is_empty());
+    let member = match listener {
+        Some(listener) => format!("-l {}", quote(listener)),
+        None => format!("-g {}", quote(group)),
+    };
+    format!("redis-streamer subscribe {} {member}", quote(stream))
+}
+
+/// A word as a shell takes it.
+pub fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._:/@%+=,-".contains(c);
+    match !word.is_empty() && !word.starts_with('-') && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_group_names_the_command_that_makes_it() {
+        assert_eq!(
+            subscribe_command("orders", "orders:billing:cg"),
+            "redis-streamer subscribe orders -l billing"
+        );
+        assert_eq!(
+            subscribe_command("a b", "it's"),
+            r"redis-streamer subscribe 'a b' -g 'it'\''s'"
+        );
+    }
+
+    #[test]
+    fn hints_and_causes_stand_apart() {
+        let report = report(&Failure::usage("no").hint("yes").into());
+        assert_eq!(report.message.as_deref(), Some("no"));
+        assert_eq!(report.causes, Vec::<String>::new());
+        assert_eq!(report.hint.as_deref(), Some("yes"));
+        assert_eq!(report.code, USAGE);
+    }
+}

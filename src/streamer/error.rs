@@ -1,0 +1,183 @@
+//! What can go wrong between here and the server, typed by what a person can do about it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::resp::Malformed;
+
+/// A failure of the streamer.
+#[derive(Debug)]
+pub enum Error {
+    /// The URL cannot be used. Never holds the URL: it may carry a password.
+    InvalidUrl(String),
+    /// A certificate or key could not be used.
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No connection could be made.
+    Unreachable {
+        /// `host:port` or the socket's path.
+        address: String,
+        /// What the system or the TLS library said.
+        source: io::Error,
+    },
+    /// The connection broke. Whether what was in flight was done is not known.
+    Lost {
+        /// `host:port` or the socket's path.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The server does not let this user in, or not without a password.
+    Denied(ServerError),
+    /// The stream has no such group, or there is no such stream.
+    NoGroup {
+        /// The stream.
+        stream: String,
+        /// The group.
+        group: String,
+    },
+    /// The key holds something else than a stream.
+    WrongType {
+        /// The key.
+        stream: String,
+    },
+    /// There is no such stream, and it was not to be created.
+    NoStream {
+        /// The stream.
+        stream: String,
+    },
+    /// The server refused a command for another reason.
+    Refused(ServerError),
+    /// The peer answered with something that is no reply to what was asked.
+    Protocol {
+        /// `host:port` or the socket's path.
+        address: String,
+        /// What was unexpected.
+        what: &'static str,
+    },
+}
+
+/// The error reply of a server, such as `WRONGTYPE Operation against a key …`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerError {
+    /// The first word: `ERR`, `NOGROUP`, `OOM` …
+    pub code: String,
+    /// All that follows.
+    pub detail: String,
+}
+
+impl ServerError {
+    /// Reads the line after the `-` of an error reply.
+    pub(super) fn parse(line: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(line);
+        let (code, detail) = text.trim_end().split_once(' ').unwrap_or((&text, ""));
+        Self {
+            code: code.to_owned(),
+            detail: detail.to_owned(),
+        }
+    }
+
+    /// The server cannot serve now and may soon: it loads its data, fails over, or is short of memory or disk.
+    ///
+    /// The codes are those Redis documents for states of the server rather than of the command.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "LOADING"
+                | "READONLY"
+                | "OOM"
+                | "MISCONF"
+                | "MASTERDOWN"
+                | "CLUSTERDOWN"
+                | "TRYAGAIN"
+                | "BUSY"
+                | "NOREPLICAS"
+                | "UNBLOCKED"
+        )
+    }
+
+    /// The server does not know the command or the option: it is older, or another product.
+    pub fn is_unknown_command(&self) -> bool {
+        self.code == "ERR" && (self.detail.starts_with("unknown command") || self.detail.starts_with("syntax error"))
+    }
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.detail.as_str() {
+            "" => f.write_str(&self.code),
+            detail => write!(f, "{} {detail}", self.code),
+        }
+    }
+}
+
+impl Error {
+    /// Turns a server's refusal into what it means for this stream and group.
+    pub(super) fn refused(error: ServerError, stream: &str, group: Option<&str>) -> Self {
+        match (error.code.as_str(), group) {
+            ("WRONGTYPE", _) => Self::WrongType {
+                stream: stream.to_owned(),
+            },
+            ("NOGROUP", Some(group)) => Self::NoGroup {
+                stream: stream.to_owned(),
+                group: group.to_owned(),
+            },
+            ("NOAUTH" | "WRONGPASS" | "NOPERM", _) => Self::Denied(error),
+            _ => Self::Refused(error),
+        }
+    }
+
+    /// Worth another try with a new connection: nothing was refused.
+    pub fn is_connection(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Lost { .. })
+    }
+
+    /// Worth another try after a while, on this connection or a new one.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused(error) => error.is_passing(),
+            error => error.is_connection(),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidUrl(reason) => write!(f, "the URL cannot be used: {reason}"),
+            Self::Certificate { path, reason } => write!(f, "{}: {reason}", path.display()),
+            Self::Unreachable { address, .. } => write!(f, "cannot connect to {address}"),
+            Self::Lost { address, .. } => write!(f, "lost the connection to {address}"),
+            Self::Denied(error) => write!(f, "the server denies access: {error}"),
+            Self::NoGroup { stream, group } => write!(f, "stream '{stream}' has no group '{group}'"),
+            Self::WrongType { stream } => write!(f, "key '{stream}' is not a stream"),
+            Self::NoStream { stream } => write!(f, "there is no stream '{stream}'"),
+            Self::Refused(error) => write!(f, "the server refused: {error}"),
+            Self::Protocol { address, what } => write!(f, "{address} does not answer like a Redis server: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unreachable { source, .. } | Self::Lost { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl Error {
+    /// A reply of another shape than the command's.
+    pub(super) fn malformed(address: &str, Malformed(what): Malformed) -> Self {
+        Self::Protocol {
+            address: address.to_owned(),
+            what,
+        }
+    }
+}

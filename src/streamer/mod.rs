@@ -1,0 +1,122 @@
+//! The domain: streams, entries, groups, and what can be done with them on a server.
+//!
+//! Knows the redis crate and sockets; knows nothing of commands, terminals or JSON lines.
+
+mod connection;
+mod consumer;
+mod entry;
+mod error;
+pub mod group;
+mod inspect;
+mod point;
+mod produce;
+mod read;
+mod resp;
+mod subscribe;
+mod target;
+mod tls;
+
+use redis::{FromRedisValue, Value};
+
+pub use connection::{Connection, RESPONSE_TIMEOUT};
+pub use consumer::{Claim, Claimed, Consumer, Membership};
+pub use entry::{BODY, Entry, EntryId, Field, InvalidId, Message, NAME, json};
+pub use error::{Error, ServerError};
+pub use inspect::{ConsumerInfo, GroupInfo, PendingEntry, PendingFilter, StreamInfo};
+pub use point::{InvalidDuration, InvalidPoint, Point, parse_duration};
+pub use produce::{AddOptions, Added, Missing, Refusal, Trim, receive_added, write_add};
+pub use read::{Batch, Position, Reader};
+pub use resp::Delivered;
+pub use subscribe::Subscribed;
+pub use target::{Address, Secret, Target, Tls, Verify};
+
+/// A server's streams, over one connection.
+pub struct Streamer {
+    connection: Connection,
+}
+
+impl Streamer {
+    /// Connects to a server.
+    pub fn connect(target: &Target) -> Result<Self, Error> {
+        Connection::open(target).map(|connection| Self { connection })
+    }
+
+    /// Gives up the connection, for a job that owns it: a pipeline, a reader, a consumer.
+    pub fn into_connection(self) -> Connection {
+        self.connection
+    }
+
+    /// The server's clock, in milliseconds since the Unix epoch.
+    pub fn now_ms(&mut self) -> Result<u64, Error> {
+        now_ms(&mut self.connection)
+    }
+
+    /// Asks whether the server serves commands.
+    pub fn ping(&mut self) -> Result<(), Error> {
+        self.connection.query(&redis::cmd("PING")).map(drop)
+    }
+
+    /// Adds one entry.
+    pub fn add(&mut self, stream: &str, options: AddOptions, fields: &[Field<'_>]) -> Result<EntryId, Error> {
+        let mut packed = Vec::new();
+        write_add(&mut packed, stream.as_bytes(), options, fields);
+        self.connection.send(&packed)?;
+        receive_added(&mut self.connection)?.map_err(|refusal| refusal.into_error(stream))
+    }
+
+    /// Acknowledges entries in a group; says of each whether it was pending.
+    ///
+    /// One XACK an entry, pipelined: XACK of many tells only how many were pending, not which.
+    pub fn ack(&mut self, acks: &[Ack<'_>]) -> Result<Vec<bool>, Error> {
+        let commands: Vec<_> = acks
+            .iter()
+            .map(|ack| {
+                let mut command = redis::cmd("XACK");
+                command.arg(ack.stream).arg(ack.group).arg(ack.id.to_string());
+                command
+            })
+            .collect();
+        let replies = self.connection.query_all(&commands)?;
+        acks.iter()
+            .zip(replies)
+            .map(|(ack, reply)| {
+                let reply = reply.map_err(|error| Error::refused(error, ack.stream, Some(ack.group)))?;
+                self.read(reply).map(|acked: u64| acked > 0)
+            })
+            .collect()
+    }
+
+    /// A query about a stream, perhaps a group of it, so that a refusal can name them.
+    fn ask<T: FromRedisValue>(&mut self, command: &redis::Cmd, stream: &str, group: Option<&str>) -> Result<T, Error> {
+        let reply = self.connection.query(command).map_err(|error| match error {
+            Error::Refused(refusal) => Error::refused(refusal, stream, group),
+            other => other,
+        })?;
+        self.read(reply)
+    }
+
+    fn read<T: FromRedisValue>(&self, reply: Value) -> Result<T, Error> {
+        read(&self.connection, reply)
+    }
+}
+
+/// An entry to acknowledge.
+#[derive(Clone, Copy, Debug)]
+pub struct Ack<'a> {
+    /// The entry's stream.
+    pub stream: &'a str,
+    /// The group it is pending in.
+    pub group: &'a str,
+    /// The entry.
+    pub id: EntryId,
+}
+
+fn read<T: FromRedisValue>(connection: &Connection, reply: Value) -> Result<T, Error> {
+    redis::from_redis_value(reply).map_err(|_| connection.malformed(resp::Malformed("a reply of unexpected type")))
+}
+
+fn now_ms(connection: &mut Connection) -> Result<u64, Error> {
+    let reply = connection.query(&redis::cmd("TIME"))?;
+    let (seconds, micros): (u64, u64) = read(connection, reply)?;
+    Ok(seconds * 1000 + micros / 1000)
+}

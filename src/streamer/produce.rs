@@ -1,0 +1,101 @@
+//! Adding entries: one at a time, or many pipelined.
+
+use super::entry::Field;
+use super::error::ServerError;
+use super::resp::{argument, command};
+use super::{Connection, EntryId, Error};
+
+/// How an entry is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddOptions {
+    /// The entry's ID, or `None` for the server to make one.
+    pub id: Option<EntryId>,
+    /// What a missing stream means.
+    pub missing: Missing,
+    /// What is cut off the old end as the entry is added.
+    pub trim: Option<Trim>,
+}
+
+/// What to do when the stream to add to is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Create it.
+    Create,
+    /// Refuse (`NOMKSTREAM`, Redis 6.2).
+    Refuse,
+}
+
+/// What is cut off a stream's old end. Exact: Redis's approximate trimming leaves up to a hundred entries
+/// more, which surprises whoever asked for ten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trim {
+    /// Keep so many entries.
+    Length(u64),
+    /// Keep entries from this ID on (`MINID`, Redis 6.2).
+    Before(EntryId),
+}
+
+/// Writes the XADD of an entry.
+pub fn write_add(out: &mut Vec<u8>, stream: &[u8], options: AddOptions, fields: &[Field<'_>]) {
+    let switches = usize::from(options.missing == Missing::Refuse) + if options.trim.is_some() { 3 } else { 0 };
+    command(out, 3 + switches + 2 * fields.len());
+    argument(out, b"XADD");
+    argument(out, stream);
+    if options.missing == Missing::Refuse {
+        argument(out, b"NOMKSTREAM");
+    }
+    if let Some(trim) = options.trim {
+        let (by, threshold) = match trim {
+            Trim::Length(length) => (&b"MAXLEN"[..], length.to_string()),
+            Trim::Before(id) => (&b"MINID"[..], id.to_string()),
+        };
+        argument(out, by);
+        argument(out, b"=");
+        argument(out, threshold.as_bytes());
+    }
+    match options.id {
+        None => argument(out, b"*"),
+        Some(id) => argument(out, id.to_string().as_bytes()),
+    }
+    for (name, value) in fields {
+        argument(out, name);
+        argument(out, value);
+    }
+}
+
+/// What became of one XADD.
+pub type Added = Result<EntryId, Refusal>;
+
+/// Why an entry was not added; the connection is well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The server refused it.
+    Server(ServerError),
+    /// There is no such stream, and it was not to be created.
+    NoStream,
+}
+
+impl Refusal {
+    /// The failure this is for a stream.
+    pub fn into_error(self, stream: &str) -> Error {
+        match self {
+            Self::Server(error) => Error::refused(error, stream, None),
+            Self::NoStream => Error::NoStream {
+                stream: stream.to_owned(),
+            },
+        }
+    }
+}
+
+/// Receives the reply to one XADD.
+pub fn receive_added(connection: &mut Connection) -> Result<Added, Error> {
+    let cursor = match connection.receive()?.cursor() {
+        Ok(cursor) => cursor,
+        Err(refusal) => return Ok(Err(Refusal::Server(refusal))),
+    };
+    if cursor.is_nil() {
+        return Ok(Err(Refusal::NoStream));
+    }
+    let id = cursor.clone().id();
+    id.map(Ok).map_err(|malformed| connection.malformed(malformed))
+}
