@@ -13,9 +13,7 @@ fn prepare(server: &Server, stream: &str) {
     server.add_numbered(stream, 5);
     let group = format!("{stream}:billing:cg");
     server.cli(["XGROUP", "CREATE", stream, &group, "0"]);
-    server.cli([
-        "XREADGROUP", "GROUP", &group, "c", "COUNT", "3", "STREAMS", stream, ">",
-    ]);
+    server.cli(["XREADGROUP", "GROUP", &group, "c", "COUNT", "3", "STREAMS", stream, ">"]);
 }
 
 fn ack(server: &Server) -> Test {
@@ -42,10 +40,7 @@ fn with_the_name_of_the_group() {
 #[test]
 fn counts_only_what_was_pending() {
     let server = pending_three();
-    ack(&server)
-        .args(["1-0", "4-0", "99-0", "1-0"])
-        .stdout("1\n")
-        .run();
+    ack(&server).args(["1-0", "4-0", "99-0", "1-0"]).stdout("1\n").run();
     ack(&server).arg("1-0").stdout("0\n").run();
 }
 
@@ -65,11 +60,7 @@ fn strict_fails_if_any_was_not_pending() {
 #[test]
 fn bare_ids_on_stdin() {
     let server = pending_three();
-    ack(&server)
-        .arg("-")
-        .stdin("1-0\n\n2-0\r\n")
-        .stdout("2\n")
-        .run();
+    ack(&server).arg("-").stdin("1-0\n\n2-0\r\n").stdout("2\n").run();
     ack(&server).stdin("3-0").stdout("1\n").run();
     assert!(server.pending("s", "s:billing:cg").is_empty());
 }

@@ -21,10 +21,7 @@ fn refused(args: &[&str], status: i32, parts: &[&str]) {
 
 #[test]
 fn over_tcp() {
-    for server in [
-        Server::options().tcp4().start(),
-        Server::options().tcp6().start(),
-    ] {
+    for server in [Server::options().tcp4().start(), Server::options().tcp6().start()] {
         send(&["-u", &server.url()]).run();
         send(&["--url", &format!("{}/0", server.url())]).run();
         assert_eq!(server.ids("s").len(), 2);
@@ -94,7 +91,9 @@ fn with_a_user() {
     refused(&["-u", &url], 1, &["NOPERM"]);
     send(&["-u", &url.replace("://", "://alice:wonder@")]).run();
     send(&["-u", &url, "--user", "alice", "--password-file", file]).run();
-    send(&["-u", &url, "--user", "alice"]).env("REDISCLI_AUTH", "wonder").run();
+    send(&["-u", &url, "--user", "alice"])
+        .env("REDISCLI_AUTH", "wonder")
+        .run();
     assert_eq!(server.ids("s").len(), 3);
 }
 
@@ -110,7 +109,11 @@ fn over_tls_with_a_known_authority() {
     send(&["-u", &url, "--insecure"]).run();
     assert_eq!(server.ids("s").len(), 3);
     refused(&["-u", &url], 3, &["certificate"]);
-    refused(&["-u", &url, "--cacert", other], 3, &["certificate", "hint: ", "--cacert"]);
+    refused(
+        &["-u", &url, "--cacert", other],
+        3,
+        &["certificate", "hint: ", "--cacert"],
+    );
     assert_eq!(server.ids("s").len(), 3);
 }
 

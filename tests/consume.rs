@@ -32,7 +32,15 @@ fn group(server: &Server) -> Test {
 /// Delivers entries to another consumer, which then leaves them behind.
 fn deliver(server: &Server, consumer: &str, count: &str) {
     server.cli([
-        "XREADGROUP", "GROUP", GROUP, consumer, "COUNT", count, "STREAMS", "s", ">",
+        "XREADGROUP",
+        "GROUP",
+        GROUP,
+        consumer,
+        "COUNT",
+        count,
+        "STREAMS",
+        "s",
+        ">",
     ]);
 }
 
@@ -55,10 +63,7 @@ fn a_message_is_a_line() {
 fn line_of(fields: &[(&[u8], &[u8])]) -> String {
     let server = Server::start();
     server.add("s", "1-0", fields);
-    let output = plain(&server)
-        .args(["--from", "beginning", "-e"])
-        .stdout_any()
-        .run();
+    let output = plain(&server).args(["--from", "beginning", "-e"]).stdout_any().run();
     let line = output.stdout();
     let rest = line.strip_prefix(r#"{"stream":"s","id":"1-0","#).unwrap();
     rest.strip_suffix("}\n").unwrap().to_owned()
@@ -89,19 +94,13 @@ fn line_breaks_in_a_body_become_spaces() {
 #[test]
 fn other_fields_stand_after_the_body() {
     let line = line_of(&[(b"name", b"n"), (b"body", b"1"), (b"z", b"1"), (b"a", b"\"\n\x1b")]);
-    assert_eq!(
-        line,
-        r#""name":"n","body":1,"fields":{"z":"1","a":"\"\n\u001b"}"#
-    );
+    assert_eq!(line, r#""name":"n","body":1,"fields":{"z":"1","a":"\"\n\u001b"}"#);
 }
 
 #[test]
 fn what_is_no_message_is_all_fields() {
     for (fields, expected) in [
-        (
-            &[("name", "n"), ("body", "NaN")][..],
-            r#"{"name":"n","body":"NaN"}"#,
-        ),
+        (&[("name", "n"), ("body", "NaN")][..], r#"{"name":"n","body":"NaN"}"#),
         (&[("name", "n"), ("body", "")], r#"{"name":"n","body":""}"#),
         (
             &[("name", "n"), ("body", "{\"a\":1")],
@@ -211,10 +210,7 @@ fn from_and_to_a_point() {
             .stdout(lines(expected))
             .run();
     }
-    plain(&server)
-        .args(["--from", "4-0", "-e"])
-        .stdout(lines([4, 5]))
-        .run();
+    plain(&server).args(["--from", "4-0", "-e"]).stdout(lines([4, 5])).run();
 }
 
 #[test]
@@ -222,10 +218,7 @@ fn from_a_time_ago() {
     let server = Server::start();
     server.add_numbered("s", 2);
     server.add_message("s", "*", "now", "1");
-    let output = plain(&server)
-        .args(["--from", "-15m", "-e"])
-        .stdout_any()
-        .run();
+    let output = plain(&server).args(["--from", "-15m", "-e"]).stdout_any().run();
     let got = output.stdout();
     assert_eq!(got.lines().count(), 1);
     assert!(got.contains(r#""name":"now""#));
@@ -327,10 +320,7 @@ fn ends_at_the_end_of_thousands() {
 #[test]
 fn a_count_of_one_reads_one_by_one() {
     let server = grouped(20);
-    group(&server)
-        .args(["-e", "--count", "1"])
-        .stdout(lines(1..=20))
-        .run();
+    group(&server).args(["-e", "--count", "1"]).stdout(lines(1..=20)).run();
 }
 
 #[test]
@@ -363,10 +353,7 @@ fn manual_leaves_all_pending() {
 #[test]
 fn ack_read_never_has_them_pending() {
     let server = grouped(3);
-    group(&server)
-        .args(["-e", "--ack", "read"])
-        .stdout(lines(1..=3))
-        .run();
+    group(&server).args(["-e", "--ack", "read"]).stdout(lines(1..=3)).run();
     assert!(server.pending("s", GROUP).is_empty());
     assert!(server.consumers("s", GROUP).is_empty());
 }
@@ -378,10 +365,7 @@ fn a_named_consumer_reads_its_own_again_first() {
     let expected = "{\"stream\":\"s\",\"id\":\"1-0\",\"name\":\"n\",\"body\":1,\"deliveries\":2}\n\
          {\"stream\":\"s\",\"id\":\"2-0\",\"name\":\"n\",\"body\":2,\"deliveries\":2}\n\
          {\"stream\":\"s\",\"id\":\"3-0\",\"name\":\"n\",\"body\":3}\n";
-    group(&server)
-        .args(["-e", "-c", "me"])
-        .stdout(expected)
-        .run();
+    group(&server).args(["-e", "-c", "me"]).stdout(expected).run();
     assert!(server.pending("s", GROUP).is_empty());
     // The name is the user's, not self-made: it stays.
     assert_eq!(server.consumers("s", GROUP), ["me"]);
@@ -405,11 +389,7 @@ fn an_entry_deleted_while_pending_is_let_go() {
     let server = grouped(3);
     deliver(&server, "me", "2");
     server.cli(["XDEL", "s", "1-0"]);
-    let output = group(&server)
-        .args(["-e", "-c", "me"])
-        .stdout_any()
-        .stderr_any()
-        .run();
+    let output = group(&server).args(["-e", "-c", "me"]).stdout_any().stderr_any().run();
     assert_eq!(output.stdout().lines().count(), 2);
     assert!(server.pending("s", GROUP).is_empty());
 }
@@ -496,7 +476,11 @@ fn the_consumers_name_tells_who_it_is() {
     server.cli(["XGROUP", "CREATE", "s", GROUP, "0", "MKSTREAM"]);
     server.cli(["XGROUP", "CREATE", "s", "my group", "0"]);
     for (args, env, expected) in [
-        (["-l", "billing"], [("POD_NAME", "pod/7"), ("HOSTNAME", "x")], "billing.pod-7"),
+        (
+            ["-l", "billing"],
+            [("POD_NAME", "pod/7"), ("HOSTNAME", "x")],
+            "billing.pod-7",
+        ),
         (["-l", "a b"], [("POD_NAME", ""), ("HOSTNAME", "host1")], "a-b.host1"),
         (["-g", "my group"], [("POD_NAME", "p"), ("HOSTNAME", "")], "my-group.p"),
     ] {
@@ -585,12 +569,14 @@ fn a_group_lost_under_way() {
     server.cli(["DEL", "s"]);
     let output = fails.wait();
     assert_eq!(output.status, 1);
-    assert!(output.stderr().contains("subscribe s -l billing"), "{}", output.stderr());
+    assert!(
+        output.stderr().contains("subscribe s -l billing"),
+        "{}",
+        output.stderr()
+    );
 
     server.cli(["XGROUP", "CREATE", "s", GROUP, "0", "MKSTREAM"]);
-    let mut recreates = group(&server)
-        .args(["--on-nogroup", "beginning", "-n", "1"])
-        .spawn();
+    let mut recreates = group(&server).args(["--on-nogroup", "beginning", "-n", "1"]).spawn();
     server.wait_blocked();
     server.cli(["DEL", "s"]);
     server.add_numbered("s", 1);
@@ -612,11 +598,7 @@ fn usage_errors() {
         &["consume", "s", "--last", "1", "--from", "beginning"],
     ];
     for args in uses {
-        Test::new(&server)
-            .args(*args)
-            .status(2)
-            .stderr_has(["error: "])
-            .run();
+        Test::new(&server).args(*args).status(2).stderr_has(["error: "]).run();
     }
 }
 
@@ -629,8 +611,5 @@ fn reads_do_not_write() {
         .stdout(lines([1]))
         .run();
     assert!(server.groups("s").is_empty());
-    assert_eq!(
-        server.entries("s"),
-        [entry("1-0", &[("name", "n"), ("body", "1")])]
-    );
+    assert_eq!(server.entries("s"), [entry("1-0", &[("name", "n"), ("body", "1")])]);
 }

@@ -37,10 +37,7 @@ fn help_of_every_command() {
 #[test]
 fn help_names_every_command() {
     let commands = COMMANDS.iter().filter(|command| **command != "man");
-    let output = Test::without_server()
-        .arg("--help")
-        .stdout_has(commands)
-        .run();
+    let output = Test::without_server().arg("--help").stdout_has(commands).run();
     assert!(output.stdout().to_lowercase().contains("examples"));
 }
 

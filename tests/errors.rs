@@ -3,9 +3,7 @@
 use crate::harness::{Output, Server, Test, free_port};
 
 fn fails(test: Test, status: i32, parts: &[&str]) -> Output {
-    test.status(status)
-        .stderr_has(["error: "].iter().chain(parts))
-        .run()
+    test.status(status).stderr_has(["error: "].iter().chain(parts)).run()
 }
 
 #[test]
@@ -31,8 +29,7 @@ fn no_server() {
 #[test]
 fn a_port_nobody_listens_on() {
     let address = format!("127.0.0.1:{}", free_port("127.0.0.1"));
-    let test = Test::without_server()
-        .args(["-u", &format!("redis://{address}"), "pending"]);
+    let test = Test::without_server().args(["-u", &format!("redis://{address}"), "pending"]);
     fails(test, 3, &[&address, "refused", "hint: "]);
 }
 

@@ -1,12 +1,7 @@
 //! The one integration test binary: the real `redis-streamer` against private servers.
 //!
 //! `harness` starts servers and programs; each other module holds the tests of one verb or one promise.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stderr
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod ack;
 mod connection;

@@ -10,7 +10,15 @@ fn orders() -> Server {
     server.cli(["XGROUP", "CREATE", "orders", "g", "0"]);
     for (consumer, count) in [("alice", "2"), ("bob", "1")] {
         server.cli([
-            "XREADGROUP", "GROUP", "g", consumer, "COUNT", count, "STREAMS", "orders", ">",
+            "XREADGROUP",
+            "GROUP",
+            "g",
+            consumer,
+            "COUNT",
+            count,
+            "STREAMS",
+            "orders",
+            ">",
         ]);
     }
     server
@@ -93,7 +101,8 @@ fn a_groups_consumers_and_entries() {
     for entry in group["entries"].as_array_mut().unwrap() {
         level(&mut entry["idle_ms"]);
     }
-    let consumer = |name: &str, pending: u64| json!({"name": name, "pending": pending, "idle_ms": 0, "inactive_ms": null});
+    let consumer =
+        |name: &str, pending: u64| json!({"name": name, "pending": pending, "idle_ms": 0, "inactive_ms": null});
     let entry = |id: &str, consumer: &str| json!({"id": id, "consumer": consumer, "idle_ms": 0, "deliveries": 1});
     let expected = json!({
         "stream": "orders", "group": "g", "pending": 3, "lag": 2,
@@ -161,9 +170,12 @@ fn an_empty_server_is_no_error() {
 #[test]
 fn gates_pass() {
     let server = orders();
-    pending(&server, &["orders", "--max-lag", "2", "--max-pending", "3", "--max-idle", "1h"])
-        .stdout_has(["g"])
-        .run();
+    pending(
+        &server,
+        &["orders", "--max-lag", "2", "--max-pending", "3", "--max-idle", "1h"],
+    )
+    .stdout_has(["g"])
+    .run();
     pending(&server, &["orders", "-g", "g", "--max-lag", "2", "--max-pending", "3"])
         .stdout_has(["alice"])
         .run();
@@ -206,6 +218,9 @@ fn looking_changes_nothing() {
     let before = server.cli(["XINFO", "CONSUMERS", "orders", "g"]);
     pending(&server, &["orders", "-g", "g"]).stdout_any().run();
     let names = |text: &str| text.lines().filter(|l| l.len() > 2).count();
-    assert_eq!(names(&before), names(&server.cli(["XINFO", "CONSUMERS", "orders", "g"])));
+    assert_eq!(
+        names(&before),
+        names(&server.cli(["XINFO", "CONSUMERS", "orders", "g"]))
+    );
     assert_eq!(server.pending("orders", "g"), ["1-0", "2-0", "3-0"]);
 }

@@ -227,7 +227,10 @@ fn what_was_not_flushed_is_not_acknowledged() {
     let delivered: usize = last.split_once('-').unwrap().0.parse().unwrap();
     let acknowledged = delivered - server.pending("orders", GROUP).len();
     let flushed: usize = server.entries("orders")[..acknowledged].iter().map(line_length).sum();
-    assert!(flushed <= PIPE + read.len(), "{acknowledged} acknowledged: {flushed} bytes");
+    assert!(
+        flushed <= PIPE + read.len(),
+        "{acknowledged} acknowledged: {flushed} bytes"
+    );
 
     // And the rest is for others at once.
     let rest = Test::new(&server)
@@ -289,10 +292,7 @@ fn signals_end_a_blocked_consume_at_once() {
     let server = orders(0);
     for args in [&["-l", "billing"][..], &[], &["-l", "billing", "--block", "60s"]] {
         for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-            let mut consume = Test::new(&server)
-                .args(["consume", "orders"])
-                .args(args)
-                .spawn();
+            let mut consume = Test::new(&server).args(["consume", "orders"]).args(args).spawn();
             server.wait_blocked();
             let start = Instant::now();
             consume.signal(signal);

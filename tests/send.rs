@@ -62,13 +62,7 @@ fn body_from_stdin_loses_one_line_break() {
             .stdout_like("[ID]\n")
             .run();
     }
-    let expected = [
-        "{\"a\":1}",
-        "{\"a\":2}",
-        "{\"a\":3}",
-        "{\n\"a\":4\n}\n",
-        "{\"a\":5}",
-    ];
+    let expected = ["{\"a\":1}", "{\"a\":2}", "{\"a\":3}", "{\n\"a\":4\n}\n", "{\"a\":5}"];
     assert_eq!(server.bodies("s"), expected);
 }
 
@@ -244,11 +238,7 @@ fn usage_errors() {
         &["send", "s", "1", "--name", "n", "--maxlen", "1", "--retention", "1h"],
     ];
     for args in uses {
-        Test::new(&server)
-            .args(*args)
-            .status(2)
-            .stderr_has(["error: "])
-            .run();
+        Test::new(&server).args(*args).status(2).stderr_has(["error: "]).run();
     }
     assert_eq!(server.cli(["DBSIZE"]), "0");
 }

@@ -145,10 +145,7 @@ fn base64_values_are_bytes() {
     batch(&server).stdin(lines).stderr_like(SENT_2).run();
     let expected = [
         vec![(b"raw".to_vec(), b"\xff\x00\x80".to_vec())],
-        vec![
-            (b"\xff".to_vec(), b"v".to_vec()),
-            (b"k".to_vec(), Vec::new()),
-        ],
+        vec![(b"\xff".to_vec(), b"v".to_vec()), (b"k".to_vec(), Vec::new())],
     ];
     assert_eq!(server.fields("s"), expected);
 }
@@ -209,7 +206,10 @@ fn lines_that_are_no_messages_are_named() {
 #[test]
 fn the_first_bad_line_ends_it() {
     let server = Server::start();
-    server.file("in.jsonl", "{\"name\":\"a\",\"body\":1}\noops\n{\"name\":\"a\",\"body\":3}\n");
+    server.file(
+        "in.jsonl",
+        "{\"name\":\"a\",\"body\":1}\noops\n{\"name\":\"a\",\"body\":3}\n",
+    );
     batch(&server)
         .arg("in.jsonl")
         .status(1)

@@ -166,8 +166,6 @@ fn reset_creates_what_is_missing() {
 #[test]
 fn quiet_says_nothing() {
     let server = Server::start();
-    Test::new(&server)
-        .args(["subscribe", "s", "-g", "g", "--quiet"])
-        .run();
+    Test::new(&server).args(["subscribe", "s", "-g", "g", "--quiet"]).run();
     assert_eq!(group(&server).0, "g");
 }

@@ -10,7 +10,7 @@ mod tls;
 mod wait;
 
 pub use program::Test;
+pub use running::Output;
 pub use rustix::process::Signal;
-pub use running::{Output, Running};
 pub use server::{Entry, Server, entry, free_port};
 pub use wait::{DEADLINE, wait_until};

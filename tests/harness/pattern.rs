@@ -40,10 +40,7 @@ fn is_number(text: &str) -> bool {
 
 #[test]
 fn holes_are_filled() {
-    assert!(matches(
-        "sent [N] to [..] as [ID]\n",
-        "sent 12 to a b as 17-0\n"
-    ));
+    assert!(matches("sent [N] to [..] as [ID]\n", "sent 12 to a b as 17-0\n"));
     assert!(!matches("[N]\n", "x\n"));
     assert!(!matches("[..]", "one\ntwo"));
     assert!(!matches("[ID]", "17"));

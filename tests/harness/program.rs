@@ -204,11 +204,10 @@ impl Expected {
         let text = String::from_utf8_lossy(got);
         match self {
             Self::Anything => None,
-            Self::Exactly(expected) => (expected != got)
-                .then(|| format!("{what} is not exactly:\n{}", shown(expected))),
-            Self::Like(pattern) => {
-                (!matches(pattern, &text)).then(|| format!("{what} does not read as:\n{pattern}"))
+            Self::Exactly(expected) => {
+                (expected != got).then(|| format!("{what} is not exactly:\n{}", shown(expected)))
             }
+            Self::Like(pattern) => (!matches(pattern, &text)).then(|| format!("{what} does not read as:\n{pattern}")),
             Self::Containing(parts) => parts
                 .iter()
                 .find(|part| !text.contains(part.as_str()))

@@ -102,6 +102,7 @@ impl Running {
     }
 
     /// Returns once stderr contains this.
+    #[allow(dead_code, reason = "for the tests of lost connections")]
     pub fn wait_stderr(&self, part: &str) {
         wait_until(part, || self.stderr_so_far().contains(part));
     }

@@ -49,10 +49,7 @@ pub fn entry(id: &str, fields: &[(&str, &str)]) -> Entry {
         .iter()
         .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
         .collect();
-    Entry {
-        id: id.into(),
-        fields,
-    }
+    Entry { id: id.into(), fields }
 }
 
 impl Options {
@@ -100,10 +97,7 @@ impl Options {
     /// Starts the server and waits until it answers.
     pub fn start(self) -> Server {
         // The path of a Unix socket may have 107 bytes: TMPDIR may be too deep for it.
-        let dir = tempfile::Builder::new()
-            .prefix("rs-")
-            .tempdir_in("/tmp")
-            .unwrap();
+        let dir = tempfile::Builder::new().prefix("rs-").tempdir_in("/tmp").unwrap();
         std::fs::create_dir(dir.path().join("work")).unwrap();
         if let Listen::Tls { .. } = self.listen {
             tls::write_certificates(dir.path());
@@ -230,16 +224,10 @@ impl Server {
         self.try_command(args).unwrap()
     }
 
-    fn try_command<A: AsRef<[u8]>>(
-        &self,
-        args: impl IntoIterator<Item = A>,
-    ) -> redis::RedisResult<Value> {
+    fn try_command<A: AsRef<[u8]>>(&self, args: impl IntoIterator<Item = A>) -> redis::RedisResult<Value> {
         let url = match &self.options.password {
             Some(password) => {
-                format!(
-                    "redis+unix://{}?pass={password}",
-                    self.socket().display()
-                )
+                format!("redis+unix://{}?pass={password}", self.socket().display())
             }
             None => format!("redis+unix://{}", self.socket().display()),
         };
@@ -369,9 +357,7 @@ impl Server {
                 add("--port", &port);
                 add("--bind", host);
             }
-            Listen::Tls {
-                client_certificates,
-            } => {
+            Listen::Tls { client_certificates } => {
                 add("--port", "0");
                 add("--tls-port", &port);
                 add("--bind", host);

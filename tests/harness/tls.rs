@@ -8,11 +8,7 @@ use std::path::Path;
 pub fn write_certificates(dir: &Path) {
     let authority = authority("test authority");
     std::fs::write(dir.join("ca.crt"), authority.pem()).unwrap();
-    std::fs::write(
-        dir.join("other-ca.crt"),
-        self::authority("another authority").pem(),
-    )
-    .unwrap();
+    std::fs::write(dir.join("other-ca.crt"), self::authority("another authority").pem()).unwrap();
     for name in ["server", "client"] {
         let key = KeyPair::generate().unwrap();
         let names = ["localhost", "127.0.0.1", "::1"].map(String::from);
@@ -28,8 +24,6 @@ pub fn write_certificates(dir: &Path) {
 fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, name);
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
