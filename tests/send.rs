@@ -141,7 +141,7 @@ fn id_is_taken_as_given() {
     let send = |id| Test::new(&server).args(["send", "s", "1", "--name", "n", "--id", id]);
     send("5-1").stdout("5-1\n").run();
     // Not above the last one: the server refuses it.
-    send("5-1").status(1).stderr_has(["error: ", "5-1"]).run();
+    send("5-1").status(1).stderr_has(["error: ", "ID", "hint: "]).run();
     send("5-0").status(1).stderr_has(["error: "]).run();
     assert_eq!(server.ids("s"), ["5-1"]);
 }

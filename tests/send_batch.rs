@@ -278,7 +278,7 @@ fn a_key_of_another_type_takes_nothing() {
     batch(&server)
         .stdin(THREE)
         .status(1)
-        .stderr_has(["error: ", "WRONGTYPE"])
+        .stderr_has(["error: ", "not a stream"])
         .run();
     assert_eq!(server.cli(["GET", "s"]), "string");
 }

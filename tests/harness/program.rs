@@ -153,6 +153,7 @@ impl Test {
     }
 
     /// Runs to the end and holds the outcome against what was expected.
+    #[track_caller]
     pub fn run(self) -> Output {
         let mut running = Running::start(self.command(), self.own_group, Some(&self.stdin));
         let output = running.wait();

@@ -9,6 +9,7 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 pub const POLL: Duration = Duration::from_millis(3);
 
 /// Returns once `condition` holds; panics, naming `what`, when it does not in time.
+#[track_caller]
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
