@@ -160,18 +160,15 @@ fn variable(name: &&str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The commands, each in its file.
+/// The commands, each in its file, where its help stands too.
 #[derive(Subcommand)]
+#[allow(missing_docs)]
 pub enum Command {
-    /// Send one message to a stream
     Send(commands::send::Args),
-    /// Create a consumer group where it is missing
+    SendBatch(commands::send_batch::Args),
     Subscribe(commands::subscribe::Args),
-    /// Acknowledge messages
     Ack(commands::ack::Args),
-    /// Print a completion script for a shell
     Completions(commands::completions::Args),
-    /// Print the manual page
     Man(commands::man::Args),
 }
 

@@ -179,6 +179,10 @@ fn hint_for(error: &Error) -> Option<String> {
         Error::NoStream { stream } => format!(
             "leave --no-create out to create it, or list the streams there are: redis-streamer pending (asked for {stream})"
         ),
+        Error::RolledBack { .. } => {
+            "send what is missing again; `appendonly yes` with `appendfsync always` keeps a server from forgetting"
+                .to_owned()
+        }
         Error::Refused(refusal) => return hint_for_refusal(&refusal.code, &refusal.detail),
         Error::Protocol { .. } => "is this the port of a Redis server? a server with TLS needs rediss://".to_owned(),
     })

@@ -165,7 +165,7 @@ impl std::error::Error for LineError {}
 
 impl LineError {
     /// What serde_json says, less the place, which is kept apart. `offset` is where its text begins in the line.
-    fn from_json(error: &serde_json::Error, offset: usize) -> Self {
+    pub fn from_json(error: &serde_json::Error, offset: usize) -> Self {
         let text = error.to_string();
         let reason = match text.rfind(" at line ") {
             Some(end) => &text[..end],

@@ -4,6 +4,7 @@ pub mod ack;
 pub mod completions;
 pub mod man;
 pub mod send;
+pub mod send_batch;
 pub mod subscribe;
 
 use std::time::{Duration, Instant};
@@ -24,6 +25,7 @@ pub fn run(cli: Cli, ui: Ui) -> anyhow::Result<()> {
     let context = context(&cli);
     match cli.command {
         Command::Send(args) => send::run(args, &context?),
+        Command::SendBatch(args) => send_batch::run(args, &context?),
         Command::Subscribe(args) => subscribe::run(args, &context?),
         Command::Ack(args) => ack::run(args, &context?),
         Command::Completions(args) => completions::run(args, ui),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::EntryId;
 use super::resp::Malformed;
 
 /// A failure of the streamer.
@@ -50,6 +51,13 @@ pub enum Error {
     NoStream {
         /// The stream.
         stream: String,
+    },
+    /// The server lost entries that it had acknowledged: it came back without them.
+    RolledBack {
+        /// The stream.
+        stream: String,
+        /// The last ID it knows now; `None` if the stream is gone.
+        known: Option<EntryId>,
     },
     /// The server refused a command for another reason.
     Refused(ServerError),
@@ -157,6 +165,19 @@ impl fmt::Display for Error {
             Self::NoGroup { stream, group } => write!(f, "stream '{stream}' has no group '{group}'"),
             Self::WrongType { stream } => write!(f, "key '{stream}' is not a stream"),
             Self::NoStream { stream } => write!(f, "there is no stream '{stream}'"),
+            Self::RolledBack { stream, known: None } => {
+                write!(
+                    f,
+                    "stream '{stream}' is gone, with entries that the server had acknowledged"
+                )
+            }
+            Self::RolledBack {
+                stream,
+                known: Some(known),
+            } => write!(
+                f,
+                "the server lost entries of stream '{stream}' that it had acknowledged: its last ID is now {known}"
+            ),
             Self::Refused(error) => write!(f, "the server refused: {error}"),
             Self::Protocol { address, what } => write!(f, "{address} does not answer like a Redis server: {what}"),
         }

@@ -2,12 +2,14 @@
 //!
 //! Knows the redis crate and sockets; knows nothing of commands, terminals or JSON lines.
 
+mod backoff;
 mod connection;
 mod consumer;
 mod entry;
 mod error;
 pub mod group;
 mod inspect;
+mod landed;
 mod point;
 mod produce;
 mod read;
@@ -18,13 +20,15 @@ mod tls;
 
 use redis::{FromRedisValue, Value};
 
+pub use backoff::{Backoff, jittered};
 pub use connection::{Connection, RESPONSE_TIMEOUT};
 pub use consumer::{Claim, Claimed, Consumer, Membership};
 pub use entry::{BODY, Entry, EntryId, Field, InvalidId, Message, NAME, json};
 pub use error::{Error, ServerError};
 pub use inspect::{ConsumerInfo, GroupInfo, PendingEntry, PendingFilter, StreamInfo};
+pub use landed::{Fate, Landed, content};
 pub use point::{InvalidDuration, InvalidPoint, Point, parse_duration};
-pub use produce::{AddOptions, Added, Missing, Refusal, Trim, receive_added, write_add};
+pub use produce::{AddOptions, Added, Missing, Refusal, Trim, receive_added, write_add, write_trim};
 pub use read::{Batch, Position, Reader};
 pub use resp::Delivered;
 pub use subscribe::Subscribed;
@@ -41,7 +45,36 @@ impl Streamer {
         Connection::open(target).map(|connection| Self { connection })
     }
 
-    /// Gives up the connection, for a job that owns it: a pipeline, a reader, a consumer.
+    /// The connection, for pipelines that read their replies one by one.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// The connection's number at the server, by which another one can unblock or close it; `None` where the
+    /// server does not allow to ask.
+    pub fn client_id(&mut self) -> Result<Option<u64>, Error> {
+        let reply = self.connection.query(redis::cmd("CLIENT").arg("ID"));
+        match reply {
+            Ok(id) => self.read(id).map(Some),
+            Err(Error::Refused(refusal)) if !refusal.is_passing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Closes another connection at the server, if it is still there. Servers may forbid it: then what that
+    /// connection still carries is up to the network.
+    pub fn kill_client(&mut self, id: u64) -> Result<(), Error> {
+        match self
+            .connection
+            .query(redis::cmd("CLIENT").arg("KILL").arg("ID").arg(id))
+        {
+            Err(Error::Refused(refusal)) if refusal.is_passing() => Err(Error::Refused(refusal)),
+            Ok(_) | Err(Error::Refused(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives up the connection, for a job that owns it: a reader, a consumer.
     pub fn into_connection(self) -> Connection {
         self.connection
     }

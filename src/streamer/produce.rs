@@ -35,6 +35,27 @@ pub enum Trim {
     Before(EntryId),
 }
 
+impl Trim {
+    /// Writes the three arguments of XADD and XTRIM.
+    fn write(self, out: &mut Vec<u8>) {
+        let (by, threshold) = match self {
+            Self::Length(length) => (&b"MAXLEN"[..], length.to_string()),
+            Self::Before(id) => (&b"MINID"[..], id.to_string()),
+        };
+        argument(out, by);
+        argument(out, b"=");
+        argument(out, threshold.as_bytes());
+    }
+}
+
+/// Writes the XTRIM of a stream.
+pub fn write_trim(out: &mut Vec<u8>, stream: &[u8], trim: Trim) {
+    command(out, 5);
+    argument(out, b"XTRIM");
+    argument(out, stream);
+    trim.write(out);
+}
+
 /// Writes the XADD of an entry.
 pub fn write_add(out: &mut Vec<u8>, stream: &[u8], options: AddOptions, fields: &[Field<'_>]) {
     let switches = usize::from(options.missing == Missing::Refuse) + if options.trim.is_some() { 3 } else { 0 };
@@ -45,13 +66,7 @@ pub fn write_add(out: &mut Vec<u8>, stream: &[u8], options: AddOptions, fields: 
         argument(out, b"NOMKSTREAM");
     }
     if let Some(trim) = options.trim {
-        let (by, threshold) = match trim {
-            Trim::Length(length) => (&b"MAXLEN"[..], length.to_string()),
-            Trim::Before(id) => (&b"MINID"[..], id.to_string()),
-        };
-        argument(out, by);
-        argument(out, b"=");
-        argument(out, threshold.as_bytes());
+        trim.write(out);
     }
     match options.id {
         None => argument(out, b"*"),

@@ -1,0 +1,194 @@
+//! How far a sending came, kept in a file, so that a killed `send-batch` goes on where it stopped.
+//!
+//! The file is replaced as a whole. What was sent after it was written is found in the stream itself.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use super::Args;
+use crate::failure::{Failure, quote};
+use crate::streamer::EntryId;
+
+/// A place between two records of the input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Which source.
+    pub source: usize,
+    /// How many bytes of it lie before.
+    pub offset: u64,
+    /// How many lines of it lie before.
+    pub line: u64,
+    /// A digest of the record before, by which the input is known again.
+    pub tail: u64,
+}
+
+impl Place {
+    /// Moves behind a record; says whether the record lies before `resume`. Fails if the input is not the one
+    /// in which `resume` was a place between two records.
+    pub fn advance(&mut self, record: &[u8], lines: u64, resume: &Self) -> anyhow::Result<bool> {
+        let before = self.offset;
+        self.offset += record.len() as u64;
+        self.line += lines;
+        if self.source != resume.source {
+            return Ok(self.source < resume.source);
+        }
+        if before >= resume.offset {
+            return Ok(false);
+        }
+        if self.offset >= resume.offset {
+            self.tail = digest(record);
+            if self != resume {
+                return Err(other_input());
+            }
+        }
+        Ok(true)
+    }
+
+    /// At the end of a source: whether an earlier run came further in it.
+    pub fn must_lie_before(&self, end: &Self) -> anyhow::Result<()> {
+        match self.source == end.source && self.offset > end.offset {
+            false => Ok(()),
+            true => Err(other_input()),
+        }
+    }
+}
+
+fn other_input() -> anyhow::Error {
+    Failure::data("the input is not the one the checkpoint was written for")
+        .hint("give the same input again, or another --checkpoint file to start anew")
+        .into()
+}
+
+/// FNV-1a, 64 bits: enough to tell another file from the same one.
+pub fn digest(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// What the file says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct State {
+    stream: String,
+    input: Vec<String>,
+    #[serde(flatten)]
+    place: Place,
+    /// The last entry that was acknowledged as added, or the stream's last ID before the first.
+    last_id: Option<String>,
+    done: bool,
+}
+
+/// A checkpoint file.
+pub struct Checkpoint {
+    path: PathBuf,
+    state: State,
+    written: Instant,
+    /// How many records were noted since.
+    unwritten: usize,
+}
+
+/// How many records may be sent and not yet in the file. Those are looked up in the stream when the sending
+/// is resumed.
+pub const MOST_UNWRITTEN: usize = 50_000;
+
+/// How often the file is written while sending goes well: each time costs a write to the disk.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+impl Checkpoint {
+    /// Reads the file, or writes the first one. `origin` is the stream's last ID before anything is sent.
+    pub fn open(args: &Args, names: Vec<String>, origin: Option<EntryId>) -> anyhow::Result<Option<Self>> {
+        let Some(path) = args.checkpoint.clone() else {
+            return Ok(None);
+        };
+        let fresh = State {
+            stream: args.stream.clone(),
+            input: names,
+            place: Place::default(),
+            last_id: origin.map(|id| id.to_string()),
+            done: false,
+        };
+        let state = match fs::read(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| format!("cannot read the checkpoint {}", path.display())),
+            Ok(bytes) => Some(
+                serde_json::from_slice::<State>(&bytes)
+                    .with_context(|| format!("{} is not a checkpoint", path.display()))?,
+            ),
+        };
+        if let Some(found) = &state
+            && (&found.stream, &found.input) != (&fresh.stream, &fresh.input)
+        {
+            return Err(Failure::data(format!(
+                "the checkpoint {} is for another sending: {} to {}",
+                path.display(),
+                found.input.join(", "),
+                found.stream
+            ))
+            .hint(format!("rm {} to start anew", quote(&path.display().to_string())))
+            .into());
+        }
+        let is_new = state.is_none();
+        let mut checkpoint = Self {
+            path,
+            state: state.unwrap_or(fresh),
+            written: Instant::now(),
+            unwritten: 0,
+        };
+        if is_new {
+            checkpoint.write()?;
+        }
+        Ok(Some(checkpoint))
+    }
+
+    /// Whether all input was sent.
+    pub fn is_done(&self) -> bool {
+        self.state.done
+    }
+
+    /// How far the sending came.
+    pub fn place(&self) -> Place {
+        self.state.place
+    }
+
+    /// The last entry known to be added.
+    pub fn last_id(&self) -> anyhow::Result<Option<EntryId>> {
+        let parsed = self.state.last_id.as_deref().map(str::parse).transpose();
+        parsed.with_context(|| format!("{} is not a checkpoint", self.path.display()))
+    }
+
+    /// Notes that everything before `place` was added, the last as `last_id`; written from time to time.
+    pub fn advance(&mut self, place: Place, records: usize, last_id: Option<EntryId>) -> anyhow::Result<()> {
+        self.unwritten += records;
+        self.state.place = place;
+        self.state.last_id = last_id.map(|id| id.to_string());
+        match self.written.elapsed() >= INTERVAL || self.unwritten >= MOST_UNWRITTEN {
+            true => self.write(),
+            false => Ok(()),
+        }
+    }
+
+    /// Notes that the sending ended; `done` if all input was sent.
+    pub fn close(&mut self, done: bool) -> anyhow::Result<()> {
+        self.state.done = done;
+        self.write()
+    }
+
+    /// Replaces the file as a whole: a kill or a power cut leaves the old one or the new one.
+    fn write(&mut self) -> anyhow::Result<()> {
+        let mut temporary = self.path.clone().into_os_string();
+        temporary.push(".new");
+        let written = fs::File::create(&temporary).and_then(|mut file| {
+            file.write_all(&serde_json::to_vec(&self.state)?)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &self.path)
+        });
+        self.written = Instant::now();
+        self.unwritten = 0;
+        written.with_context(|| format!("cannot write the checkpoint {}", self.path.display()))
+    }
+}

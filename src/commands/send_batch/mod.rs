@@ -1,0 +1,155 @@
+//! `send-batch`: many messages, from files or a pipe, pipelined.
+//!
+//! A thread reads and encodes ([`input`], [`record`]); this one sends and matches replies to lines
+//! ([`sender`]), and tells of each line what became of it ([`ledger`]).
+
+mod checkpoint;
+mod input;
+mod ledger;
+mod record;
+mod sender;
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use crate::commands::Context;
+use crate::commands::send::TrimArgs;
+use crate::failure::Failure;
+use crate::signals::Stop;
+use crate::streamer::parse_duration;
+
+use checkpoint::Checkpoint;
+use input::{Event, Input};
+use ledger::Ledger;
+use record::{Encoder, Format};
+use sender::Sender;
+
+/// Send many messages, from files or a pipe
+///
+/// Reads JSON lines as consume prints them: {"name":…,"body":…}, or with --name a body a line. Entries are
+/// pipelined and keep the order of the lines. Every line is either in the stream, in the rejects, or named in
+/// the error; the exit code is 0 only when all are in. A connection that breaks is made again, and what was
+/// in flight is looked up in the stream, so that no line is lost or sent twice.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  jq -c '.users[]' f.json | redis-streamer send-batch users --name user.created
+  redis-streamer send-batch orders jan.jsonl feb.jsonl --receipts sent.jsonl
+  redis-streamer send-batch logs /var/log/syslog --input text --name log.line --maxlen 100000
+  redis-streamer send-batch users users.csv --input csv --name user.imported --rejects bad.csv
+  redis-streamer send-batch orders big.jsonl --checkpoint big.checkpoint")]
+pub struct Args {
+    /// The stream
+    stream: String,
+    /// The files to read, - for stdin [default: stdin]
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Give every message this name; a line is then its body
+    #[arg(short, long, value_name = "NAME")]
+    name: Option<String>,
+    /// What a line is: a line of JSON, any text (made a JSON string), or a row of CSV (made an object by the header)
+    #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
+    input: Format,
+    /// Give the entries the IDs of their lines
+    #[arg(long)]
+    keep_ids: bool,
+    /// Write lines that cannot be sent to FILE, as they stand, and go on
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+    /// What to do at a line that cannot be sent [default: stop, or skip with --rejects]
+    #[arg(long, value_name = "ACTION")]
+    on_reject: Option<OnReject>,
+    /// Send at most N messages a second
+    #[arg(long, value_name = "N")]
+    rate: Option<NonZeroU32>,
+    #[command(flatten)]
+    trim: TrimArgs,
+    /// Print the ID of each entry, in the order of the lines
+    #[arg(long, conflicts_with = "json")]
+    ids: bool,
+    /// Write {"file","line","id"} for each entry to FILE
+    #[arg(long, value_name = "FILE")]
+    receipts: Option<PathBuf>,
+    /// Print the summary as JSON, on stdout
+    #[arg(long)]
+    json: bool,
+    /// Keep in FILE how far the sending came; started again with the same input and FILE, go on from there
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// What to do when it cannot be known whether lines in flight were sent before the connection broke
+    #[arg(long, value_name = "ACTION", default_value = "stop")]
+    on_ambiguous: OnAmbiguous,
+    /// Keep trying to reach a lost server for so long
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    reconnect_for: Duration,
+}
+
+/// What to do at a line that cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum OnReject {
+    /// End there
+    Stop,
+    /// Leave it out and go on
+    Skip,
+}
+
+/// What to do when nobody can know whether a line was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum OnAmbiguous {
+    /// End there
+    Stop,
+    /// Send it, perhaps again
+    Repeat,
+}
+
+/// How many batches may wait between the reading and the sending thread.
+const READ_AHEAD: usize = 4;
+
+/// Runs the command.
+pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    if args.name.is_none() && args.input != Format::Jsonl {
+        return Err(Failure::usage("--input text and --input csv need --name")
+            .hint("name the messages: --name log.line")
+            .into());
+    }
+    if args.keep_ids && (args.name.is_some() || args.input != Format::Jsonl) {
+        return Err(Failure::usage("--keep-ids needs lines with IDs, as consume prints them, and no --name").into());
+    }
+    if args.files.is_empty() && context.ui.input_is_terminal() {
+        return Err(Failure::usage("no files are given, and stdin is a terminal")
+            .hint("name files, pipe lines in, or give - to type them")
+            .into());
+    }
+    let on_reject = args.on_reject.unwrap_or(match args.rejects {
+        Some(_) => OnReject::Skip,
+        None => OnReject::Stop,
+    });
+    let mut input = Input::open(&args.files)?;
+    let mut ledger = Ledger::open(&args, on_reject, input.names(), context.ui)?;
+    let mut streamer = context.connect()?;
+    let trim = record::TrimClock::start(args.trim.now(&mut streamer)?);
+    let origin = streamer.stream_info(&args.stream)?.map(|info| info.last_id);
+    let checkpoint = Checkpoint::open(&args, input.names(), origin)?;
+    if let Some(checkpoint) = &checkpoint {
+        if checkpoint.is_done() {
+            context
+                .ui
+                .status("the checkpoint says that this input was sent completely: nothing to do");
+            return Ok(());
+        }
+        input.resume_at(checkpoint.place());
+    }
+    let progress = context.ui.progress(input.total_bytes());
+    let encoder = Encoder::new(&args, trim);
+    let (events, arriving) = sync_channel(READ_AHEAD);
+    let wake = events.clone();
+    // A full channel means that the sender is at work and will look; the wake waits until then.
+    let stop = Stop::listen(move || drop(wake.send(Event::Stop)))?;
+    let spare = input.start(encoder, args.rate, on_reject, events);
+    let mut sender = Sender::new(&args, context, streamer, origin, checkpoint);
+    let ended = sender.run(&arriving, &spare, &mut ledger, &progress, &stop);
+    progress.finish();
+    ledger.close(ended, context, &args)
+}

@@ -1,0 +1,380 @@
+//! Lines into XADDs: what a record of each format means, encoded straight into the buffer that is sent.
+
+use std::time::Instant;
+
+use memchr::{memchr2, memrchr};
+
+use super::Args;
+use crate::line::{self, LineError};
+use crate::streamer::{AddOptions, BODY, EntryId, Field, Missing, NAME, Trim, write_add, write_trim};
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// A line of JSON; blank lines are nothing
+    Jsonl,
+    /// Any text; a blank line is a message too
+    Text,
+    /// Rows of CSV under a header
+    Csv,
+}
+
+impl Format {
+    /// Where the last complete record of `bytes` ends; 0 if none is complete. `bytes` begins with a record.
+    pub fn complete(self, bytes: &[u8]) -> usize {
+        match self {
+            Self::Jsonl | Self::Text => memrchr(b'\n', bytes).map_or(0, |end| end + 1),
+            Self::Csv => Rows::new(bytes).map(|row| row.end).last().unwrap_or(0),
+        }
+    }
+
+    /// The first record of `bytes`: where it ends, and how many line breaks it holds.
+    pub fn first(self, bytes: &[u8]) -> Row {
+        let whole = Row {
+            end: bytes.len(),
+            line_breaks: 0,
+        };
+        match self {
+            Self::Jsonl | Self::Text => memchr::memchr(b'\n', bytes).map_or(whole, |end| Row {
+                end: end + 1,
+                line_breaks: 1,
+            }),
+            Self::Csv => Rows::new(bytes).next().unwrap_or(Row {
+                line_breaks: bytes.iter().filter(|byte| **byte == b'\n').count() as u64,
+                ..whole
+            }),
+        }
+    }
+}
+
+/// The extent of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Where it ends, with its line break.
+    pub end: usize,
+    /// How many line breaks it holds: more than one where CSV quotes some.
+    pub line_breaks: u64,
+}
+
+/// The complete rows of CSV: those whose line break is not within quotes.
+struct Rows<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Rows<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Row;
+
+    fn next(&mut self) -> Option<Row> {
+        let (mut quoted, mut line_breaks) = (false, 0);
+        loop {
+            self.at += memchr2(b'"', b'\n', &self.bytes[self.at..])? + 1;
+            match self.bytes[self.at - 1] {
+                b'"' => quoted = !quoted,
+                _ => {
+                    line_breaks += 1;
+                    if !quoted {
+                        return Some(Row {
+                            end: self.at,
+                            line_breaks,
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What to trim when: retention moves with the clock, the server's as it was at the start.
+#[derive(Clone, Copy, Debug)]
+pub struct TrimClock {
+    trim: Option<Trim>,
+    since: Instant,
+}
+
+impl TrimClock {
+    /// The trim as it is now.
+    pub fn start(trim: Option<Trim>) -> Self {
+        Self {
+            trim,
+            since: Instant::now(),
+        }
+    }
+
+    fn now(&self) -> Option<Trim> {
+        match self.trim {
+            Some(Trim::Before(id)) => {
+                let elapsed = self.since.elapsed().as_millis() as u64;
+                Some(Trim::Before(EntryId::at_ms(id.ms.saturating_add(elapsed))))
+            }
+            trim => trim,
+        }
+    }
+}
+
+/// Makes XADDs of records.
+pub struct Encoder {
+    stream: Vec<u8>,
+    format: Format,
+    name: Option<String>,
+    keep_ids: bool,
+    trim: TrimClock,
+    /// The header of the CSV file being read.
+    header: Vec<String>,
+    row: Columns,
+    body: Vec<u8>,
+}
+
+/// An XADD in the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// Where its fields begin: the part that tells whether an entry of the stream is this one.
+    pub fields_at: usize,
+    /// The ID it asks for.
+    pub id: Option<EntryId>,
+}
+
+impl Encoder {
+    /// An encoder as the options say.
+    pub fn new(args: &Args, trim: TrimClock) -> Self {
+        Self {
+            stream: args.stream.as_bytes().to_vec(),
+            format: args.input,
+            name: args.name.clone(),
+            keep_ids: args.keep_ids,
+            trim,
+            header: Vec::new(),
+            row: Columns::default(),
+            body: Vec::new(),
+        }
+    }
+
+    /// The format of the records.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Takes the first record of a file if it is a header, and says whether it was.
+    pub fn take_header(&mut self, record: &[u8]) -> Result<bool, LineError> {
+        if self.format != Format::Csv {
+            return Ok(false);
+        }
+        // Spreadsheets begin their exports with a byte order mark.
+        let record = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
+        self.row.read(text(record)?);
+        self.header = self.row.iter().map(str::to_owned).collect();
+        Ok(true)
+    }
+
+    /// Ends a batch: trims the stream, if asked to, and says whether it did. Once a batch, so that trimming
+    /// does not slow every entry.
+    pub fn finish(&self, out: &mut Vec<u8>) -> bool {
+        match self.trim.now() {
+            Some(trim) => {
+                write_trim(out, &self.stream, trim);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Writes the XADD of a record; `None` if the record is nothing.
+    pub fn encode(&mut self, record: &[u8], out: &mut Vec<u8>) -> Result<Option<Encoded>, LineError> {
+        let record = record.strip_suffix(b"\n").unwrap_or(record);
+        let text = text(record.strip_suffix(b"\r").unwrap_or(record))?;
+        if self.format != Format::Text && text.trim_ascii().is_empty() {
+            return Ok(None);
+        }
+        let Some(name) = &self.name else {
+            return self.encode_line(text, out).map(Some);
+        };
+        self.body.clear();
+        let body = match self.format {
+            Format::Jsonl => json_body(text)?.as_bytes(),
+            Format::Text => {
+                line::string(&mut self.body, text);
+                &self.body
+            }
+            Format::Csv => {
+                self.row.read(text);
+                object(&mut self.body, &self.header, &self.row)?;
+                &self.body
+            }
+        };
+        let fields = [(NAME, name.as_bytes()), (BODY, body)];
+        Ok(Some(write(out, &self.stream, None, &fields)))
+    }
+
+    /// Writes the XADD of a line as `consume` prints them.
+    fn encode_line(&self, text: &str, out: &mut Vec<u8>) -> Result<Encoded, LineError> {
+        let line = line::parse(text)?;
+        let id = match (self.keep_ids, line.id) {
+            (false, _) => None,
+            (true, Some(id)) => Some(id),
+            (true, None) => {
+                return Err(LineError {
+                    column: text.len(),
+                    reason: "key `id` is missing, and --keep-ids needs it".to_owned(),
+                });
+            }
+        };
+        let fields: Vec<Field<'_>> = line.fields.iter().map(|(n, v)| (n.as_ref(), v.as_ref())).collect();
+        Ok(write(out, &self.stream, id, &fields))
+    }
+}
+
+fn write(out: &mut Vec<u8>, stream: &[u8], id: Option<EntryId>, fields: &[Field<'_>]) -> Encoded {
+    let options = AddOptions {
+        id,
+        missing: Missing::Create,
+        trim: None,
+    };
+    write_add(out, stream, options, fields);
+    Encoded {
+        fields_at: out.len() - fields_len(fields),
+        id,
+    }
+}
+
+fn text(record: &[u8]) -> Result<&str, LineError> {
+    std::str::from_utf8(record).map_err(|error| LineError {
+        column: error.valid_up_to() + 1,
+        reason: "not UTF-8".to_owned(),
+    })
+}
+
+/// How many bytes fields take as arguments of a command: `$LENGTH\r\nBYTES\r\n` each.
+fn fields_len(fields: &[Field<'_>]) -> usize {
+    let argument = |bytes: &[u8]| 5 + bytes.len() + bytes.len().checked_ilog10().unwrap_or(0) as usize + 1;
+    fields
+        .iter()
+        .map(|(name, value)| argument(name) + argument(value))
+        .sum()
+}
+
+/// The line as a body, if it is JSON; the space around it is how the file is laid out.
+fn json_body(text: &str) -> Result<&str, LineError> {
+    match serde_json::from_str::<&serde_json::value::RawValue>(text) {
+        Ok(body) => Ok(body.get()),
+        Err(error) => Err(LineError::from_json(&error, 0)),
+    }
+}
+
+/// The columns of one row of CSV, in memory that is used again for the next.
+#[derive(Default)]
+struct Columns {
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Columns {
+    /// Reads a row. Unquoting only shortens it, and a row has no more columns than bytes and one.
+    fn read(&mut self, row: &str) {
+        let mut reader = csv_core::Reader::new();
+        self.text.resize(row.len() + 1, 0);
+        self.ends.resize(row.len() + 2, 0);
+        let (_, read, mut written, mut columns) = reader.read_record(row.as_bytes(), &mut self.text, &mut self.ends);
+        // The end of the input ends the last column.
+        let (_, _, more, last) = reader.read_record(
+            &row.as_bytes()[read..],
+            &mut self.text[written..],
+            &mut self.ends[columns..],
+        );
+        written += more;
+        columns += last;
+        self.text.truncate(written);
+        self.ends.truncate(columns);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        // Cut out of a text at commas and quotes, every column is text.
+        let starts = std::iter::once(&0).chain(&self.ends);
+        starts
+            .zip(&self.ends)
+            .map(|(start, end)| std::str::from_utf8(&self.text[*start..*end]).unwrap_or_default())
+    }
+}
+
+/// A row as an object of strings.
+fn object(out: &mut Vec<u8>, header: &[String], row: &Columns) -> Result<(), LineError> {
+    if header.len() != row.ends.len() {
+        return Err(LineError {
+            column: 1,
+            reason: format!("{} columns, where the header has {}", row.ends.len(), header.len()),
+        });
+    }
+    out.push(b'{');
+    for (index, (name, value)) in header.iter().zip(row.iter()).enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        line::string(out, name);
+        out.push(b':');
+        line::string(out, value);
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_csv_end_outside_quotes() {
+        let text = b"a,\"x\ny\"\nb,\"\"\"\"\nc,\"";
+        assert_eq!(Format::Csv.complete(text), text.len() - 3);
+        let first = Format::Csv.first(text);
+        assert_eq!((first.end, first.line_breaks), (9, 2));
+        assert_eq!(Format::Csv.first(b"c,d").end, 3);
+    }
+
+    #[test]
+    fn lines_end_at_their_break() {
+        assert_eq!(Format::Jsonl.complete(b"a\nb\nc"), 4);
+        assert_eq!(Format::Jsonl.complete(b"abc"), 0);
+        assert_eq!(Format::Text.first(b"abc").end, 3);
+    }
+
+    #[test]
+    fn a_row_is_unquoted() {
+        let mut columns = Columns::default();
+        for (row, expected) in [
+            ("a,b", &["a", "b"][..]),
+            ("\"x, \"\"y\"\"\",é,", &["x, \"y\"", "é", ""]),
+            (",", &["", ""]),
+            ("one", &["one"]),
+            ("\"a\nb\"", &["a\nb"]),
+        ] {
+            columns.read(row);
+            assert_eq!(columns.iter().collect::<Vec<_>>(), expected, "{row}");
+        }
+    }
+
+    #[test]
+    fn the_length_of_fields_is_what_is_written() {
+        for length in [0, 1, 9, 10, 99, 100, 1000] {
+            let value = vec![b'x'; length];
+            let mut out = Vec::new();
+            crate::streamer::write_add(
+                &mut out,
+                b"s",
+                AddOptions {
+                    id: None,
+                    missing: Missing::Create,
+                    trim: None,
+                },
+                &[(b"f", &value)],
+            );
+            let expected = format!("$1\r\nf\r\n${length}\r\n").len() + length + 2;
+            assert_eq!(fields_len(&[(b"f", &value)]), expected);
+            assert!(out[out.len() - expected..].starts_with(b"$1\r\nf\r\n"));
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! The sending thread: batches out, replies matched to lines, in order, across lost connections.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender as Return, TryRecvError};
+use std::thread;
+
+use super::checkpoint::{Checkpoint, MOST_UNWRITTEN};
+use super::input::{Batch, Event};
+use super::ledger::{Ended, Ledger, count};
+use super::{Args, OnAmbiguous};
+use crate::commands::Context;
+use crate::failure::Failure;
+use crate::signals::Stop;
+use crate::streamer::{Backoff, EntryId, Error, Fate, Landed, Streamer, content, receive_added};
+use crate::ui::Progress;
+
+/// How many entries may be in flight. Four batches of a thousand keep the server busy while replies travel;
+/// more gains nothing.
+const WINDOW: usize = 4096;
+
+/// Sends batches over one connection at a time.
+pub struct Sender<'a> {
+    args: &'a Args,
+    context: &'a Context,
+    streamer: Streamer,
+    /// The connection's number at the server, where the server tells.
+    client_id: Option<u64>,
+    /// Batches written, oldest first, whose replies are not all in.
+    in_flight: VecDeque<Flight>,
+    /// Batches to send again, before any others.
+    again: VecDeque<Flight>,
+    /// The last entry known to be added; the stream's last ID before the first.
+    last_id: Option<EntryId>,
+    /// What landed although nobody said so, and how many records may be among it.
+    landed: Option<(Landed, usize)>,
+    checkpoint: Option<Checkpoint>,
+    /// How much input is settled.
+    bytes: u64,
+    /// How the reading goes, or why it failed.
+    input: anyhow::Result<Reading>,
+}
+
+/// Whether more may be read.
+enum Reading {
+    Open,
+    Ended,
+}
+
+/// A batch on its way.
+struct Flight {
+    batch: Box<Batch>,
+    /// The first record whose fate is not known.
+    next: usize,
+}
+
+impl Flight {
+    /// Where what is still to be sent begins.
+    fn unsent_from(&self) -> usize {
+        self.batch.records[self.next..]
+            .iter()
+            .find_map(|record| record.command.as_ref().ok())
+            .map(|command| command.packed.start)
+            .or(self.batch.trim_at)
+            .unwrap_or(self.batch.packed.len())
+    }
+
+    fn unknown(&self) -> usize {
+        self.batch.records.len() - self.next
+    }
+}
+
+/// What the next turn of the loop has to do.
+enum Turn {
+    /// Write a batch.
+    Send(Flight),
+    /// Take the replies of the oldest batch in flight.
+    Settle,
+    /// Nothing.
+    Finish,
+}
+
+impl<'a> Sender<'a> {
+    /// A sender over a connection of its own.
+    pub fn new(
+        args: &'a Args,
+        context: &'a Context,
+        streamer: Streamer,
+        origin: Option<EntryId>,
+        checkpoint: Option<Checkpoint>,
+    ) -> Self {
+        Self {
+            args,
+            context,
+            streamer,
+            client_id: None,
+            in_flight: VecDeque::new(),
+            again: VecDeque::new(),
+            last_id: origin,
+            landed: None,
+            checkpoint,
+            bytes: 0,
+            input: Ok(Reading::Open),
+        }
+    }
+
+    /// Sends what arrives until it ends.
+    pub fn run(
+        &mut self,
+        arriving: &Receiver<Event>,
+        spare: &Return<Box<Batch>>,
+        ledger: &mut Ledger,
+        progress: &Progress,
+        stop: &Stop,
+    ) -> anyhow::Result<Ended> {
+        self.resume()?;
+        loop {
+            let step = match self.turn(arriving, ledger, stop) {
+                Turn::Finish => break,
+                Turn::Send(flight) => self.dispatch(flight, ledger),
+                Turn::Settle => self.settle(spare, ledger, progress),
+            };
+            match step {
+                Ok(()) => {}
+                Err(error) if is_passing(&error) => self.recover(error, ledger, stop)?,
+                Err(error) => return Err(error),
+            }
+        }
+        let input = std::mem::replace(&mut self.input, Ok(Reading::Ended));
+        if let Some(checkpoint) = &mut self.checkpoint {
+            let done = matches!(input, Ok(Reading::Ended)) && !ledger.is_stopped() && stop.signal().is_none();
+            checkpoint.close(done)?;
+        }
+        match (input, stop.signal()) {
+            (Err(error), _) => Err(error),
+            (Ok(_), Some(signal)) => Ok(Ended::Signal(signal)),
+            (Ok(_), None) => Ok(Ended::Input),
+        }
+    }
+
+    /// Finds out what an earlier run sent after it last wrote its checkpoint.
+    fn resume(&mut self) -> anyhow::Result<()> {
+        self.client_id = self.streamer.client_id()?;
+        if let Some(checkpoint) = &self.checkpoint {
+            self.last_id = checkpoint.last_id()?;
+            let landed = Landed::after(&mut self.streamer, &self.args.stream, self.last_id)?;
+            self.landed = Some((landed, MOST_UNWRITTEN + 2 * WINDOW));
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, arriving: &Receiver<Event>, ledger: &Ledger, stop: &Stop) -> Turn {
+        while !ledger.is_stopped() && stop.signal().is_none() {
+            if self.in_flight.iter().map(Flight::unknown).sum::<usize>() >= WINDOW {
+                break;
+            }
+            if let Some(flight) = self.again.pop_front() {
+                return Turn::Send(flight);
+            }
+            if !matches!(self.input, Ok(Reading::Open)) {
+                break;
+            }
+            match self.next_event(arriving) {
+                Some(Event::Batch(batch)) => return Turn::Send(Flight { batch, next: 0 }),
+                Some(Event::End) => self.input = Ok(Reading::Ended),
+                Some(Event::Failed(error)) => self.input = Err(error),
+                Some(Event::Stop) => {}
+                None => break,
+            }
+        }
+        match self.in_flight.is_empty() {
+            true => Turn::Finish,
+            false => Turn::Settle,
+        }
+    }
+
+    /// What the reading thread has; waits for it only when no replies are to come.
+    fn next_event(&self, arriving: &Receiver<Event>) -> Option<Event> {
+        match arriving.try_recv() {
+            Ok(event) => Some(event),
+            Err(TryRecvError::Empty) if self.in_flight.is_empty() => arriving.recv().ok(),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+        }
+    }
+
+    /// Writes what is still to be sent of a batch, after what landed unnoticed was found.
+    fn dispatch(&mut self, mut flight: Flight, ledger: &mut Ledger) -> anyhow::Result<()> {
+        if self.landed.is_some()
+            && let Err(error) = self.match_landed(&mut flight, ledger)
+        {
+            self.again.push_front(flight);
+            return Err(error);
+        }
+        let unsent = flight.unsent_from();
+        self.in_flight.push_back(flight);
+        let flight = &self.in_flight[self.in_flight.len() - 1];
+        Ok(self.streamer.connection().send(&flight.batch.packed[unsent..])?)
+    }
+
+    /// Settles the records of a batch that landed, and makes sure that nobody can mistake the others.
+    fn match_landed(&mut self, flight: &mut Flight, ledger: &mut Ledger) -> anyhow::Result<()> {
+        let Flight { batch, next } = flight;
+        for index in *next..batch.records.len() {
+            let Some((landed, in_doubt)) = &mut self.landed else {
+                break;
+            };
+            let record = &batch.records[index];
+            let Ok(command) = &record.command else {
+                continue;
+            };
+            let fields = &batch.packed[command.encoded.fields_at..command.packed.end];
+            match landed.fate(command.encoded.id, content(fields)) {
+                Fate::Added(id) => {
+                    self.last_id = Some(id);
+                    reject_before(batch, *next, index, ledger)?;
+                    ledger.added(batch, record, id);
+                    *next = index + 1;
+                }
+                Fate::Unknown if self.args.on_ambiguous == OnAmbiguous::Stop => {
+                    let place = ledger.place(batch.source, record.line);
+                    return Err(Failure::data(format!(
+                        "{place} may or may not have been sent before the connection broke: equal entries are in the stream, or it was trimmed"
+                    ))
+                    .hint("to send it, perhaps again: --on-ambiguous repeat")
+                    .into());
+                }
+                Fate::Unknown | Fate::Missing => {}
+            }
+            *in_doubt -= 1;
+            if *in_doubt == 0 {
+                self.landed = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the replies of the oldest batch.
+    fn settle(&mut self, spare: &Return<Box<Batch>>, ledger: &mut Ledger, progress: &Progress) -> anyhow::Result<()> {
+        let Some(Flight { batch, next }) = self.in_flight.front_mut() else {
+            return Ok(());
+        };
+        while let Some(record) = batch.records.get(*next) {
+            match &record.command {
+                Err(error) => ledger.rejected(batch, record, Some(error.column), &error.reason)?,
+                Ok(_) => match receive_added(self.streamer.connection())? {
+                    Ok(id) => {
+                        self.last_id = Some(id);
+                        ledger.added(batch, record, id);
+                    }
+                    Err(refusal) => {
+                        let error = refusal.into_error(&self.args.stream);
+                        // WRONGTYPE, NOPERM, a server that cannot serve now: no line would fare better.
+                        if !matches!(error, Error::Refused(_)) || error.is_passing() {
+                            return Err(error.into());
+                        }
+                        ledger.rejected(batch, record, None, &error.to_string())?;
+                    }
+                },
+            }
+            *next += 1;
+        }
+        if batch.trim_at.is_some() {
+            self.streamer.connection().receive()?.bytes().map_err(Error::Refused)?;
+        }
+        ledger.flush()?;
+        let Some(Flight { batch, .. }) = self.in_flight.pop_front() else {
+            return Ok(());
+        };
+        if let Some(checkpoint) = &mut self.checkpoint
+            && !ledger.is_stopped()
+        {
+            checkpoint.advance(batch.end, batch.records.len(), self.last_id)?;
+        }
+        self.bytes += batch.input.len() as u64;
+        progress.update(self.bytes, || count(ledger.sent(), "message"));
+        // The reading thread may have ended; then nobody needs the memory.
+        let _ = spare.send(batch);
+        Ok(())
+    }
+
+    /// Connects again and finds out what became of the records in flight.
+    fn recover(&mut self, error: anyhow::Error, ledger: &Ledger, stop: &Stop) -> anyhow::Result<()> {
+        self.context.ui.status(&format!("{error:#}; trying again"));
+        while let Some(flight) = self.in_flight.pop_back() {
+            self.again.push_front(flight);
+        }
+        let in_doubt: usize = self.again.iter().map(Flight::unknown).sum();
+        let mut backoff = Backoff::new(self.args.reconnect_for);
+        let mut last = error;
+        loop {
+            let pause = match (backoff.next_pause(), stop.signal()) {
+                (Some(pause), None) => pause,
+                _ => return Err(self.give_up(last, ledger)),
+            };
+            thread::sleep(pause);
+            match self.reconnect(in_doubt) {
+                Ok(()) => break,
+                Err(error) if error.is_passing() => last = error.into(),
+                Err(error) => return Err(self.give_up(error.into(), ledger)),
+            }
+        }
+        self.context.ui.status("connected again");
+        Ok(())
+    }
+
+    fn reconnect(&mut self, in_doubt: usize) -> Result<(), Error> {
+        let mut streamer = Streamer::connect(&self.context.target)?;
+        // What the old connection carried may still wait in the server's socket: it must not land any more.
+        if let Some(id) = self.client_id {
+            streamer.kill_client(id)?;
+        }
+        let landed = Landed::after(&mut streamer, &self.args.stream, self.last_id)?;
+        self.client_id = streamer.client_id()?;
+        self.streamer = streamer;
+        self.landed = (in_doubt > 0).then_some((landed, in_doubt));
+        Ok(())
+    }
+
+    /// The failure of a sending whose connection is not to be had again, with the lines in doubt.
+    fn give_up(&self, error: anyhow::Error, ledger: &Ledger) -> anyhow::Error {
+        let first = self
+            .again
+            .front()
+            .and_then(|flight| Some((flight, flight.batch.records.get(flight.next)?)));
+        let last = self
+            .again
+            .back()
+            .and_then(|flight| Some((flight, flight.batch.records.last()?)));
+        match (first, last) {
+            (Some((first_of, first)), Some((last_of, last))) => error.context(Failure::lost(format!(
+                "gave up; it is not known whether {} to {} are in the stream",
+                ledger.place(first_of.batch.source, first.line),
+                ledger.place(last_of.batch.source, last.line),
+            ))),
+            _ => error,
+        }
+    }
+}
+
+/// Accounts for the records without a command that stand before one that landed.
+fn reject_before(batch: &Batch, from: usize, to: usize, ledger: &mut Ledger) -> anyhow::Result<()> {
+    for record in &batch.records[from..to] {
+        if let Err(error) = &record.command {
+            ledger.rejected(batch, record, Some(error.column), &error.reason)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a new connection, or time, may mend it.
+fn is_passing(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Error>().is_some_and(Error::is_passing)
+}
