@@ -241,6 +241,23 @@ fn what_was_not_flushed_is_not_acknowledged() {
     assert!(server.pending("orders", GROUP).is_empty());
 }
 
+#[test]
+fn what_cannot_be_written_is_an_error_and_not_acknowledged() {
+    let server = orders(3);
+    Test::shell(&server, "redis-streamer consume orders -l billing -e >/dev/full")
+        .status(1)
+        .stderr_has(["error: ", "No space left"])
+        .run();
+    Test::new(&server)
+        .args(["consume", "orders", "-l", "billing", "-e"])
+        .stdout_has(["\"1-0\"", "\"2-0\"", "\"3-0\""])
+        .run();
+    Test::shell(&server, "redis-streamer send s 1 --name n >/dev/full")
+        .status(1)
+        .stderr_has(["error: "])
+        .run();
+}
+
 /// The length of the line of one of the `orders`.
 fn line_length(entry: &Entry) -> usize {
     let body = &entry.fields[1].1;
