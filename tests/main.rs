@@ -1,2 +1,16 @@
-#[test]
-fn t() {}
+//! The one integration test binary: the real `redis-streamer` against private servers.
+//!
+//! `harness` starts servers and programs; each other module holds the tests of one verb or one promise.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+mod ack;
+mod connection;
+mod consume;
+mod contract;
+mod errors;
+mod harness;
+mod pending;
+mod pipes;
+mod send;
+mod send_batch;
+mod subscribe;

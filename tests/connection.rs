@@ -1,0 +1,185 @@
+//! Ways to a server: addresses, credentials, TLS, patience.
+
+use crate::harness::{Server, Test, free_port, wait_until};
+use std::time::{Duration, Instant};
+
+/// Sends one message with these arguments in front, and nothing else said about the server.
+fn send(args: &[&str]) -> Test {
+    Test::without_server()
+        .args(args)
+        .args(["send", "s", "1", "--name", "n"])
+        .stdout_like("[ID]\n")
+}
+
+fn refused(args: &[&str], status: i32, parts: &[&str]) {
+    send(args)
+        .status(status)
+        .stdout("")
+        .stderr_has(["error: "].iter().chain(parts))
+        .run();
+}
+
+#[test]
+fn over_tcp() {
+    for server in [Server::options().tcp4().start(), Server::options().tcp6().start()] {
+        send(&["-u", &server.url()]).run();
+        send(&["--url", &format!("{}/0", server.url())]).run();
+        assert_eq!(server.ids("s").len(), 2);
+    }
+}
+
+#[test]
+fn over_a_unix_socket() {
+    let server = Server::start();
+    let socket = server.socket();
+    let socket = socket.display();
+    send(&["-u", &format!("redis+unix://{socket}")]).run();
+    send(&["-u", &format!("unix://{socket}")]).run();
+    send(&["-u", &format!("unix://{socket}?db=3")]).run();
+    assert_eq!(server.ids("s").len(), 2);
+    assert_eq!(server.cli(["-n", "3", "XLEN", "s"]), "1");
+}
+
+#[test]
+fn into_a_database() {
+    let server = Server::options().tcp4().start();
+    send(&["-u", &format!("{}/5", server.url())]).run();
+    assert_eq!(server.cli(["-n", "5", "XLEN", "s"]), "1");
+    assert_eq!(server.cli(["XLEN", "s"]), "0");
+}
+
+#[test]
+fn urls_from_the_environment_in_their_order() {
+    let server = Server::start();
+    let nowhere = format!("redis://127.0.0.1:{}", free_port("127.0.0.1"));
+    send(&[]).env("REDIS_URL", server.url()).run();
+    send(&[])
+        .env("REDIS_STREAMER_URL", server.url())
+        .env("REDIS_URL", &nowhere)
+        .run();
+    send(&["-u", &server.url()])
+        .env("REDIS_STREAMER_URL", &nowhere)
+        .env("REDIS_URL", &nowhere)
+        .run();
+    assert_eq!(server.ids("s").len(), 3);
+}
+
+#[test]
+fn with_a_password() {
+    let server = Server::options().tcp4().password("s3cret/p@ss").start();
+    let url = server.url();
+    server.file("pw", "s3cret/p@ss\n");
+    let file = server.work().join("pw");
+    let file = file.to_str().unwrap();
+    let encoded = url.replace("redis://", "redis://:s3cret%2Fp%40ss@");
+    send(&["-u", &encoded]).run();
+    send(&["-u", &url, "--password-file", file]).run();
+    send(&["-u", &url]).env("REDISCLI_AUTH", "s3cret/p@ss").run();
+    assert_eq!(server.ids("s").len(), 3);
+    refused(&["-u", &url], 1, &["NOAUTH"]);
+}
+
+#[test]
+fn with_a_user() {
+    let server = Server::options().tcp4().start();
+    server.cli(["ACL", "SETUSER", "alice", "on", ">wonder", "~*", "+@all"]);
+    server.cli(["ACL", "SETUSER", "default", "-xadd"]);
+    let url = server.url();
+    server.file("pw", "wonder");
+    let file = server.work().join("pw");
+    let file = file.to_str().unwrap();
+    refused(&["-u", &url], 1, &["NOPERM"]);
+    send(&["-u", &url.replace("://", "://alice:wonder@")]).run();
+    send(&["-u", &url, "--user", "alice", "--password-file", file]).run();
+    send(&["-u", &url, "--user", "alice"])
+        .env("REDISCLI_AUTH", "wonder")
+        .run();
+    assert_eq!(server.ids("s").len(), 3);
+}
+
+#[test]
+fn over_tls_with_a_known_authority() {
+    let server = Server::options().tls().start();
+    let url = server.url();
+    let ca = server.dir().join("ca.crt");
+    let other = server.dir().join("other-ca.crt");
+    let (ca, other) = (ca.to_str().unwrap(), other.to_str().unwrap());
+    send(&["-u", &url, "--cacert", ca]).run();
+    send(&["-u", &url.replace("127.0.0.1", "localhost"), "--cacert", ca]).run();
+    send(&["-u", &url, "--insecure"]).run();
+    assert_eq!(server.ids("s").len(), 3);
+    refused(&["-u", &url], 3, &["certificate"]);
+    refused(
+        &["-u", &url, "--cacert", other],
+        3,
+        &["certificate", "hint: ", "--cacert"],
+    );
+    assert_eq!(server.ids("s").len(), 3);
+}
+
+#[test]
+fn over_tls_with_a_certificate_of_ones_own() {
+    let server = Server::options().tls_with_client_certificates().start();
+    let url = server.url();
+    let path = |name: &str| server.dir().join(name).to_str().unwrap().to_owned();
+    let (ca, cert, key) = (path("ca.crt"), path("client.crt"), path("client.key"));
+    send(&["-u", &url, "--cacert", &ca, "--cert", &cert, "--key", &key]).run();
+    assert_eq!(server.ids("s").len(), 1);
+    refused(&["-u", &url, "--cacert", &ca], 3, &[]);
+    refused(&["-u", &url, "--cacert", &ca, "--cert", &cert], 2, &["--key"]);
+}
+
+#[test]
+fn plain_words_to_a_tls_port() {
+    let server = Server::options().tls().start();
+    let url = server.url().replace("rediss", "redis");
+    refused(&["-u", &url], 3, &[]);
+}
+
+#[test]
+fn an_address_that_never_answers_is_given_up() {
+    // A queue of one that is full: further connections are neither taken nor refused.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let mut held = Vec::new();
+    while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
+        held.push(stream);
+    }
+    let start = Instant::now();
+    refused(
+        &["-u", &format!("redis://{address}"), "--connect-timeout", "200ms"],
+        3,
+        &[&address.to_string()],
+    );
+    let waited = start.elapsed();
+    assert!(waited >= Duration::from_millis(200), "{waited:?}");
+    assert!(waited < Duration::from_secs(4), "{waited:?}");
+}
+
+#[test]
+fn waits_for_a_server_that_starts_later() {
+    let server = Server::start();
+    server.kill9();
+    let mut sending = send(&["-u", &server.url(), "--wait", "20s"]).spawn();
+    // Sleeping between two attempts shows that the first has failed.
+    let state = format!("/proc/{}/stat", sending.pid());
+    wait_until("the first attempt", || {
+        std::fs::read_to_string(&state).is_ok_and(|stat| stat.contains(") S "))
+    });
+    server.restart();
+    assert_eq!(sending.wait().status, 0);
+    assert_eq!(server.ids("s").len(), 1);
+}
+
+#[test]
+fn waits_no_longer_than_told() {
+    let server = Server::start();
+    server.kill9();
+    let start = Instant::now();
+    refused(&["-u", &server.url(), "--wait", "300ms"], 3, &[]);
+    assert!(start.elapsed() >= Duration::from_millis(300));
+    assert!(start.elapsed() < Duration::from_secs(4));
+}

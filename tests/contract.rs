@@ -1,0 +1,147 @@
+//! What the program says of itself: help, completions, the man page, the README's recipes.
+
+use crate::harness::{Server, Test};
+use std::path::{Path, PathBuf};
+
+const COMMANDS: [&str; 8] = [
+    "send",
+    "send-batch",
+    "subscribe",
+    "consume",
+    "ack",
+    "pending",
+    "completions",
+    "man",
+];
+
+fn in_package(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[test]
+fn help_of_every_command() {
+    for command in COMMANDS {
+        let output = Test::without_server()
+            .args([command, "--help"])
+            .stdout_has(["Usage: "])
+            .run();
+        let help = output.stdout();
+        assert!(help.to_lowercase().contains("examples"), "{command}:\n{help}");
+        assert!(
+            help.contains(&format!("redis-streamer {command}")),
+            "{command}:\n{help}"
+        );
+    }
+}
+
+#[test]
+fn help_names_every_command() {
+    let commands = COMMANDS.iter().filter(|command| **command != "man");
+    let output = Test::without_server().arg("--help").stdout_has(commands).run();
+    assert!(output.stdout().to_lowercase().contains("examples"));
+}
+
+#[test]
+fn nothing_asked_is_a_usage_error() {
+    Test::without_server()
+        .status(2)
+        .stderr_has(["Usage: redis-streamer"])
+        .run();
+}
+
+#[test]
+fn version() {
+    Test::without_server()
+        .arg("--version")
+        .stdout(concat!("redis-streamer ", env!("CARGO_PKG_VERSION"), "\n"))
+        .run();
+}
+
+/// The generated files: a stale one fails; UPDATE_COMPLETIONS=1 writes them anew.
+#[test]
+fn completions_and_man_page_are_up_to_date() {
+    let update = std::env::var_os("UPDATE_COMPLETIONS").is_some();
+    let mut stale = Vec::new();
+    for (args, file) in [
+        (&["completions", "bash"][..], "redis-streamer.bash"),
+        (&["completions", "zsh"], "_redis-streamer"),
+        (&["completions", "fish"], "redis-streamer.fish"),
+        (&["completions", "powershell"], "_redis-streamer.ps1"),
+        (&["completions", "elvish"], "redis-streamer.elv"),
+        (&["man"], "redis-streamer.1"),
+    ] {
+        let generated = Test::without_server().args(args).stdout_any().run().stdout;
+        assert!(!generated.is_empty(), "{args:?}");
+        let path = in_package("completions").join(file);
+        if update {
+            std::fs::create_dir_all(in_package("completions")).unwrap();
+            std::fs::write(&path, &generated).unwrap();
+        } else if std::fs::read(&path).ok().as_deref() != Some(&generated) {
+            stale.push(file);
+        }
+    }
+    assert!(
+        stale.is_empty(),
+        "stale: {stale:?}; run the tests with UPDATE_COMPLETIONS=1"
+    );
+}
+
+#[test]
+fn completions_for_bash_load() {
+    let server = Server::start();
+    Test::shell(
+        &server,
+        "source <(redis-streamer completions bash) && complete -p redis-streamer",
+    )
+    .stdout_has(["redis-streamer"])
+    .run();
+}
+
+/// Every recipe of the README runs as it stands, each against a server of its own.
+#[test]
+fn recipes_of_the_readme() {
+    let readme = std::fs::read_to_string(in_package("README.md")).unwrap();
+    let recipes = recipes(&readme);
+    assert!(!recipes.is_empty(), "no sh block under `## Recipes`");
+    for recipe in recipes {
+        let server = Server::start();
+        Test::shell(&server, &format!("set -eu\n{recipe}"))
+            .stdout_any()
+            .stderr_any()
+            .run();
+    }
+}
+
+/// The fenced `sh` blocks of the section `## Recipes`.
+fn recipes(readme: &str) -> Vec<String> {
+    let mut recipes = Vec::new();
+    let mut in_section = false;
+    let mut block: Option<(bool, String)> = None;
+    for line in readme.lines() {
+        match &mut block {
+            Some((wanted, text)) if line.trim_end() == "```" => {
+                if *wanted {
+                    recipes.push(std::mem::take(text));
+                }
+                block = None;
+            }
+            Some((_, text)) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            None if line.starts_with("```") => {
+                block = Some((in_section && line.trim_end() == "```sh", String::new()));
+            }
+            None if line.starts_with("## ") => in_section = line.trim_end() == "## Recipes",
+            None => {}
+        }
+    }
+    recipes
+}
+
+#[test]
+fn recipes_are_found() {
+    let readme = "```sh\nno\n```\n## Recipes\n### One\n```sh\na\n## b\n```\n```json\nno\n```\n\
+                  ## Next\n```sh\nno\n```\n";
+    assert_eq!(recipes(readme), ["a\n## b\n"]);
+}

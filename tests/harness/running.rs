@@ -1,0 +1,161 @@
+//! A program that runs: its lines as they come, signals, its end.
+
+use super::wait::{DEADLINE, wait_until};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+/// How a program ended and all it printed.
+pub struct Output {
+    /// 128 + n where a signal n ended it.
+    pub status: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    pub fn stdout(&self) -> String {
+        String::from_utf8(self.stdout.clone()).unwrap()
+    }
+
+    pub fn stderr(&self) -> String {
+        String::from_utf8(self.stderr.clone()).unwrap()
+    }
+
+    /// Everything printed, on stdout and stderr.
+    pub fn all(&self) -> String {
+        let both = [self.stdout.as_slice(), self.stderr.as_slice()].concat();
+        String::from_utf8_lossy(&both).into_owned()
+    }
+}
+
+/// A program that may still run; it is killed when dropped.
+pub struct Running {
+    child: Child,
+    own_group: bool,
+    lines: Receiver<Vec<u8>>,
+    seen: Vec<u8>,
+    stderr: Arc<Mutex<Vec<u8>>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Starts it, gives it its stdin (None: left open) and reads what it prints, lest it waits for a reader.
+    pub fn start(mut command: Command, own_group: bool, stdin: Option<&[u8]>) -> Self {
+        if own_group {
+            command.process_group(0);
+        }
+        let mut child = command.spawn().unwrap();
+        let mut readers = Vec::new();
+        if let Some(stdin) = stdin {
+            let stdin = stdin.to_vec();
+            let mut pipe = child.stdin.take().unwrap();
+            // A program that ends without reading all of it is free to.
+            readers.push(std::thread::spawn(move || {
+                let _ = pipe.write_all(&stdin);
+            }));
+        }
+        let (sender, lines) = channel();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        readers.push(std::thread::spawn(move || {
+            let mut line = Vec::new();
+            while stdout.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+                let _ = sender.send(std::mem::take(&mut line));
+            }
+        }));
+        let stderr = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&stderr);
+        let mut pipe = child.stderr.take().unwrap();
+        readers.push(std::thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            while let Ok(n @ 1..) = pipe.read(&mut chunk) {
+                sink.lock().unwrap().extend_from_slice(&chunk[..n]);
+            }
+        }));
+        Self {
+            child,
+            own_group,
+            lines,
+            seen: Vec::new(),
+            stderr,
+            readers,
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line of stdout, without its line break.
+    pub fn line(&mut self) -> String {
+        let Ok(line) = self.lines.recv_timeout(DEADLINE) else {
+            self.kill();
+            panic!("no further line; stderr: {}", self.stderr_so_far());
+        };
+        self.seen.extend_from_slice(&line);
+        let line = String::from_utf8(line).unwrap();
+        line.trim_end_matches('\n').to_owned()
+    }
+
+    /// Returns once stderr contains this.
+    #[allow(dead_code, reason = "for the tests of lost connections")]
+    pub fn wait_stderr(&self, part: &str) {
+        wait_until(part, || self.stderr_so_far().contains(part));
+    }
+
+    fn stderr_so_far(&self) -> String {
+        String::from_utf8_lossy(&self.stderr.lock().unwrap()).into_owned()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn kill(&mut self) {
+        if self.own_group {
+            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        }
+        let _ = self.child.kill();
+    }
+
+    /// Waits for its end; one that does not come in time fails the test.
+    pub fn wait(&mut self) -> Output {
+        let start = std::time::Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if start.elapsed() > DEADLINE {
+                self.kill();
+                panic!("still running; stderr: {}", self.stderr_so_far());
+            }
+            std::thread::sleep(super::wait::POLL);
+        };
+        // What a script left behind would hold the pipes open.
+        if self.own_group {
+            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        }
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        self.seen.extend(self.lines.try_iter().flatten());
+        Output {
+            status: status.code().or(status.signal().map(|n| 128 + n)).unwrap(),
+            stdout: std::mem::take(&mut self.seen),
+            stderr: std::mem::take(&mut self.stderr.lock().unwrap()),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.kill();
+            let _ = self.child.wait();
+        }
+    }
+}

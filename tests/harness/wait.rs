@@ -1,0 +1,19 @@
+//! Waiting for a condition, with a deadline.
+
+use std::time::{Duration, Instant};
+
+/// How long any single thing may take before a test fails: generous, since it is only reached by failures.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How often a condition is looked at.
+pub const POLL: Duration = Duration::from_millis(3);
+
+/// Returns once `condition` holds; panics, naming `what`, when it does not in time.
+#[track_caller]
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < DEADLINE, "waited in vain: {what}");
+        std::thread::sleep(POLL);
+    }
+}

@@ -1,0 +1,226 @@
+//! `pending`: what waits where, for eyes, for programs, and as a gate.
+
+use crate::harness::{Server, Test, wait_until};
+use serde_json::{Value, json};
+
+/// `orders` with five entries; group `g` has 1-0 and 2-0 pending at `alice`, 3-0 at `bob`.
+fn orders() -> Server {
+    let server = Server::start();
+    server.add_numbered("orders", 5);
+    server.cli(["XGROUP", "CREATE", "orders", "g", "0"]);
+    for (consumer, count) in [("alice", "2"), ("bob", "1")] {
+        server.cli([
+            "XREADGROUP",
+            "GROUP",
+            "g",
+            consumer,
+            "COUNT",
+            count,
+            "STREAMS",
+            "orders",
+            ">",
+        ]);
+    }
+    server
+}
+
+fn pending(server: &Server, args: &[&str]) -> Test {
+    Test::new(server).arg("pending").args(args)
+}
+
+fn json(server: &Server, args: &[&str]) -> Value {
+    let output = pending(server, args).arg("--json").stdout_any().run();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Checks that `value` is a number and replaces it, since it differs from run to run.
+fn level(value: &mut Value) {
+    assert!(value.is_u64(), "{value}");
+    *value = json!(0);
+}
+
+#[test]
+fn without_a_stream_all_are_told() {
+    let server = orders();
+    server.add_numbered("lonely", 1);
+    server.cli(["SET", "other", "no stream"]);
+    let mut streams = json(&server, &[]);
+    let streams = streams.as_array_mut().unwrap();
+    streams.sort_by_key(|stream| stream["stream"].to_string());
+    let told: Vec<_> = streams.iter().map(|s| (&s["stream"], &s["length"])).collect();
+    assert_eq!(told, [(&json!("lonely"), &json!(1)), (&json!("orders"), &json!(5))]);
+    assert_eq!(streams[0]["groups"], json!([]));
+    assert_eq!(streams[1]["groups"][0]["group"], "g");
+}
+
+#[test]
+fn a_streams_groups() {
+    let server = orders();
+    let mut groups = json(&server, &["orders"]);
+    level(&mut groups[0]["oldest_idle_ms"]);
+    let expected = json!([{
+        "group": "g", "consumers": 2, "pending": 3, "lag": 2,
+        "last_delivered_id": "3-0", "oldest_idle_ms": 0,
+    }]);
+    assert_eq!(groups, expected);
+}
+
+#[test]
+fn nothing_pending_has_no_oldest() {
+    let server = Server::start();
+    server.add_numbered("s", 1);
+    server.cli(["XGROUP", "CREATE", "s", "g", "0"]);
+    let groups = json(&server, &["s"]);
+    assert_eq!(groups[0]["oldest_idle_ms"], Value::Null);
+    assert_eq!(groups[0]["pending"], 0);
+}
+
+#[test]
+fn a_lag_the_server_does_not_know_is_null() {
+    let server = Server::start();
+    server.add_numbered("s", 3);
+    // In the midst of a stream the server cannot tell how many have been read.
+    server.cli(["XGROUP", "CREATE", "s", "g", "2-0"]);
+    assert_eq!(json(&server, &["s"])[0]["lag"], Value::Null);
+    assert_eq!(json(&server, &["s", "-g", "g"])["lag"], Value::Null);
+    pending(&server, &["s", "--max-lag", "100"])
+        .status(4)
+        .stdout_has(["g"])
+        .stderr_has(["error: ", "lag"])
+        .run();
+}
+
+#[test]
+fn a_groups_consumers_and_entries() {
+    let server = orders();
+    let mut group = json(&server, &["orders", "-g", "g"]);
+    for consumer in group["consumers"].as_array_mut().unwrap() {
+        level(&mut consumer["idle_ms"]);
+        consumer["inactive_ms"] = Value::Null;
+    }
+    for entry in group["entries"].as_array_mut().unwrap() {
+        level(&mut entry["idle_ms"]);
+    }
+    let consumer =
+        |name: &str, pending: u64| json!({"name": name, "pending": pending, "idle_ms": 0, "inactive_ms": null});
+    let entry = |id: &str, consumer: &str| json!({"id": id, "consumer": consumer, "idle_ms": 0, "deliveries": 1});
+    let expected = json!({
+        "stream": "orders", "group": "g", "pending": 3, "lag": 2,
+        "consumers": [consumer("alice", 2), consumer("bob", 1)],
+        "entries": [entry("1-0", "alice"), entry("2-0", "alice"), entry("3-0", "bob")],
+    });
+    assert_eq!(group, expected);
+}
+
+#[test]
+fn a_listener_names_the_group() {
+    let server = orders();
+    server.cli(["XGROUP", "CREATE", "orders", "orders:billing:cg", "0"]);
+    let group = json(&server, &["orders", "-l", "billing"]);
+    assert_eq!(group["group"], "orders:billing:cg");
+    assert_eq!(group["lag"], 5);
+}
+
+fn entry_ids(group: &Value) -> Vec<&str> {
+    let entries = group["entries"].as_array().unwrap();
+    entries.iter().map(|e| e["id"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn entries_of_one_consumer() {
+    let server = orders();
+    let group = json(&server, &["orders", "-g", "g", "--consumer", "bob"]);
+    assert_eq!(entry_ids(&group), ["3-0"]);
+}
+
+#[test]
+fn so_many_entries_at_most() {
+    let server = orders();
+    let group = json(&server, &["orders", "-g", "g", "-n", "2"]);
+    assert_eq!(entry_ids(&group), ["1-0", "2-0"]);
+}
+
+#[test]
+fn entries_idle_for_long_enough() {
+    let server = orders();
+    server.cli([
+        "XCLAIM", "orders", "g", "alice", "0", "2-0", "IDLE", "3600000", "JUSTID",
+    ]);
+    let group = json(&server, &["orders", "-g", "g", "--idle", "30m"]);
+    assert_eq!(entry_ids(&group), ["2-0"]);
+}
+
+#[test]
+fn tables_for_eyes() {
+    let server = orders();
+    pending(&server, &[]).stdout_has(["orders", "g", "5"]).run();
+    pending(&server, &["orders"]).stdout_has(["g", "3"]).run();
+    pending(&server, &["orders", "-g", "g"])
+        .stdout_has(["alice", "bob", "1-0", "2-0", "3-0"])
+        .run();
+}
+
+#[test]
+fn an_empty_server_is_no_error() {
+    let server = Server::start();
+    assert_eq!(json(&server, &[]), json!([]));
+    pending(&server, &[]).stdout_any().stderr_any().run();
+}
+
+#[test]
+fn gates_pass() {
+    let server = orders();
+    pending(
+        &server,
+        &["orders", "--max-lag", "2", "--max-pending", "3", "--max-idle", "1h"],
+    )
+    .stdout_has(["g"])
+    .run();
+    pending(&server, &["orders", "-g", "g", "--max-lag", "2", "--max-pending", "3"])
+        .stdout_has(["alice"])
+        .run();
+}
+
+#[test]
+fn gates_hold() {
+    let server = orders();
+    let mut idle = false;
+    wait_until("an entry to be idle", || {
+        idle |= json(&server, &["orders"])[0]["oldest_idle_ms"].as_u64() > Some(1);
+        idle
+    });
+    for (gate, bound, actual) in [
+        ("--max-lag", "1", "2"),
+        ("--max-pending", "2", "3"),
+        ("--max-idle", "1ms", "ms"),
+    ] {
+        for place in [&["orders"][..], &["orders", "-g", "g"], &[]] {
+            pending(&server, place)
+                .args([gate, bound])
+                .status(4)
+                .stdout_has(["g"])
+                .stderr_has(["error: ", "g", bound, actual])
+                .run();
+        }
+    }
+    let output = pending(&server, &["orders", "--max-lag", "1", "--json"])
+        .status(4)
+        .stdout_any()
+        .stderr_has(["error: "])
+        .run();
+    let groups: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(groups[0]["lag"], 2);
+}
+
+#[test]
+fn looking_changes_nothing() {
+    let server = orders();
+    let before = server.cli(["XINFO", "CONSUMERS", "orders", "g"]);
+    pending(&server, &["orders", "-g", "g"]).stdout_any().run();
+    let names = |text: &str| text.lines().filter(|l| l.len() > 2).count();
+    assert_eq!(
+        names(&before),
+        names(&server.cli(["XINFO", "CONSUMERS", "orders", "g"]))
+    );
+    assert_eq!(server.pending("orders", "g"), ["1-0", "2-0", "3-0"]);
+}
