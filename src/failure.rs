@@ -75,11 +75,6 @@ impl Failure {
         }
     }
 
-    /// The ending of a command whose reader has gone.
-    pub fn closed_pipe() -> Self {
-        Self::new(Kind::ClosedPipe, "")
-    }
-
     /// This failure, with what to try next.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -200,6 +195,7 @@ fn hint_for_refusal(code: &str, detail: &str) -> Option<String> {
         _ if detail.contains("equal or smaller than the target stream top item") => {
             "IDs must grow: the stream already holds this ID or a later one"
         }
+        _ if detail.contains("must be greater than 0-0") => "the first ID there can be is 0-1",
         _ if detail.starts_with("unknown command") => "this needs a newer server: Redis 6.2 or Valkey 7.2 at least",
         _ => return None,
     };

@@ -473,7 +473,7 @@ impl<'a> Desk<'a> {
             return Ok(true);
         }
         match self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            true => Err(self.output.budget().missed().into()),
+            true => Err(self.output.budget().missed(self.member.args.timeout).into()),
             false => Ok(false),
         }
     }

@@ -3,8 +3,10 @@
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::failure::Failure;
+use crate::signals::Stop;
 use crate::streamer::Entry;
 use crate::ui::{Data, Ui};
 
@@ -78,12 +80,10 @@ impl Output {
         self.lock().write(lines).map_err(Failure::stdout)
     }
 
-    /// Fails if whoever reads has gone.
-    pub fn check(&self) -> Result<(), Failure> {
-        match self.lock().is_closed() {
-            true => Err(Failure::closed_pipe()),
-            false => Ok(()),
-        }
+    /// Ends the command when whoever reads has gone, even while it waits for messages.
+    pub fn halt_when_closed(&self, stop: &Stop) -> std::io::Result<()> {
+        let stop = stop.clone();
+        self.lock().when_closed(move || stop.halt())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Data> {

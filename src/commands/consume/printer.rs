@@ -119,7 +119,6 @@ impl<'a> Printer<'a> {
             self.member.wait(count, self.deadline, &mut batch)?;
             self.flowing = self.deliver(batch.by_stream(), None, None)? >= count;
             self.batch = batch;
-            self.output.check()?;
         }
     }
 
@@ -340,7 +339,7 @@ impl<'a> Printer<'a> {
             return Ok(true);
         }
         match self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            true => Err(self.output.budget().missed().into()),
+            true => Err(self.output.budget().missed(self.member.args.timeout).into()),
             false => Ok(false),
         }
     }
