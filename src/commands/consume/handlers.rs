@@ -423,10 +423,7 @@ impl<'a> Desk<'a> {
             }
             let mut batch = std::mem::take(&mut self.batch);
             let (next, deliveries) = self.member.claim(index, from, count, &mut batch)?;
-            let (_, entries) = batch
-                .claimed()
-                .map_err(|malformed| self.member.consumer.malformed(malformed))?;
-            self.take(entries, Some(index), Some(&deliveries))?;
+            self.take(batch.claimed(), Some(index), Some(&deliveries))?;
             self.batch = batch;
             match next {
                 Some(next) => from = next,

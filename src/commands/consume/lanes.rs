@@ -67,10 +67,10 @@ pub fn run(
                 .into_iter()
                 .map(|membership| scope.spawn(|| lane(&shared, membership)))
                 .collect();
-            lanes
+            let ended = lanes
                 .into_iter()
-                .map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .fold(Ok(()), |first, ended| first.and(ended))
+                .map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            ended.collect()
         }),
     };
     match shared.stop.signal() {

@@ -34,11 +34,15 @@ impl Budget {
     }
 
     /// What it means that the time is up before all were taken.
-    pub fn missed(&self) -> Failure {
-        Failure::unmet(format!(
-            "the time is up, and {} more messages were to come",
-            self.left(usize::MAX)
-        ))
+    pub fn missed(&self, timeout: Option<Duration>) -> Failure {
+        let missing = match self.left(usize::MAX) {
+            1 => "1 message".to_owned(),
+            many => format!("{many} messages"),
+        };
+        // Durations print as they are written: 30s, 250ms.
+        let passed = timeout.map(|timeout| format!("{timeout:?} ")).unwrap_or_default();
+        Failure::unmet(format!("{passed}passed, and {missing} short of -n"))
+            .hint("see what the group has still to read: redis-streamer pending STREAM")
     }
 
     /// How many are left, at most `most`.

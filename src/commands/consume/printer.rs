@@ -89,7 +89,7 @@ impl<'a> Printer<'a> {
                 }
             }
         };
-        let left = self.take_in().and_then(|()| Ok(self.member.leave(&self.held)?));
+        let left = self.take_in().and_then(|()| self.member.leave(&self.held));
         match (ended, left) {
             (Err(error), _) => Err(error),
             // The work is done and said; what could not be handed back is claimed by others in time.
@@ -166,10 +166,7 @@ impl<'a> Printer<'a> {
                 }
                 let mut batch = std::mem::take(&mut self.batch);
                 let (next, deliveries) = self.member.claim(index, start, count, &mut batch)?;
-                let (_, entries) = batch
-                    .claimed()
-                    .map_err(|malformed| self.member.consumer.malformed(malformed))?;
-                self.deliver(entries, Some(index), Some(&deliveries))?;
+                self.deliver(batch.claimed(), Some(index), Some(&deliveries))?;
                 self.settle()?;
                 self.batch = batch;
                 from = next;
