@@ -108,6 +108,7 @@ const MAX_LINE: usize = 64 * 1024;
 /// The line at the start of `rest`, without its type byte and CRLF, if it is there whole.
 fn line(rest: &[u8]) -> Result<Option<&[u8]>, Malformed> {
     match memchr(b'\r', rest) {
+        Some(0) => Err(Malformed("a line without a type")),
         Some(end) => match rest.get(end + 1) {
             Some(b'\n') => Ok(Some(&rest[1..end])),
             Some(_) => Err(Malformed("a line without its end")),
@@ -297,14 +298,16 @@ mod tests {
         })
     }
 
-    /// A reply of entries: as bytes, and as the redis crate reads it.
-    fn any_entries() -> impl Strategy<Value = Vec<(u64, u64, Vec<(Vec<u8>, Vec<u8>)>)>> {
+    /// An entry: its ID, and its fields.
+    type Whole = (u64, u64, Vec<(Vec<u8>, Vec<u8>)>);
+
+    fn any_entries() -> impl Strategy<Value = Vec<Whole>> {
         let bytes = || proptest::collection::vec(any::<u8>(), 0..20);
         let fields = proptest::collection::vec((bytes(), bytes()), 1..4);
         proptest::collection::vec((any::<u64>(), any::<u64>(), fields), 0..5)
     }
 
-    fn encode(entries: &[(u64, u64, Vec<(Vec<u8>, Vec<u8>)>)]) -> Vec<u8> {
+    fn encode(entries: &[Whole]) -> Vec<u8> {
         let mut out = Vec::new();
         header(&mut out, b'*', entries.len());
         for (ms, seq, fields) in entries {
