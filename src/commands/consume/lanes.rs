@@ -12,12 +12,10 @@ use crate::signals::Stop;
 use crate::streamer::{EntryId, Error, Membership, Streamer};
 
 use super::alarm::Alarm;
-use super::handlers::Desk;
+use super::handlers::{Desk, Groups, Pool};
 use super::member::{Member, memberships};
 use super::output::Output;
-use super::pool::Pool;
 use super::printer::Printer;
-use super::process::Groups;
 use super::{Args, Name};
 
 /// What all lanes share.

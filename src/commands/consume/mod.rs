@@ -10,9 +10,7 @@ mod lanes;
 mod member;
 mod output;
 mod plain;
-mod pool;
 mod printer;
-mod process;
 mod reservations;
 mod retry;
 

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::streamer::{Batch, Error};
 
-use super::Args;
-use super::member::{Key, Member};
 use super::process::{Groups, Job, Verdict, run};
+use crate::commands::consume::Args;
+use crate::commands::consume::member::{Key, Member};
 
 /// What the threads tell the desk.
 pub enum Event {

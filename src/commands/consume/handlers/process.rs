@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::Args;
+use crate::commands::consume::Args;
 
 /// How long a handler that overran its time has between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(5);

@@ -1,0 +1,129 @@
+//! What becomes of a message: acknowledged, tried again, or buried; kept from others until then.
+
+use std::time::{Duration, Instant};
+
+use crate::commands::consume::member::Key;
+use crate::commands::consume::{AckMode, Args, CLAIM_IDLE};
+use crate::failure::quote;
+use crate::streamer::jittered;
+
+use super::process::Verdict;
+use super::{Desk, Task};
+
+/// The longest pause before a retry: doubling must not end in days.
+const LONGEST_RETRY_DELAY: Duration = Duration::from_secs(3600);
+
+impl Desk<'_> {
+    /// Decides what a handler's end means for its message.
+    pub(super) fn settle(&mut self, key: Key, verdict: Verdict) -> anyhow::Result<()> {
+        let Some(task) = self.running.remove(&key) else {
+            return Ok(());
+        };
+        let reason = match verdict {
+            Verdict::Done => {
+                self.handled += 1;
+                self.unconfirmed.push(key);
+                return Ok(());
+            }
+            Verdict::Unusable(error) => {
+                self.held.push((key.0, key.1, task.deliveries));
+                let program = self.member.args.command.first().map(String::as_str).unwrap_or_default();
+                return Err(anyhow::Error::new(error).context(format!("cannot run the handler {}", quote(program))));
+            }
+            Verdict::Failed(reason) => reason,
+        };
+        let message = format!(
+            "{} {}: the handler failed: {reason}",
+            self.member.streams()[key.0],
+            key.1
+        );
+        if self.member.args.ack == AckMode::Read {
+            self.member
+                .context
+                .ui
+                .warning(&format!("{message}; not tried again, as --ack read asks"));
+            return Ok(());
+        }
+        if self
+            .member
+            .args
+            .max_deliveries
+            .is_some_and(|most| task.deliveries >= most.get())
+        {
+            self.member.context.ui.warning(&message);
+            return self.bury(key, &task, task.deliveries, &reason);
+        }
+        let delay = self.retry_delay(task.deliveries);
+        self.member
+            .context
+            .ui
+            .warning(&format!("{message}; again in {:.1} s", delay.as_secs_f32()));
+        self.waiting.insert(key, task.deliveries);
+        self.retries.insert((Instant::now() + delay, key));
+        Ok(())
+    }
+
+    /// Doubles with each delivery, with jitter, so that what failed together is not tried again together.
+    pub(super) fn retry_delay(&self, deliveries: u64) -> Duration {
+        let doublings = u32::try_from(deliveries.saturating_sub(1)).unwrap_or(u32::MAX).min(31);
+        let delay = self.member.args.retry_delay.saturating_mul(1 << doublings);
+        jittered(delay.min(LONGEST_RETRY_DELAY))
+    }
+
+    /// Adds a message to the dead letters; only then it is acknowledged, so that a crash in between can repeat
+    /// it there but never lose it.
+    pub(super) fn bury(&mut self, key: Key, task: &Task, deliveries: u64, reason: &str) -> anyhow::Result<()> {
+        let Some(grave) = self.member.args.dead_letter.clone() else {
+            return Ok(());
+        };
+        let added = self.member.bury(&grave, key, (&task.fields, deliveries), reason);
+        if let Err(error) = added {
+            // It stays pending; a new connection reads it again.
+            self.held.push((key.0, key.1, task.deliveries + 1));
+            return Err(error.into());
+        }
+        self.buried += 1;
+        self.unconfirmed.push(key);
+        Ok(())
+    }
+
+    /// Acknowledges what is settled. After a lost connection this is said again.
+    pub(super) fn confirm(&mut self) -> anyhow::Result<()> {
+        if self.unconfirmed.is_empty() || self.member.args.ack == AckMode::Read {
+            self.unconfirmed.clear();
+            return Ok(());
+        }
+        let mut by_stream = vec![Vec::new(); self.member.streams().len()];
+        for (index, id) in &self.unconfirmed {
+            by_stream[*index].push(*id);
+        }
+        for (index, ids) in by_stream.iter().enumerate().filter(|(_, ids)| !ids.is_empty()) {
+            self.member.queue_ack(index, ids);
+        }
+        self.member.consumer.flush()?;
+        for _ in by_stream.iter().filter(|ids| !ids.is_empty()) {
+            self.member.consumer.receive_acked()?;
+        }
+        self.unconfirmed.clear();
+        Ok(())
+    }
+
+    /// Keeps others from claiming what is at work here or waits for its retry.
+    pub(super) fn touch(&mut self) -> anyhow::Result<()> {
+        self.next_touch = Instant::now() + touch_interval(self.member.args);
+        if self.member.args.ack == AckMode::Read {
+            return Ok(());
+        }
+        for index in 0..self.member.streams().len() {
+            let at_hand = self.running.keys().chain(self.waiting.keys());
+            let ids: Vec<_> = at_hand.filter(|(of, _)| *of == index).map(|(_, id)| *id).collect();
+            self.member.touch(index, &ids)?;
+        }
+        Ok(())
+    }
+}
+
+/// Three times within the time after which others may claim, theirs being the same as ours.
+fn touch_interval(args: &Args) -> Duration {
+    args.claim_idle().unwrap_or(CLAIM_IDLE).div_f64(3.0)
+}

@@ -1,0 +1,186 @@
+//! What the desk takes on: messages due again, stale ones, new ones.
+
+use std::collections::HashMap;
+use std::thread::Scope;
+use std::time::Instant;
+
+use crate::line;
+use crate::streamer::{Delivered, Entries, Entry, EntryId};
+
+use super::process::Job;
+use super::{Desk, Task};
+use crate::commands::consume::member::Key;
+
+/// How many failed messages may wait for their next try before no new ones are taken on.
+const MOST_WAITING: usize = 10_000;
+
+impl<'a> Desk<'a> {
+    /// Fills free handlers: first with what is due again, then with what is stale, then with what is new.
+    pub(super) fn take_on<'scope>(&mut self, scope: &'scope Scope<'scope, 'a>) -> anyhow::Result<()> {
+        while self.free() > 0 && self.retry_next()? {}
+        // A read under way may bring entries that would then be found pending, and taken twice.
+        if self.own_due && self.pool.asked() == 0 {
+            self.take_own()?;
+        }
+        if self.free() > 0 && self.member.is_claim_due() {
+            self.take_stale()?;
+        }
+        let wanted = self.output.budget().left(self.free());
+        let room = !self.own_due && !self.drained && self.waiting.len() < MOST_WAITING;
+        if wanted > 0 && room && self.pool.asked() == 0 {
+            let wait = if self.ends.is_some() { None } else { Some(self.deadline) };
+            self.pool.read(scope, &self.member, wanted, wait)?;
+        }
+        Ok(())
+    }
+
+    /// Starts handlers for entries, as far as they are asked for; says how many entries there were.
+    pub(super) fn take(
+        &mut self,
+        entries: Entries<'_>,
+        stream: Option<usize>,
+        deliveries: Option<&HashMap<EntryId, u64>>,
+    ) -> anyhow::Result<usize> {
+        let mut read = 0;
+        let processed = self.reservations.processed(&mut self.member, entries.clone(), stream)?;
+        for element in entries {
+            let (name, delivered) = element.map_err(|malformed| self.member.consumer.malformed(malformed))?;
+            let Some(index) = stream.or_else(|| self.member.index_of(name)) else {
+                continue;
+            };
+            read += 1;
+            let key = (index, delivered.id());
+            self.last_read[index] = self.last_read[index].max(key.1);
+            if self.running.contains_key(&key) || self.waiting.contains_key(&key) {
+                continue;
+            }
+            let mut entry = match delivered {
+                Delivered::Entry(entry) => entry,
+                Delivered::Gone(id) => {
+                    self.member.report_gone(index, &[id]);
+                    self.unconfirmed.push(key);
+                    continue;
+                }
+            };
+            entry.deliveries = deliveries.and_then(|known| known.get(&entry.id).copied());
+            if processed.contains(&key) || !self.output.wants(&entry) {
+                self.unconfirmed.push(key);
+            } else if self.output.budget().take() {
+                self.start(index, &entry)?;
+            } else {
+                self.held.push((index, entry.id, entry.deliveries.unwrap_or(1)));
+            }
+        }
+        Ok(read)
+    }
+
+    /// Hands a message to a handler; one that was delivered too often without an end is buried instead.
+    pub(super) fn start(&mut self, index: usize, entry: &Entry<'_>) -> anyhow::Result<()> {
+        let deliveries = entry.deliveries.unwrap_or(1);
+        let task = Task {
+            fields: entry.owned_fields(),
+            deliveries,
+        };
+        let key = (index, entry.id);
+        if self
+            .member
+            .args
+            .max_deliveries
+            .is_some_and(|most| deliveries > most.get())
+        {
+            let reason = "it was never finished: its consumers ended while it was handled";
+            return self.bury(key, &task, deliveries - 1, reason);
+        }
+        let mut line = Vec::new();
+        line::write(&mut line, &self.member.streams()[index], entry);
+        self.pool.run(
+            key,
+            Job {
+                stream: self.member.streams()[index].clone(),
+                id: entry.id.to_string(),
+                name: entry.name().unwrap_or_default().to_owned(),
+                deliveries,
+                line,
+            },
+        );
+        self.running.insert(key, task);
+        Ok(())
+    }
+
+    /// Tries the next failed message again, if one is due.
+    pub(super) fn retry_next(&mut self) -> anyhow::Result<bool> {
+        let Some((due, key)) = self.retries.first().copied().filter(|(due, _)| *due <= Instant::now()) else {
+            return Ok(false);
+        };
+        self.take_again(key)?;
+        self.retries.remove(&(due, key));
+        self.waiting.remove(&key);
+        Ok(true)
+    }
+
+    /// Takes on a message that is pending under this consumer. Somebody else may have claimed it by now: then
+    /// it is theirs.
+    pub(super) fn take_again(&mut self, key: Key) -> anyhow::Result<()> {
+        let mut batch = std::mem::take(&mut self.batch);
+        if let Some(deliveries) = self.member.take_again(key, &mut batch)? {
+            let mut gone = true;
+            for element in batch.of_one_stream() {
+                let (_, delivered) = element.map_err(|malformed| self.member.consumer.malformed(malformed))?;
+                if let Delivered::Entry(mut entry) = delivered {
+                    gone = false;
+                    entry.deliveries = Some(deliveries);
+                    self.start(key.0, &entry)?;
+                }
+            }
+            if gone {
+                self.member.report_gone(key.0, &[key.1]);
+                self.unconfirmed.push(key);
+            }
+        }
+        self.batch = batch;
+        Ok(())
+    }
+
+    /// Takes on what is pending under this consumer and not at hand: from an earlier run, or lost on the way.
+    pub(super) fn take_own(&mut self) -> anyhow::Result<()> {
+        for index in 0..self.member.streams().len() {
+            for id in self.member.own_pending(index)? {
+                let key = (index, id);
+                if self.running.contains_key(&key) || self.waiting.contains_key(&key) {
+                    continue;
+                }
+                if self.free() == 0 || self.is_ending()? {
+                    return Ok(());
+                }
+                match self.reservations.is_processed(&mut self.member, key)? {
+                    true => self.unconfirmed.push(key),
+                    false => self.take_again(key)?,
+                }
+            }
+        }
+        self.own_due = false;
+        Ok(())
+    }
+
+    /// Takes over what other consumers left, as far as handlers are free.
+    pub(super) fn take_stale(&mut self) -> anyhow::Result<()> {
+        let (mut index, mut from) = self.claim_from.take().unwrap_or((0, EntryId::MIN));
+        while index < self.member.streams().len() {
+            let count = self.output.budget().left(self.free());
+            if count == 0 {
+                self.claim_from = Some((index, from));
+                return Ok(());
+            }
+            let mut batch = std::mem::take(&mut self.batch);
+            let (next, deliveries) = self.member.claim(index, from, count, &mut batch)?;
+            self.take(batch.claimed(), Some(index), Some(&deliveries))?;
+            self.batch = batch;
+            match next {
+                Some(next) => from = next,
+                None => (index, from) = (index + 1, EntryId::MIN),
+            }
+        }
+        self.member.claimed_all();
+        Ok(())
+    }
+}

@@ -1,0 +1,247 @@
+//! Runs a command for each message; its exit status settles the message.
+//!
+//! One thread reads (a blocked read must not keep acknowledgements waiting), one thread a handler runs
+//! processes ([`pool`], [`process`]), and this one, the desk, decides: it hands out what was read ([`intake`]),
+//! acknowledges, retries, and buries ([`fates`]). Nothing is read ahead of free handlers, so that no entry ages
+//! in a buffer here.
+
+mod fates;
+mod intake;
+mod pool;
+mod process;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+use crate::failure::Failure;
+use crate::streamer::{Batch, EntryId, Error, OwnedFields};
+
+use super::AckMode;
+use super::member::{Key, Member};
+use super::output::Output;
+use super::reservations::Reservations;
+
+pub use pool::Pool;
+pub use process::Groups;
+
+use pool::Event;
+
+/// The longest the desk sleeps while a read is under way: a signal reaches it through that read.
+const TICK_READING: Duration = Duration::from_secs(3600);
+/// The longest it sleeps while none is.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Where the messages are handed out and their fates decided.
+pub struct Desk<'a> {
+    member: Member<'a>,
+    output: &'a Output,
+    pool: Pool,
+    deadline: Option<Instant>,
+    batch: Batch,
+    /// At work in a handler.
+    running: HashMap<Key, Task>,
+    /// Failed, by when they are tried again, with how often they were delivered.
+    retries: BTreeSet<(Instant, Key)>,
+    waiting: HashMap<Key, u64>,
+    /// Settled, and the acknowledgement not confirmed.
+    unconfirmed: Vec<Key>,
+    /// Delivered and not handled: handed back at the end.
+    held: Vec<(usize, EntryId, u64)>,
+    reservations: Reservations,
+    /// Whether entries may be pending under this consumer that are not at hand.
+    own_due: bool,
+    /// Where the search for stale entries goes on.
+    claim_from: Option<Key>,
+    next_touch: Instant,
+    /// The last ID of each stream at the start, and the last read, for `-e`.
+    ends: Option<Vec<EntryId>>,
+    last_read: Vec<EntryId>,
+    /// Whether everything there was at the start has been read.
+    drained: bool,
+    handled: u64,
+    buried: u64,
+}
+
+/// A message at work.
+struct Task {
+    fields: OwnedFields,
+    deliveries: u64,
+}
+
+impl<'a> Desk<'a> {
+    /// A desk for one member.
+    pub fn new(
+        member: Member<'a>,
+        output: &'a Output,
+        pool: Pool,
+        deadline: Option<Instant>,
+        ends: Option<Vec<EntryId>>,
+    ) -> Self {
+        let streams = member.streams().len();
+        Self {
+            output,
+            pool,
+            deadline,
+            batch: Batch::default(),
+            running: HashMap::new(),
+            retries: BTreeSet::new(),
+            waiting: HashMap::new(),
+            unconfirmed: Vec::new(),
+            held: Vec::new(),
+            own_due: member.has_given_name() && member.args.ack != AckMode::Read,
+            reservations: Reservations::default(),
+            claim_from: None,
+            next_touch: Instant::now(),
+            ends,
+            last_read: vec![EntryId::MIN; streams],
+            drained: false,
+            handled: 0,
+            buried: 0,
+            member,
+        }
+    }
+
+    /// Handles messages until the end, across failures that can be mended; then leaves in good order.
+    pub fn run<'scope>(mut self, scope: &'scope Scope<'scope, 'a>) -> anyhow::Result<()> {
+        let ended = loop {
+            match self.work(scope) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) if error.downcast_ref::<Error>().is_some() => {
+                    self.member.mend(error)?;
+                    self.own_due = self.member.args.ack != AckMode::Read;
+                }
+                Err(error) => break Err(error),
+            }
+        };
+        let left = self.finish();
+        ended?;
+        left?;
+        match self.buried {
+            0 => Ok(()),
+            buried => Err(Failure::data(format!(
+                "{buried} of {} messages failed; they are in {}",
+                self.handled + buried,
+                self.member.args.dead_letter.as_deref().unwrap_or_default()
+            ))
+            .into()),
+        }
+    }
+
+    /// One turn: takes on what there is room for, then waits for something to happen. False at the end.
+    fn work<'scope>(&mut self, scope: &'scope Scope<'scope, 'a>) -> anyhow::Result<bool> {
+        self.confirm()?;
+        if !self.is_ending()? {
+            self.take_on(scope)?;
+        }
+        if self.running.is_empty() && (self.is_ending()? || self.is_done()) {
+            return Ok(false);
+        }
+        match self.pool.next_event(self.patience()) {
+            Ok(first) => self.react(first)?,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+        if self.next_touch <= Instant::now() {
+            self.touch()?;
+        }
+        Ok(true)
+    }
+
+    /// How many handlers have nothing to do, nor a read under way for them.
+    pub(super) fn free(&self) -> usize {
+        self.member
+            .args
+            .jobs
+            .get()
+            .saturating_sub(self.running.len() + self.pool.asked())
+    }
+
+    /// Deals with an event and all others that are there, and acknowledges what they settle in one go.
+    fn react(&mut self, first: Event) -> anyhow::Result<()> {
+        let mut next = Some(first);
+        while let Some(event) = next {
+            match event {
+                Event::Read(batch) => {
+                    let batch = batch?;
+                    self.member.succeeded();
+                    let read = self.take(batch.by_stream(), None, None)?;
+                    self.drained |= self.ends.is_some() && (read == 0 || self.is_past_end());
+                }
+                Event::Ended(key, verdict) => self.settle(key, verdict)?,
+            }
+            next = self.pool.try_event();
+        }
+        self.confirm()
+    }
+
+    /// How long to wait for something to happen.
+    fn patience(&self) -> Duration {
+        let tick = if self.pool.asked() > 0 { TICK_READING } else { TICK };
+        let claim = self.member.next_claim().filter(|_| self.free() > 0);
+        let retry = self.retries.first().map(|(due, _)| *due);
+        let touch = (self.running.len() + self.waiting.len() > 0).then_some(self.next_touch);
+        let next = [claim, retry, touch, self.deadline].into_iter().flatten().min();
+        next.map_or(tick, |next| tick.min(next.saturating_duration_since(Instant::now())))
+    }
+
+    /// Whether all that was asked for is settled.
+    fn is_done(&self) -> bool {
+        let all_taken = self.drained || self.output.budget().left(1) == 0;
+        all_taken && self.pool.asked() == 0 && self.waiting.is_empty() && !self.own_due && !self.member.is_claim_due()
+    }
+
+    /// Whether to end now, whatever is left; fails if that is too early.
+    fn is_ending(&self) -> anyhow::Result<bool> {
+        if self.member.stop.reason().is_some() {
+            return Ok(true);
+        }
+        match self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            true => Err(self.output.budget().missed(self.member.args.timeout).into()),
+            false => Ok(false),
+        }
+    }
+
+    fn is_past_end(&self) -> bool {
+        let ends = self.ends.as_ref();
+        ends.is_some_and(|ends| self.last_read.iter().zip(ends).all(|(read, end)| read >= end))
+    }
+
+    /// Lets the handlers at work finish, acknowledges what they did, and hands back the rest.
+    fn finish(&mut self) -> anyhow::Result<()> {
+        if self.pool.asked() > 0 {
+            self.member.stop.halt();
+        }
+        while !self.running.is_empty() || self.pool.asked() > 0 {
+            match self.pool.next_event(TICK) {
+                Ok(Event::Ended(key, verdict)) => self.settle(key, verdict)?,
+                Ok(Event::Read(Ok(batch))) => self.hold(&batch)?,
+                Ok(Event::Read(Err(_))) | Err(_) => {}
+            }
+            if self.next_touch <= Instant::now() {
+                self.touch()?;
+            }
+            self.confirm()?;
+        }
+        // These were tried: this delivery counts.
+        let tried = self
+            .waiting
+            .iter()
+            .map(|((index, id), deliveries)| (*index, *id, deliveries + 1));
+        self.held.extend(tried);
+        if self.member.args.ack == AckMode::Read {
+            self.held.clear();
+        }
+        Ok(self.member.leave(&self.held)?)
+    }
+
+    fn hold(&mut self, batch: &Batch) -> anyhow::Result<()> {
+        for element in batch.by_stream() {
+            let (name, delivered) = element.map_err(|malformed| self.member.consumer.malformed(malformed))?;
+            let index = self.member.index_of(name).unwrap_or_default();
+            self.held.push((index, delivered.id(), 1));
+        }
+        Ok(())
+    }
+}
