@@ -29,8 +29,9 @@ pub enum Reason {
 }
 
 impl Stop {
-    /// Listens for signals from now on. `wake` runs once, on a thread of its own.
-    pub fn listen(wake: impl FnOnce() + Send + 'static) -> std::io::Result<Self> {
+    /// Listens for signals from now on. `wake` runs once, on a thread of its own; `at_last` before a second
+    /// signal ends the process.
+    pub fn listen(wake: impl FnOnce() + Send + 'static, at_last: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         let state = State {
             reason: None,
             wake: Some(Box::new(wake)),
@@ -44,6 +45,7 @@ impl Stop {
             for signal in signals.forever() {
                 if heard.signal().is_some() {
                     // The second one. Nothing is lost by this: what was not acknowledged stays pending.
+                    at_last();
                     let _ = signal_hook::low_level::emulate_default_handler(signal);
                 }
                 heard.set(Reason::Signal(signal));

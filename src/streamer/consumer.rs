@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::entry::{Field, OwnedFields};
 use super::error::ServerError;
+use super::produce::{AddOptions, Missing, receive_added, write_add};
 use super::resp::{Malformed, argument, command, id_argument, write_command};
 use super::{Batch, Connection, EntryId, Error, RESPONSE_TIMEOUT, read};
 
@@ -228,6 +230,79 @@ impl Consumer {
             .into_iter()
             .filter_map(|(id, _, _, deliveries)| Some((EntryId::from_wire(&id)?, deliveries)))
             .collect())
+    }
+
+    /// Delivers an entry of this consumer again, into `batch` (one of [`Batch::of_one_stream`]): how often that
+    /// makes, or `None` if it is not pending under this consumer any more.
+    pub fn take_again(&mut self, stream: &str, id: EntryId, batch: &mut Batch) -> Result<Option<u64>, Error> {
+        let Some((_, deliveries)) = self.pending_page(stream, id, id, 1)?.pop() else {
+            return Ok(None);
+        };
+        let mut request = Vec::new();
+        let id = id.to_string();
+        let Membership { group, consumer, .. } = &self.membership;
+        let parts: [&[u8]; 6] = [
+            b"XCLAIM",
+            stream.as_bytes(),
+            group.as_bytes(),
+            consumer.as_bytes(),
+            b"0",
+            id.as_bytes(),
+        ];
+        write_command(&mut request, &parts);
+        self.connection.send(&request)?;
+        batch
+            .receive(&mut self.connection, RESPONSE_TIMEOUT)?
+            .map_err(|refusal| self.refused(refusal, Some(stream)))?;
+        Ok(Some(deliveries + 1))
+    }
+
+    /// Sets the idle time of entries of this consumer back to 0, without counting it as a delivery.
+    pub fn touch(&mut self, stream: &str, ids: &[EntryId]) -> Result<(), Error> {
+        for ids in ids.chunks(1000) {
+            let mut claim = redis::cmd("XCLAIM");
+            claim
+                .arg(stream)
+                .arg(&self.membership.group)
+                .arg(&self.membership.consumer)
+                .arg(0);
+            for id in ids {
+                claim.arg(id.to_string());
+            }
+            self.ask::<redis::Value>(claim.arg("JUSTID"), stream)?;
+        }
+        Ok(())
+    }
+
+    /// Adds an entry to a stream of dead letters: its own fields, and where it came from and why.
+    pub fn bury(
+        &mut self,
+        grave: &str,
+        stream: &str,
+        id: EntryId,
+        (fields, deliveries): (&OwnedFields, u64),
+        reason: &str,
+    ) -> Result<(), Error> {
+        let (id, deliveries) = (id.to_string(), deliveries.to_string());
+        let mut all: Vec<Field<'_>> = fields.iter().map(|(n, v)| (n.as_slice(), v.as_slice())).collect();
+        all.extend([
+            (&b"dead-stream"[..], stream.as_bytes()),
+            (b"dead-group", self.membership.group.as_bytes()),
+            (b"dead-id", id.as_bytes()),
+            (b"dead-deliveries", deliveries.as_bytes()),
+            (b"dead-reason", reason.as_bytes()),
+        ]);
+        let options = AddOptions {
+            id: None,
+            missing: Missing::Create,
+            trim: None,
+        };
+        let mut request = Vec::new();
+        write_add(&mut request, grave.as_bytes(), options, &all);
+        self.connection.send(&request)?;
+        receive_added(&mut self.connection)?
+            .map(drop)
+            .map_err(|refusal| refusal.into_error(grave))
     }
 
     /// Hands entries back, each given with how often it was delivered: they go to the consumer `heir`, idle

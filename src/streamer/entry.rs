@@ -126,7 +126,18 @@ pub struct Entry<'a> {
     pub deliveries: Option<u64>,
 }
 
+/// Fields that outlive the reply that brought them.
+pub type OwnedFields = Vec<(Vec<u8>, Vec<u8>)>;
+
 impl<'a> Entry<'a> {
+    /// The fields, to keep.
+    pub fn owned_fields(&self) -> OwnedFields {
+        self.fields
+            .iter()
+            .map(|(name, value)| (name.to_vec(), value.to_vec()))
+            .collect()
+    }
+
     /// The message this entry is: it has exactly one `name` in UTF-8 and exactly one `body` that is JSON.
     pub fn message(&self) -> Option<Message<'a>> {
         let name = std::str::from_utf8(self.only(NAME)?).ok()?;

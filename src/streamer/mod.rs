@@ -23,7 +23,7 @@ use redis::{FromRedisValue, Value};
 pub use backoff::{Backoff, jittered};
 pub use connection::{Connection, RESPONSE_TIMEOUT};
 pub use consumer::{Claim, Claimed, Consumer, Delivery, Membership};
-pub use entry::{BODY, Entry, EntryId, Field, InvalidId, Message, NAME, json};
+pub use entry::{BODY, Entry, EntryId, Field, Message, NAME, OwnedFields};
 pub use error::{Error, ServerError};
 pub use inspect::{ConsumerInfo, GroupInfo, PendingEntry, PendingFilter, StreamInfo};
 pub use landed::{Fate, Landed, content};

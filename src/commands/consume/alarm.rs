@@ -23,14 +23,15 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// An alarm for connections to a server, and the stop that rings it.
-    pub fn listen(target: &Target) -> std::io::Result<(Self, Stop)> {
+    /// An alarm for connections to a server, and the stop that rings it. `at_last` runs when a second signal
+    /// ends the process at once.
+    pub fn listen(target: &Target, at_last: impl Fn() + Send + 'static) -> std::io::Result<(Self, Stop)> {
         let alarm = Self {
             target: Arc::new(target.clone()),
             blocked: Arc::default(),
         };
         let bell = alarm.clone();
-        let stop = Stop::listen(move || bell.ring())?;
+        let stop = Stop::listen(move || bell.ring(), at_last)?;
         Ok((alarm, stop))
     }
 

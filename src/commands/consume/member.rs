@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::commands::Context;
 use crate::signals::Stop;
 use crate::streamer::{
-    Batch, Claim, Claimed, Consumer, Delivery, Entries, EntryId, Error, Membership, Point, Streamer, group,
+    Batch, Claim, Claimed, Consumer, Delivery, Entries, EntryId, Error, Membership, OwnedFields, Point, Streamer, group,
 };
 
 use super::alarm::Alarm;
@@ -21,6 +21,9 @@ const CLAIM_EVERY: (Duration, Duration) = (Duration::from_millis(50), Duration::
 
 /// How many IDs a message names.
 const NAMED: usize = 5;
+
+/// A message: the place of its stream, and its ID there.
+pub type Key = (usize, EntryId);
 
 /// A member of a group, on the streams where the group has the same name.
 pub struct Member<'a> {
@@ -179,8 +182,69 @@ impl<'a> Member<'a> {
     }
 
     /// Reserves entries in the group's ledger; says of each whether it is ours.
-    pub fn reserve(&mut self, stream: usize, ids: &[EntryId], window: Duration) -> Result<Vec<bool>, Error> {
+    pub fn reserve(&mut self, stream: usize, ids: &[EntryId]) -> Result<Vec<bool>, Error> {
+        let window = self.args.dedup.unwrap_or(Duration::MAX);
         self.consumer.reserve(&self.membership.streams[stream], ids, window)
+    }
+
+    /// Another connection of the same consumer, to read by while this one acknowledges.
+    pub fn twin(&self) -> Result<Member<'a>, Error> {
+        Self::join(
+            self.args,
+            self.context,
+            (self.alarm, self.stop),
+            (self.membership.clone(), self.name.clone()),
+            Streamer::connect(&self.context.target)?,
+        )
+    }
+
+    /// Reads new entries, if there are any.
+    pub fn read(&mut self, count: usize, batch: &mut Batch) -> Result<(), Error> {
+        self.consumer.queue_read(count, None);
+        self.consumer.flush()?;
+        self.consumer.receive_batch(batch, None)
+    }
+
+    /// The entries pending under this consumer. Asking does not count as delivering.
+    pub fn own_pending(&mut self, stream: usize) -> Result<Vec<EntryId>, Error> {
+        let stream = &self.membership.streams[stream];
+        let pending = self.consumer.deliveries(stream, EntryId::MIN, EntryId::MAX)?;
+        let mut ids: Vec<_> = pending.into_keys().collect();
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// Delivers an entry again that is pending under this consumer, and says how often that makes; `None` if
+    /// it is not pending under it any more.
+    pub fn take_again(&mut self, (stream, id): Key, batch: &mut Batch) -> Result<Option<u64>, Error> {
+        self.consumer.take_again(&self.membership.streams[stream], id, batch)
+    }
+
+    /// Keeps others from claiming entries that are still this consumer's.
+    pub fn touch(&mut self, stream: usize, ids: &[EntryId]) -> Result<(), Error> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let ours = self.deliveries(stream, ids)?;
+        let ours: Vec<_> = ids.iter().copied().filter(|id| ours.contains_key(id)).collect();
+        self.consumer.touch(&self.membership.streams[stream], &ours)
+    }
+
+    /// Adds an entry to the dead letters, with what is known of its end.
+    pub fn bury(
+        &mut self,
+        grave: &str,
+        (stream, id): Key,
+        (fields, deliveries): (&OwnedFields, u64),
+        reason: &str,
+    ) -> Result<(), Error> {
+        self.consumer.bury(
+            grave,
+            &self.membership.streams[stream],
+            id,
+            (fields, deliveries),
+            reason,
+        )
     }
 
     /// Reads entries pending under this consumer after an ID: the last of them, and how often each was delivered.

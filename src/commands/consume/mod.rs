@@ -1,16 +1,22 @@
 //! `consume`: prints messages, or runs a command for each; in a group, or reading plainly.
 //!
 //! [`plain`] reads without a group. [`member`] is one consumer's life in a group: joining, taking over what
-//! others left, lost connections, leaving. [`printer`] and [`handlers`] are what it does with the messages.
+//! others left, lost connections, leaving. [`printer`] and [`handlers`] are what it does with the messages,
+//! [`lanes`] runs one of them for each group.
 
 mod alarm;
+mod handlers;
+mod lanes;
 mod member;
 mod output;
 mod plain;
+mod pool;
 mod printer;
+mod process;
+mod reservations;
 mod retry;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::{Duration, Instant};
 
 use crate::cli::GroupArgs;
@@ -31,7 +37,8 @@ Examples:
   redis-streamer consume orders --from beginning -e > orders.jsonl
   redis-streamer consume orders --last 10
   redis-streamer consume orders -l ci -n 1 --timeout 30s | jq -e .body.ok
-  redis-streamer consume orders returns -g audit --ack manual")]
+  redis-streamer consume orders returns -g audit --ack manual
+  redis-streamer consume orders -l billing --jobs 8 --max-deliveries 3 --dead-letter orders:dead -- ./bill")]
 pub struct Args {
     /// The streams
     #[arg(required = true, value_name = "STREAM")]
@@ -88,8 +95,29 @@ pub struct Args {
     /// Process no entry twice: consult and keep the group's ledger of processed entries over WINDOW
     #[arg(long, value_name = "WINDOW", num_args = 0..=1, require_equals = true, default_missing_value = "7d", value_parser = parse_duration, help_heading = GROUP)]
     dedup: Option<Duration>,
+
+    /// Run this command for each message, in place of printing it: the line is its stdin, and exit status 0
+    /// acknowledges the message; anything else leaves it to be tried again
+    #[arg(last = true, value_name = "CMD", help_heading = HANDLERS)]
+    command: Vec<String>,
+    /// Run up to N handlers at a time
+    #[arg(long, value_name = "N", default_value = "1", requires = "command", help_heading = HANDLERS)]
+    jobs: NonZeroUsize,
+    /// End a handler that runs longer, with its whole process group: TERM, then KILL
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "command", help_heading = HANDLERS)]
+    handler_timeout: Option<Duration>,
+    /// Wait so long before a failed message is tried again, twice as long each time
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration, requires = "command", help_heading = HANDLERS)]
+    retry_delay: Duration,
+    /// Try a message N times at most; then it goes to the dead letters
+    #[arg(long, value_name = "N", requires = "dead_letter", help_heading = HANDLERS)]
+    max_deliveries: Option<NonZeroU64>,
+    /// Add messages that failed too often to STREAM, with where they came from and why, and acknowledge them
+    #[arg(long, value_name = "STREAM", requires = "max_deliveries", requires = "command", help_heading = HANDLERS)]
+    dead_letter: Option<String>,
 }
 
+const HANDLERS: &str = "Options for handlers";
 const PLAIN: &str = "Options without a group";
 const GROUP: &str = "Options with a group";
 
@@ -149,7 +177,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
                 Some(name) => Name::Given(name.clone()),
                 None => Name::Made(group::new_consumer(label)),
             };
-            printer::run(&args, context, consumer, output, deadline)
+            lanes::run(&args, context, consumer, output, deadline)
         }
     }
 }
@@ -180,6 +208,7 @@ impl Args {
             (self.claim_idle.is_some(), "--claim-idle"),
             (self.on_nogroup != OnNoGroup::Fail, "--on-nogroup"),
             (self.dedup.is_some(), "--dedup"),
+            (!self.command.is_empty(), "a handler"),
         ];
         refuse(&given, "needs a group: add -g GROUP or -l NAME")
     }
@@ -195,7 +224,14 @@ impl Args {
             "is for reading without a group: a group begins where `subscribe --from` put it",
         )?;
         let claims = matches!(self.claim_idle, Some(ClaimIdle::After(_)));
+        let handler = !self.command.is_empty();
         match self.ack {
+            AckMode::Manual if handler => Err(Failure::usage(
+                "a handler's exit status settles its message: --ack manual does not go with it",
+            )),
+            AckMode::Read if self.max_deliveries.is_some() => Err(Failure::usage(
+                "--ack read delivers once: --max-deliveries does not go with it",
+            )),
             AckMode::Read if claims => Err(Failure::usage(
                 "--claim-idle delivers again, --ack read delivers at most once",
             )),

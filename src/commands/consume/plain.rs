@@ -17,7 +17,7 @@ use super::retry::Retry;
 
 /// Runs `consume` without a group.
 pub fn run(args: &Args, context: &Context, output: Output, deadline: Option<Instant>) -> anyhow::Result<()> {
-    let (alarm, stop) = Alarm::listen(&context.target).context("cannot listen for signals")?;
+    let (alarm, stop) = Alarm::listen(&context.target, || ()).context("cannot listen for signals")?;
     let mut streamer = context.connect()?;
     let now = streamer.now_ms()?;
     let ranges: Result<Vec<_>, _> = args

@@ -3,93 +3,21 @@
 //! While data flows two reads are in flight and acknowledgements ride along with them; a read blocks only
 //! when everything is printed and acknowledged.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::thread;
+use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use anyhow::Context as _;
 
-use crate::commands::Context;
-use crate::failure::Failure;
 use crate::line;
-use crate::signals::Stop;
-use crate::streamer::{Batch, Delivered, Entries, EntryId, Error, Membership, Streamer};
+use crate::streamer::{Batch, Delivered, Entries, EntryId, Error};
 
-use super::alarm::Alarm;
-use super::member::{Member, memberships};
+use super::AckMode;
+use super::member::Member;
 use super::output::{Appetite, Output};
-use super::{AckMode, Args, Name};
+use super::reservations::Reservations;
 
 /// How many reads are in flight while data flows: the server prepares one while the other is printed.
 const DEPTH: usize = 2;
-
-/// Runs `consume` in a group, printing.
-pub fn run(
-    args: &Args,
-    context: &Context,
-    name: Name,
-    output: Output,
-    deadline: Option<Instant>,
-) -> anyhow::Result<()> {
-    let (alarm, stop) = Alarm::listen(&context.target).context("cannot listen for signals")?;
-    let lane = |membership: Membership| -> anyhow::Result<()> {
-        let ended = run_one(
-            args,
-            context,
-            (&alarm, &stop),
-            (membership, name.clone()),
-            &output,
-            deadline,
-        );
-        // One stream's failure, or its filling the -n, ends the others too.
-        if ended.is_err() || output.budget().left(1) == 0 {
-            stop.halt();
-        }
-        ended
-    };
-    let mut memberships = memberships(args, &name);
-    let ended = match memberships.len() {
-        1 => memberships.drain(..).try_for_each(lane),
-        // Groups of different names cannot be read by one command: each has its connection.
-        _ => thread::scope(|scope| {
-            let lanes: Vec<_> = memberships
-                .into_iter()
-                .map(|membership| scope.spawn(|| lane(membership)))
-                .collect();
-            lanes
-                .into_iter()
-                .map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .fold(Ok(()), |first, ended| first.and(ended))
-        }),
-    };
-    match stop.signal() {
-        Some(signal) if ended.is_ok() => Err(Failure::signal(signal).into()),
-        _ => ended,
-    }
-}
-
-fn run_one(
-    args: &Args,
-    context: &Context,
-    ending: (&Alarm, &Stop),
-    (membership, name): (Membership, Name),
-    output: &Output,
-    deadline: Option<Instant>,
-) -> anyhow::Result<()> {
-    let mut streamer = context.connect()?;
-    let ends = match args.exit_on_empty {
-        true => Some(ends(&mut streamer, &membership)?),
-        false => None,
-    };
-    let member = Member::join(args, context, ending, (membership, name), streamer)?;
-    Printer::new(member, output, deadline, ends).run()
-}
-
-/// The last ID of each stream.
-fn ends(streamer: &mut Streamer, membership: &Membership) -> Result<Vec<EntryId>, Error> {
-    let last = |stream: &String| Ok(streamer.stream_info(stream)?.map_or(EntryId::MIN, |info| info.last_id));
-    membership.streams.iter().map(last).collect()
-}
 
 /// A reply that is still to come.
 enum Expected {
@@ -100,7 +28,7 @@ enum Expected {
 }
 
 /// A member that prints.
-struct Printer<'a> {
+pub struct Printer<'a> {
     member: Member<'a>,
     output: &'a Output,
     deadline: Option<Instant>,
@@ -110,8 +38,7 @@ struct Printer<'a> {
     expected: VecDeque<Expected>,
     /// Printed, and its acknowledgement not confirmed: acknowledged again after a lost connection, not printed.
     unconfirmed: VecDeque<(usize, Vec<EntryId>)>,
-    /// Reserved in the ledger and not printed, because the connection was lost in between.
-    reserved: HashSet<(usize, EntryId)>,
+    reservations: Reservations,
     /// Delivered and not printed: handed back at the end.
     held: Vec<(usize, EntryId, u64)>,
     /// The last entry read of each stream, and the last there was at the start, for `-e`.
@@ -124,7 +51,8 @@ struct Printer<'a> {
 }
 
 impl<'a> Printer<'a> {
-    fn new(member: Member<'a>, output: &'a Output, deadline: Option<Instant>, ends: Option<Vec<EntryId>>) -> Self {
+    /// A printer. `ends` are the last IDs of the streams at the start, for `-e`.
+    pub fn new(member: Member<'a>, output: &'a Output, deadline: Option<Instant>, ends: Option<Vec<EntryId>>) -> Self {
         let streams = member.streams().len();
         Self {
             output,
@@ -134,7 +62,7 @@ impl<'a> Printer<'a> {
             lines: Vec::new(),
             expected: VecDeque::new(),
             unconfirmed: VecDeque::new(),
-            reserved: HashSet::new(),
+            reservations: Reservations::default(),
             held: Vec::new(),
             last_read: vec![EntryId::MIN; streams],
             ends,
@@ -145,7 +73,7 @@ impl<'a> Printer<'a> {
     }
 
     /// Consumes until the end, across failures that can be mended; then leaves in good order.
-    fn run(mut self) -> anyhow::Result<()> {
+    pub fn run(mut self) -> anyhow::Result<()> {
         let ended = loop {
             match self.work() {
                 Ok(()) => break Ok(()),
@@ -323,7 +251,7 @@ impl<'a> Printer<'a> {
         stream: Option<usize>,
         deliveries: Option<&HashMap<EntryId, u64>>,
     ) -> anyhow::Result<usize> {
-        let processed = self.reserve(entries.clone(), stream)?;
+        let processed = self.reservations.processed(&mut self.member, entries.clone(), stream)?;
         let mut sorted = Sorted::new(self.member.streams().len());
         let bytes = entries.bytes();
         self.lines.clear();
@@ -363,7 +291,6 @@ impl<'a> Printer<'a> {
     fn account(&mut self, sorted: &Sorted) {
         let mut acks: Vec<Vec<EntryId>> = sorted.passed.clone();
         for (index, id, _) in &sorted.printed {
-            self.reserved.remove(&(*index, *id));
             self.last_read[*index] = self.last_read[*index].max(*id);
             if self.member.args.ack == AckMode::Success {
                 acks[*index].push(*id);
@@ -380,33 +307,6 @@ impl<'a> Printer<'a> {
                 self.expected.push_back(Expected::Ack);
             }
         }
-    }
-
-    /// With `--dedup`, reserves entries in the group's ledger; returns those that somebody processed already.
-    fn reserve(&mut self, entries: Entries<'_>, stream: Option<usize>) -> anyhow::Result<HashSet<(usize, EntryId)>> {
-        let mut processed = HashSet::new();
-        let Some(window) = self.member.args.dedup else {
-            return Ok(processed);
-        };
-        let mut by_stream = vec![Vec::new(); self.member.streams().len()];
-        for element in entries {
-            let (name, delivered) = element.map_err(|malformed| self.member.consumer.malformed(malformed))?;
-            if let Some(index) = stream.or_else(|| self.member.index_of(name)) {
-                by_stream[index].push(delivered.id());
-            }
-        }
-        for (index, ids) in by_stream.iter().enumerate().filter(|(_, ids)| !ids.is_empty()) {
-            // Should the reply be lost, these are still this consumer's: they are pending under its name.
-            let asked_before: Vec<bool> = ids.iter().map(|id| !self.reserved.insert((index, *id))).collect();
-            let fresh = self.member.reserve(index, ids, window)?;
-            for ((id, fresh), asked_before) in ids.iter().zip(fresh).zip(asked_before) {
-                if !fresh && !asked_before {
-                    self.reserved.remove(&(index, *id));
-                    processed.insert((index, *id));
-                }
-            }
-        }
-        Ok(processed)
     }
 
     /// Takes in the replies that are still to come, to hand back what they bring.

@@ -146,7 +146,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let (events, arriving) = sync_channel(READ_AHEAD);
     let wake = events.clone();
     // A full channel means that the sender is at work and will look; the wake waits until then.
-    let stop = Stop::listen(move || drop(wake.send(Event::Stop)))?;
+    let stop = Stop::listen(move || drop(wake.send(Event::Stop)), || ())?;
     let spare = input.start(encoder, args.rate, on_reject, events);
     let mut sender = Sender::new(&args, context, streamer, origin, checkpoint);
     let ended = sender.run(&arriving, &spare, &mut ledger, &progress, &stop);
