@@ -75,11 +75,6 @@ impl Failure {
         }
     }
 
-    /// The ending of a command whose reader has gone.
-    pub fn closed_pipe() -> Self {
-        Self::new(Kind::ClosedPipe, "")
-    }
-
     /// This failure, with what to try next.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -176,9 +171,9 @@ fn hint_for(error: &Error) -> Option<String> {
         }
         Error::NoGroup { stream, group } => format!("create it: {}", subscribe_command(stream, group)),
         Error::WrongType { stream } => format!("see what it is: redis-cli TYPE {}", quote(stream)),
-        Error::NoStream { stream } => format!(
-            "leave --no-create out to create it, or list the streams there are: redis-streamer pending (asked for {stream})"
-        ),
+        Error::NoStream { .. } => {
+            "list the streams there are: redis-streamer pending; sending without --no-create makes a new one".to_owned()
+        }
         Error::RolledBack { .. } => {
             "send what is missing again; `appendonly yes` with `appendfsync always` keeps a server from forgetting"
                 .to_owned()
@@ -200,6 +195,7 @@ fn hint_for_refusal(code: &str, detail: &str) -> Option<String> {
         _ if detail.contains("equal or smaller than the target stream top item") => {
             "IDs must grow: the stream already holds this ID or a later one"
         }
+        _ if detail.contains("must be greater than 0-0") => "the first ID there can be is 0-1",
         _ if detail.starts_with("unknown command") => "this needs a newer server: Redis 6.2 or Valkey 7.2 at least",
         _ => return None,
     };

@@ -173,7 +173,10 @@ impl LineError {
         };
         Self {
             column: (offset + error.column()).max(1),
-            reason: reason.to_owned(),
+            // A line has keys; `fields` is one of them.
+            reason: reason
+                .replace("unknown field", "unknown key")
+                .replace("duplicate field", "duplicate key"),
         }
     }
 

@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::thread;
 use std::time::Duration;
 
 use crossterm::style::Stylize;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 
 /// When to colour what goes to stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -202,11 +203,18 @@ impl Data {
         self.file.write_all(&self.escaped)
     }
 
-    /// Whether whoever read this has gone. A pipe tells without being written to.
-    pub fn is_closed(&self) -> bool {
-        let mut fds = [PollFd::new(&self.file, PollFlags::empty())];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(PollFlags::ERR)
+    /// Runs `then`, on a thread of its own, when whoever reads this has gone. A pipe tells without being
+    /// written to; a file never does.
+    pub fn when_closed(&self, then: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let file = self.file.try_clone()?;
+        thread::spawn(move || {
+            let mut fds = [PollFd::new(&file, PollFlags::empty())];
+            while poll(&mut fds, None).is_err() {}
+            if fds[0].revents().contains(PollFlags::ERR) {
+                then();
+            }
+        });
+        Ok(())
     }
 }
 

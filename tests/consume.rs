@@ -273,11 +273,11 @@ fn many_streams_in_one_read() {
         .stdout_any()
         .run();
     let got = output.stdout();
-    let mut places: Vec<_> = got.lines().map(|line| &line[..26]).collect();
+    let mut places: Vec<_> = got.lines().map(|line| &line[..24]).collect();
     places.sort_unstable();
     let expected = [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
         .map(|(stream, n)| format!("{{\"stream\":\"{stream}\",\"id\":\"{n}-0\""));
-    assert_eq!(places, expected.each_ref().map(|place| &place[..26]));
+    assert_eq!(places, expected.each_ref().map(|place| &place[..24]));
 }
 
 #[test]
@@ -472,41 +472,45 @@ fn short_blocks_and_rests_read_on() {
 
 #[test]
 fn the_consumers_name_tells_who_it_is() {
-    let server = grouped(0);
-    server.cli(["XGROUP", "CREATE", "s", GROUP, "0", "MKSTREAM"]);
-    server.cli(["XGROUP", "CREATE", "s", "my group", "0"]);
-    for (args, env, expected) in [
+    for (args, group, env, expected) in [
         (
             ["-l", "billing"],
+            GROUP,
             [("POD_NAME", "pod/7"), ("HOSTNAME", "x")],
             "billing.pod-7",
         ),
-        (["-l", "a b"], [("POD_NAME", ""), ("HOSTNAME", "host1")], "a-b.host1"),
-        (["-g", "my group"], [("POD_NAME", "p"), ("HOSTNAME", "")], "my-group.p"),
+        (
+            ["-l", "a b"],
+            "s:a-b:cg",
+            [("POD_NAME", ""), ("HOSTNAME", "host1")],
+            "a-b.host1",
+        ),
+        (
+            ["-g", "my group"],
+            "my group",
+            [("POD_NAME", "p"), ("HOSTNAME", "")],
+            "my-group.p",
+        ),
     ] {
-        let name = match args[0] {
-            "-g" => args[1].to_owned(),
-            _ => format!("s:{}:cg", args[1].replace(' ', "-")),
-        };
-        server.cli(["XGROUP", "CREATE", "s", &name, "0"]);
-        let mut test = Test::new(&server).args(["consume", "s"]).args(args);
-        for (name, value) in env {
-            if !value.is_empty() {
-                test = test.env(name, value);
-            }
+        let server = Server::start();
+        server.add_numbered("s", 1);
+        server.cli(["XGROUP", "CREATE", "s", group, "0"]);
+        let mut test = Test::new(&server).args(["consume", "s", "--ack", "manual"]).args(args);
+        for (name, value) in env.iter().filter(|(_, value)| !value.is_empty()) {
+            test = test.env(name, value);
         }
         let mut consume = test.spawn();
-        server.wait_blocked();
-        let consumers = server.consumers("s", &name);
-        let rest = consumers[0].strip_prefix(expected).unwrap_or_else(|| {
-            panic!("{consumers:?} is not {expected}.PID.8HEX");
-        });
-        let hex = rest.strip_prefix(&format!(".{}.", consume.pid())).unwrap();
-        assert_eq!(hex.len(), 8);
-        assert!(hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        consume.line();
+        let [consumer] = server.consumers("s", group).try_into().unwrap();
+        let prefix = format!("{expected}.{}.", consume.pid());
+        let hex = consumer.strip_prefix(&prefix);
+        let hex = hex.unwrap_or_else(|| panic!("{consumer} is not {prefix}8HEX"));
+        assert!(hex.len() == 8 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        // Acknowledged by another: nothing is pending under the name any more.
+        server.cli(["XACK", "s", group, "1-0"]);
         consume.signal(Signal::TERM);
         assert_eq!(consume.wait().status, 128 + 15);
-        assert!(server.consumers("s", &name).is_empty());
+        assert!(server.consumers("s", group).is_empty());
     }
 }
 
@@ -520,7 +524,7 @@ fn timeout_fails_if_max_was_not_reached() {
         .args(["-n", "2", "--timeout", "300ms"])
         .status(4)
         .stdout(lines([1]))
-        .stderr_has(["error: ", "300ms"])
+        .stderr_has(["error: "])
         .run();
     assert!(start.elapsed() >= Duration::from_millis(300));
     assert!(server.pending("s", GROUP).is_empty());

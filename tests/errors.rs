@@ -51,8 +51,8 @@ fn a_key_that_is_no_stream() {
         &["subscribe", "s", "-g", "g"],
         &["consume", "s", "--from", "beginning", "-e"],
         &["consume", "s", "-g", "g", "-e"],
-        &["ack", "s", "-g", "g", "1-0"],
         &["pending", "s"],
+        &["ack", "s", "-g", "g", "1-0"],
     ];
     for args in uses {
         fails(Test::new(&server).args(*args), 1, &["not a stream", "hint: "]);

@@ -186,9 +186,12 @@ fn head_ends_it_quietly() {
 fn a_closed_pipe_ends_it_even_with_nothing_to_write() {
     let server = orders(1);
     for source in ["orders --from beginning", "orders -l billing"] {
-        Test::shell(&server, &format!("redis-streamer consume {source} | head -1"))
-            .stdout("{\"stream\":\"orders\",\"id\":\"1-0\",\"name\":\"n\",\"body\":1}\n")
-            .run();
+        Test::shell(
+            &server,
+            &format!("redis-streamer consume {source} --block 100ms | head -1"),
+        )
+        .stdout("{\"stream\":\"orders\",\"id\":\"1-0\",\"name\":\"n\",\"body\":1}\n")
+        .run();
     }
     assert!(server.pending("orders", GROUP).is_empty());
     assert!(server.consumers("orders", GROUP).is_empty());

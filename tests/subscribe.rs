@@ -65,12 +65,13 @@ fn from_a_point_delivers_what_comes_after() {
         ("-15m", 3),
         ("-2h", 2),
     ] {
+        let group = format!("from {from}");
         Test::new(&server)
-            .args(["subscribe", "s", "-g", from, "--from", from])
+            .args(["subscribe", "s", "-g", &group, "--from", from])
             .stderr_has(["created group"])
             .run();
         let output = Test::new(&server)
-            .args(["consume", "s", "-g", from, "-e"])
+            .args(["consume", "s", "-g", &group, "-e"])
             .stdout_any()
             .run();
         let lines = output.stdout();

@@ -64,9 +64,12 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     };
     // What came before a bad line is acknowledged all the same, and counted.
     let flushed = acker.flush();
-    let count = format!("{}\n", acker.acked);
-    context.ui.data()?.write(count.as_bytes()).map_err(Failure::stdout)?;
-    read.and(flushed)?;
+    let ended = read.and(flushed);
+    if ended.is_ok() || acker.acked > 0 {
+        let count = format!("{}\n", acker.acked);
+        context.ui.data()?.write(count.as_bytes()).map_err(Failure::stdout)?;
+    }
+    ended?;
     // XACK says 0 for a group that does not exist, too.
     if let (0, Some((stream, group))) = (acker.acked, acker.first_missed.take()) {
         acker.streamer.group(&stream, &group)?;

@@ -142,6 +142,13 @@ fn body(args: &Args, context: &Context) -> anyhow::Result<String> {
         line::string(&mut quoted, &text);
         return String::from_utf8(quoted).context("a JSON string is text");
     }
+    if text.trim_ascii().is_empty() {
+        return Err(
+            Failure::data(format!("{source} is empty: a body is JSON, if only null"))
+                .hint("to send an empty text, add --text")
+                .into(),
+        );
+    }
     match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
         Ok(_) => Ok(text),
         Err(error) => Err(not_json(source, &text, &error)),

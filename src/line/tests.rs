@@ -124,7 +124,7 @@ fn spaces_of_a_foreign_line_are_not_the_body_s() {
 fn bad_lines_say_what_and_where() {
     for (line, column, reason) in [
         (r#"{"name":"n","body":{"a":}}"#, 25, "expected value"),
-        (r#"{"name":"n","body":1,"x":1}"#, 24, "unknown field `x`"),
+        (r#"{"name":"n","body":1,"x":1}"#, 24, "unknown key `x`"),
         (r#"{"name":"n"}"#, 12, "key `body` is missing"),
         (r#"{"body":1}"#, 10, "key `name` is missing"),
         (r#"{}"#, 2, "keys `name` and `body` are missing"),
@@ -139,7 +139,7 @@ fn bad_lines_say_what_and_where() {
         (r#"{"fields":{}}"#, 11, "at least one field"),
         (r#"{"fields":[["name"]]}"#, 11, "marks a key"),
         (r#"{"name":"n","body":1,"fields":[["name"]]}"#, 31, "must mark both"),
-        (r#"{"name":"n","name":"m","body":1}"#, 18, "duplicate field `name`"),
+        (r#"{"name":"n","name":"m","body":1}"#, 18, "duplicate key `name`"),
         (r#"[1]"#, 1, "expected a JSON object"),
         (r#" 5"#, 2, "expected a JSON object"),
         ("", 1, "expected a JSON object"),

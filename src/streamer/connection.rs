@@ -88,11 +88,6 @@ impl Connection {
         Ok(())
     }
 
-    /// Where this connection leads, for messages.
-    pub fn address(&self) -> &Address {
-        &self.address
-    }
-
     /// Sends packed commands.
     pub fn send(&mut self, packed: &[u8]) -> Result<(), Error> {
         self.transport

@@ -1,14 +1,11 @@
-//! A consumer of a group: reads, acknowledges, takes over what others left, hands back what it could not do.
+//! A consumer of a group: reads, acknowledges, leaves. What it takes over and hands back is in `handover`.
 //!
 //! Requests are queued and sent together; their replies come in the same order. That way acknowledgements
 //! ride along with reads, and the server prepares one reply while the last one is worked on.
 
-use std::collections::HashMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use super::entry::{Field, OwnedFields};
 use super::error::ServerError;
-use super::produce::{AddOptions, Missing, receive_added, write_add};
 use super::resp::{Malformed, argument, command, id_argument, write_command};
 use super::{Batch, Connection, EntryId, Error, RESPONSE_TIMEOUT, read};
 
@@ -47,30 +44,10 @@ impl Membership {
     }
 }
 
-/// What to take over from other consumers.
-#[derive(Clone, Copy, Debug)]
-pub struct Claim {
-    /// Only what was idle for so long.
-    pub min_idle: Duration,
-    /// Only from this ID on.
-    pub from: EntryId,
-    /// At most so many.
-    pub count: usize,
-}
-
-/// Where a claim stopped, and what it found to be gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claimed {
-    /// Where to go on; `None` when everything was looked at.
-    pub next: Option<EntryId>,
-    /// Entries deleted or trimmed while pending; they are pending no more.
-    pub gone: Vec<EntryId>,
-}
-
 /// A consumer at work on a connection of its own.
 pub struct Consumer {
-    connection: Connection,
-    membership: Membership,
+    pub(super) connection: Connection,
+    pub(super) membership: Membership,
     /// Commands queued and not yet sent.
     queue: Vec<u8>,
 }
@@ -150,180 +127,6 @@ impl Consumer {
         }
     }
 
-    /// Takes over entries of one stream that other consumers left pending, into `batch`.
-    ///
-    /// The batch is then one of [`Batch::claimed`].
-    pub fn claim(&mut self, stream: &str, claim: Claim, batch: &mut Batch) -> Result<Claimed, Error> {
-        let mut request = Vec::new();
-        write_command(
-            &mut request,
-            &[
-                b"XAUTOCLAIM",
-                stream.as_bytes(),
-                self.membership.group.as_bytes(),
-                self.membership.consumer.as_bytes(),
-                claim.min_idle.as_millis().to_string().as_bytes(),
-                claim.from.to_string().as_bytes(),
-                b"COUNT",
-                claim.count.to_string().as_bytes(),
-            ],
-        );
-        self.connection.send(&request)?;
-        batch
-            .receive(&mut self.connection, RESPONSE_TIMEOUT)?
-            .map_err(|refusal| self.refused(refusal, Some(stream)))?;
-        Self::claimed(batch).map_err(|malformed| self.malformed(malformed))
-    }
-
-    fn claimed(batch: &Batch) -> Result<Claimed, Malformed> {
-        let (next, mut entries) = batch.claimed()?;
-        for entry in entries.by_ref() {
-            entry?;
-        }
-        let mut rest = entries.into_cursor();
-        let mut gone = Vec::new();
-        // Redis 6.2 has no third element: what is gone stays pending there until its consumer reads it again.
-        if rest.remaining() > 0 {
-            for _ in 0..rest.array()?.unwrap_or(0) {
-                gone.push(rest.id()?);
-            }
-        }
-        Ok(Claimed {
-            next: Some(next).filter(|next| *next != EntryId::MIN),
-            gone,
-        })
-    }
-
-    /// How often each of this consumer's pending entries from `first` to `last` was delivered.
-    pub fn deliveries(&mut self, stream: &str, first: EntryId, last: EntryId) -> Result<HashMap<EntryId, u64>, Error> {
-        const PAGE: usize = 10_000;
-        let mut deliveries = HashMap::new();
-        let mut from = Some(first);
-        while let Some(start) = from {
-            let page = self.pending_page(stream, start, last, PAGE)?;
-            from = match page.len() {
-                PAGE => page.last().and_then(|(id, _)| id.next()).filter(|next| *next <= last),
-                _ => None,
-            };
-            deliveries.extend(page);
-        }
-        Ok(deliveries)
-    }
-
-    fn pending_page(
-        &mut self,
-        stream: &str,
-        first: EntryId,
-        last: EntryId,
-        count: usize,
-    ) -> Result<Vec<(EntryId, u64)>, Error> {
-        let mut pending = redis::cmd("XPENDING");
-        pending
-            .arg(stream)
-            .arg(&self.membership.group)
-            .arg(first.to_string())
-            .arg(last.to_string())
-            .arg(count)
-            .arg(&self.membership.consumer);
-        let rows: Vec<(Vec<u8>, Vec<u8>, u64, u64)> = self.ask(&pending, stream)?;
-        Ok(rows
-            .into_iter()
-            .filter_map(|(id, _, _, deliveries)| Some((EntryId::from_wire(&id)?, deliveries)))
-            .collect())
-    }
-
-    /// Delivers an entry of this consumer again, into `batch` (one of [`Batch::of_one_stream`]): how often that
-    /// makes, or `None` if it is not pending under this consumer any more.
-    pub fn take_again(&mut self, stream: &str, id: EntryId, batch: &mut Batch) -> Result<Option<u64>, Error> {
-        let Some((_, deliveries)) = self.pending_page(stream, id, id, 1)?.pop() else {
-            return Ok(None);
-        };
-        let mut request = Vec::new();
-        let id = id.to_string();
-        let Membership { group, consumer, .. } = &self.membership;
-        let parts: [&[u8]; 6] = [
-            b"XCLAIM",
-            stream.as_bytes(),
-            group.as_bytes(),
-            consumer.as_bytes(),
-            b"0",
-            id.as_bytes(),
-        ];
-        write_command(&mut request, &parts);
-        self.connection.send(&request)?;
-        batch
-            .receive(&mut self.connection, RESPONSE_TIMEOUT)?
-            .map_err(|refusal| self.refused(refusal, Some(stream)))?;
-        Ok(Some(deliveries + 1))
-    }
-
-    /// Sets the idle time of entries of this consumer back to 0, without counting it as a delivery.
-    pub fn touch(&mut self, stream: &str, ids: &[EntryId]) -> Result<(), Error> {
-        for ids in ids.chunks(1000) {
-            let mut claim = redis::cmd("XCLAIM");
-            claim
-                .arg(stream)
-                .arg(&self.membership.group)
-                .arg(&self.membership.consumer)
-                .arg(0);
-            for id in ids {
-                claim.arg(id.to_string());
-            }
-            self.ask::<redis::Value>(claim.arg("JUSTID"), stream)?;
-        }
-        Ok(())
-    }
-
-    /// Adds an entry to a stream of dead letters: its own fields, and where it came from and why.
-    pub fn bury(
-        &mut self,
-        grave: &str,
-        stream: &str,
-        id: EntryId,
-        (fields, deliveries): (&OwnedFields, u64),
-        reason: &str,
-    ) -> Result<(), Error> {
-        let (id, deliveries) = (id.to_string(), deliveries.to_string());
-        let mut all: Vec<Field<'_>> = fields.iter().map(|(n, v)| (n.as_slice(), v.as_slice())).collect();
-        all.extend([
-            (&b"dead-stream"[..], stream.as_bytes()),
-            (b"dead-group", self.membership.group.as_bytes()),
-            (b"dead-id", id.as_bytes()),
-            (b"dead-deliveries", deliveries.as_bytes()),
-            (b"dead-reason", reason.as_bytes()),
-        ]);
-        let options = AddOptions {
-            id: None,
-            missing: Missing::Create,
-            trim: None,
-        };
-        let mut request = Vec::new();
-        write_add(&mut request, grave.as_bytes(), options, &all);
-        self.connection.send(&request)?;
-        receive_added(&mut self.connection)?
-            .map(drop)
-            .map_err(|refusal| refusal.into_error(grave))
-    }
-
-    /// Hands entries back, each given with how often it was delivered: they go to the consumer `heir`, idle
-    /// since the epoch, so that whoever looks for stale ones gets them at once; this delivery does not count.
-    pub fn hand_back(&mut self, stream: &str, entries: &[(EntryId, u64)], heir: &str) -> Result<(), Error> {
-        let mut by_deliveries: HashMap<u64, Vec<EntryId>> = HashMap::new();
-        for (id, deliveries) in entries {
-            by_deliveries.entry(deliveries.saturating_sub(1)).or_default().push(*id);
-        }
-        for (before, ids) in by_deliveries {
-            let mut claim = redis::cmd("XCLAIM");
-            claim.arg(stream).arg(&self.membership.group).arg(heir).arg(0);
-            for id in ids {
-                claim.arg(id.to_string());
-            }
-            claim.arg("TIME").arg(0).arg("RETRYCOUNT").arg(before).arg("JUSTID");
-            self.ask::<redis::Value>(&claim, stream)?;
-        }
-        Ok(())
-    }
-
     /// Removes this consumer from each group where nothing is pending under it.
     pub fn leave(&mut self) -> Result<(), Error> {
         let Membership {
@@ -343,55 +146,7 @@ impl Consumer {
         Ok(())
     }
 
-    /// Reserves entries in the group's ledger of processed entries, and forgets what is older than `window`.
-    /// Says of each entry whether it is this consumer's now: false if somebody processed it already.
-    ///
-    /// The ledger is the sorted set `stream:S:group:G:processed` that the Python package keeps too.
-    pub fn reserve(&mut self, stream: &str, ids: &[EntryId], window: Duration) -> Result<Vec<bool>, Error> {
-        let key = self.ledger(stream);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut purge = redis::cmd("ZREMRANGEBYSCORE");
-        let oldest = now.saturating_sub(window).as_millis();
-        purge.arg(&key).arg("-inf").arg(format!("({oldest}"));
-        let mut commands = vec![purge];
-        commands.extend(ids.iter().map(|id| {
-            let mut reserve = redis::cmd("ZADD");
-            reserve
-                .arg(&key)
-                .arg("NX")
-                .arg(now.as_millis() as u64)
-                .arg(id.to_string());
-            reserve
-        }));
-        let replies = self.connection.query_all(&commands)?;
-        let counts: Result<Vec<u64>, Error> = replies
-            .into_iter()
-            .map(|reply| {
-                let reply = reply.map_err(|refusal| self.refused(refusal, Some(stream)))?;
-                read(&self.connection, reply)
-            })
-            .collect();
-        Ok(counts?.into_iter().skip(1).map(|added| added > 0).collect())
-    }
-
-    /// Takes entries out of the ledger again: they were reserved and then not processed.
-    pub fn release(&mut self, stream: &str, entries: &[(EntryId, u64)]) -> Result<(), Error> {
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let mut release = redis::cmd("ZREM");
-        release.arg(self.ledger(stream));
-        for (id, _) in entries {
-            release.arg(id.to_string());
-        }
-        self.ask(&release, stream)
-    }
-
-    fn ledger(&self, stream: &str) -> String {
-        format!("stream:{stream}:group:{}:processed", self.membership.group)
-    }
-
-    fn ask<T: redis::FromRedisValue>(&mut self, request: &redis::Cmd, stream: &str) -> Result<T, Error> {
+    pub(super) fn ask<T: redis::FromRedisValue>(&mut self, request: &redis::Cmd, stream: &str) -> Result<T, Error> {
         let reply = self.connection.query(request).map_err(|error| match error {
             Error::Refused(refusal) => self.refused(refusal, Some(stream)),
             other => other,
@@ -405,7 +160,7 @@ impl Consumer {
     }
 
     /// A read of several streams does not say which one it was refused for, but for the key in the text.
-    fn refused(&self, refusal: ServerError, stream: Option<&str>) -> Error {
+    pub(super) fn refused(&self, refusal: ServerError, stream: Option<&str>) -> Error {
         let Membership { streams, group, .. } = &self.membership;
         let named = || {
             streams

@@ -88,8 +88,12 @@ impl fmt::Display for Point {
             Self::Latest => f.write_str("latest"),
             Self::Beginning => f.write_str("beginning"),
             Self::Id(id) => write!(f, "{id}"),
-            Self::Time(ms) => write!(f, "{}", EntryId::at_ms(*ms)),
-            Self::Ago(ago) => write!(f, "{} s ago", ago.as_secs()),
+            Self::Time(ms) => match i64::try_from(*ms).map(jiff::Timestamp::from_millisecond) {
+                Ok(Ok(time)) => write!(f, "{time}"),
+                _ => write!(f, "{ms}"),
+            },
+            // Durations print as they are written: 900s, 250ms.
+            Self::Ago(ago) => write!(f, "{ago:?} ago"),
         }
     }
 }

@@ -53,12 +53,26 @@ impl Batch {
         Self::entries_at(Cursor::new(&self.bytes))
     }
 
+    /// Walks the entries of a claim's reply, be it XAUTOCLAIM's or XCLAIM's.
+    pub fn claimed(&self) -> Entries<'_> {
+        match self.autoclaimed() {
+            Ok((_, entries)) => entries,
+            Err(_) => self.of_one_stream(),
+        }
+    }
+
     /// Walks the entries of an XAUTOCLAIM reply, `[next, [entry, …], …]`, and tells where to go on.
-    pub fn claimed(&self) -> Result<(EntryId, Entries<'_>), Malformed> {
+    pub fn autoclaimed(&self) -> Result<(EntryId, Entries<'_>), Malformed> {
         let mut cursor = Cursor::new(&self.bytes);
         cursor.array()?;
         let next = cursor.id()?;
         Ok((next, Self::entries_at(cursor)))
+    }
+
+    /// Holds no entries any more.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(b"*0\r\n");
     }
 
     fn entries_at(mut cursor: Cursor<'_>) -> Entries<'_> {
@@ -94,6 +108,11 @@ impl<'a> Entries<'a> {
             stream: b"",
             failed: Some(malformed),
         }
+    }
+
+    /// How many entries of this stream are still to come, nil ones included.
+    pub fn announced(&self) -> usize {
+        self.entries_left
     }
 
     /// How many bytes of the reply are still to be walked.

@@ -423,10 +423,7 @@ impl<'a> Desk<'a> {
             }
             let mut batch = std::mem::take(&mut self.batch);
             let (next, deliveries) = self.member.claim(index, from, count, &mut batch)?;
-            let (_, entries) = batch
-                .claimed()
-                .map_err(|malformed| self.member.consumer.malformed(malformed))?;
-            self.take(entries, Some(index), Some(&deliveries))?;
+            self.take(batch.claimed(), Some(index), Some(&deliveries))?;
             self.batch = batch;
             match next {
                 Some(next) => from = next,
@@ -473,7 +470,7 @@ impl<'a> Desk<'a> {
             return Ok(true);
         }
         match self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            true => Err(self.output.budget().missed().into()),
+            true => Err(self.output.budget().missed(self.member.args.timeout).into()),
             false => Ok(false),
         }
     }

@@ -43,6 +43,10 @@ pub fn run(
     let groups = Groups::default();
     let at_last = groups.clone();
     let (alarm, stop) = Alarm::listen(&context.target, move || at_last.kill()).context("cannot listen for signals")?;
+    // Handlers write to stdout themselves, and learn themselves that it is closed.
+    if args.command.is_empty() {
+        output.halt_when_closed(&stop).context("cannot watch stdout")?;
+    }
     let mut memberships = memberships(args, &name);
     let shared = Shared {
         args,
@@ -63,10 +67,10 @@ pub fn run(
                 .into_iter()
                 .map(|membership| scope.spawn(|| lane(&shared, membership)))
                 .collect();
-            lanes
+            let ended = lanes
                 .into_iter()
-                .map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .fold(Ok(()), |first, ended| first.and(ended))
+                .map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            ended.collect()
         }),
     };
     match shared.stop.signal() {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::commands::Context;
 use crate::signals::Stop;
 use crate::streamer::{
-    Batch, Claim, Claimed, Consumer, Delivery, Entries, EntryId, Error, Membership, OwnedFields, Point, Streamer, group,
+    Batch, Claim, Claimed, Consumer, Delivery, EntryId, Error, Membership, OwnedFields, Point, Streamer, group,
 };
 
 use super::alarm::Alarm;
@@ -259,13 +259,8 @@ impl<'a> Member<'a> {
             .queue_read_own(&self.membership.streams[stream], after, count);
         self.consumer.flush()?;
         self.consumer.receive_batch(batch, None)?;
-        let ids = self.ids(batch.by_stream())?;
+        let ids = self.consumer.ids(batch.by_stream())?;
         Ok((ids.last().copied(), self.deliveries(stream, &ids)?))
-    }
-
-    fn ids(&self, entries: Entries<'_>) -> Result<Vec<EntryId>, Error> {
-        let ids: Result<Vec<_>, _> = entries.map(|element| element.map(|(_, entry)| entry.id())).collect();
-        ids.map_err(|malformed| self.consumer.malformed(malformed))
     }
 
     /// Whether it is time to look for stale entries.
@@ -302,10 +297,7 @@ impl<'a> Member<'a> {
         };
         let Claimed { next, gone } = self.consumer.claim(&self.membership.streams[stream], claim, batch)?;
         self.report_gone(stream, &gone);
-        let (_, entries) = batch
-            .claimed()
-            .map_err(|malformed| self.consumer.malformed(malformed))?;
-        let ids = self.ids(entries)?;
+        let ids = self.consumer.ids(batch.claimed())?;
         Ok((next, self.deliveries(stream, &ids)?))
     }
 

@@ -3,8 +3,10 @@
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::failure::Failure;
+use crate::signals::Stop;
 use crate::streamer::Entry;
 use crate::ui::{Data, Ui};
 
@@ -32,11 +34,15 @@ impl Budget {
     }
 
     /// What it means that the time is up before all were taken.
-    pub fn missed(&self) -> Failure {
-        Failure::unmet(format!(
-            "the time is up, and {} more messages were to come",
-            self.left(usize::MAX)
-        ))
+    pub fn missed(&self, timeout: Option<Duration>) -> Failure {
+        let missing = match self.left(usize::MAX) {
+            1 => "1 message".to_owned(),
+            many => format!("{many} messages"),
+        };
+        // Durations print as they are written: 30s, 250ms.
+        let passed = timeout.map(|timeout| format!("{timeout:?} ")).unwrap_or_default();
+        Failure::unmet(format!("{passed}passed, and {missing} short of -n"))
+            .hint("see what the group has still to read: redis-streamer pending STREAM")
     }
 
     /// How many are left, at most `most`.
@@ -78,12 +84,10 @@ impl Output {
         self.lock().write(lines).map_err(Failure::stdout)
     }
 
-    /// Fails if whoever reads has gone.
-    pub fn check(&self) -> Result<(), Failure> {
-        match self.lock().is_closed() {
-            true => Err(Failure::closed_pipe()),
-            false => Ok(()),
-        }
+    /// Ends the command when whoever reads has gone, even while it waits for messages.
+    pub fn halt_when_closed(&self, stop: &Stop) -> std::io::Result<()> {
+        let stop = stop.clone();
+        self.lock().when_closed(move || stop.halt())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Data> {

@@ -18,6 +18,7 @@ use super::retry::Retry;
 /// Runs `consume` without a group.
 pub fn run(args: &Args, context: &Context, output: Output, deadline: Option<Instant>) -> anyhow::Result<()> {
     let (alarm, stop) = Alarm::listen(&context.target, || ()).context("cannot listen for signals")?;
+    output.halt_when_closed(&stop).context("cannot watch stdout")?;
     let mut streamer = context.connect()?;
     let now = streamer.now_ms()?;
     let ranges: Result<Vec<_>, _> = args
@@ -116,7 +117,6 @@ impl Reading<'_> {
             retry.succeeded();
             self.advance(&batch, &reader)?;
             self.print(&batch, &reader)?;
-            self.output.check()?;
         }
     }
 
@@ -184,11 +184,11 @@ impl Reading<'_> {
         if let Some(signal) = self.stop.signal() {
             return Err(Failure::signal(signal).into());
         }
-        if self.output.budget().left(1) == 0 {
+        if self.stop.reason().is_some() || self.output.budget().left(1) == 0 {
             return Ok(true);
         }
         match self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            true => Err(self.output.budget().missed().into()),
+            true => Err(self.output.budget().missed(self.args.timeout).into()),
             false => Ok(false),
         }
     }

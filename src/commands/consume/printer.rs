@@ -89,7 +89,7 @@ impl<'a> Printer<'a> {
                 }
             }
         };
-        let left = self.take_in().and_then(|()| Ok(self.member.leave(&self.held)?));
+        let left = self.take_in().and_then(|()| self.member.leave(&self.held));
         match (ended, left) {
             (Err(error), _) => Err(error),
             // The work is done and said; what could not be handed back is claimed by others in time.
@@ -119,7 +119,6 @@ impl<'a> Printer<'a> {
             self.member.wait(count, self.deadline, &mut batch)?;
             self.flowing = self.deliver(batch.by_stream(), None, None)? >= count;
             self.batch = batch;
-            self.output.check()?;
         }
     }
 
@@ -167,10 +166,7 @@ impl<'a> Printer<'a> {
                 }
                 let mut batch = std::mem::take(&mut self.batch);
                 let (next, deliveries) = self.member.claim(index, start, count, &mut batch)?;
-                let (_, entries) = batch
-                    .claimed()
-                    .map_err(|malformed| self.member.consumer.malformed(malformed))?;
-                self.deliver(entries, Some(index), Some(&deliveries))?;
+                self.deliver(batch.claimed(), Some(index), Some(&deliveries))?;
                 self.settle()?;
                 self.batch = batch;
                 from = next;
@@ -340,7 +336,7 @@ impl<'a> Printer<'a> {
             return Ok(true);
         }
         match self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            true => Err(self.output.budget().missed().into()),
+            true => Err(self.output.budget().missed(self.member.args.timeout).into()),
             false => Ok(false),
         }
     }

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::num::NonZeroU32;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::Sender as Return;
 use std::sync::mpsc::{Receiver, SyncSender, channel};
 use std::thread;
@@ -42,6 +43,8 @@ pub enum Event {
 pub struct Batch {
     /// Which source.
     pub source: usize,
+    /// The header of the source, where it has one.
+    pub header: Option<Arc<[u8]>>,
     /// Complete records, as read.
     pub input: Vec<u8>,
     /// Their commands.
@@ -137,6 +140,7 @@ impl Input {
             pace: rate.map(Pace::new),
             on_reject,
             returned,
+            header: None,
             place: Place::default(),
             resume: self.resume,
         };
@@ -204,6 +208,8 @@ struct Reading {
     pace: Option<Pace>,
     on_reject: OnReject,
     returned: Receiver<Box<Batch>>,
+    /// The header of the source being read, as it stands.
+    header: Option<Arc<[u8]>>,
     /// How far the input was read.
     place: Place,
     /// How far an earlier run sent it.
@@ -272,6 +278,7 @@ impl Reading {
         batch.records.clear();
         batch.last_row = 0..0;
         batch.source = self.place.source;
+        batch.header = self.header.clone();
         batch
     }
 
@@ -304,8 +311,11 @@ impl Reading {
                 .advance(&batch.input[range.clone()], row.line_breaks.max(1), &self.resume)?;
             if *header_due {
                 *header_due = false;
+                let header = &batch.input[range];
+                self.header = Some(header.into());
+                batch.header.clone_from(&self.header);
                 self.encoder
-                    .take_header(&batch.input[range])
+                    .take_header(header)
                     .map_err(|error| anyhow::anyhow!("the header cannot be read: {error}"))?;
                 continue;
             }

@@ -35,6 +35,10 @@ pub struct Ledger {
     last_sent: Option<(usize, u64)>,
     /// The line that ends the sending, and why.
     stopped_at: Option<Stopped>,
+    /// Why the first line was not sent.
+    first_reason: Option<String>,
+    /// The source whose header stands in the rejects.
+    rejects_header: Option<usize>,
 }
 
 /// The first line that could not be sent, where that ends the sending.
@@ -70,6 +74,8 @@ impl Ledger {
             rejected: 0,
             last_sent: None,
             stopped_at: None,
+            first_reason: None,
+            rejects_header: None,
         })
     }
 
@@ -105,24 +111,31 @@ impl Ledger {
         let column = column.map(|column| format!(":{column}")).unwrap_or_default();
         let place = format!("{}:{}{column}", self.names[batch.source], record.line);
         let message = format!("{place}: {reason}: {}", line::excerpt(text.trim_end()));
+        self.first_reason.get_or_insert_with(|| message.clone());
         if self.on_reject == OnReject::Stop && self.stopped_at.is_none() {
             self.stopped_at = Some(Stopped { message, sent_after: 0 });
         } else if self.rejects.is_none() {
             self.ui.warning(&message);
         }
-        match &mut self.rejects {
-            None => Ok(()),
-            Some(file) => file
-                .write_all(bytes)
-                .and_then(|()| {
-                    if bytes.ends_with(b"\n") {
-                        Ok(())
-                    } else {
-                        file.write_all(b"\n")
-                    }
-                })
-                .context("cannot write the rejects"),
+        self.write_reject(batch, bytes).context("cannot write the rejects")
+    }
+
+    /// Writes a line as it stood; before the first of CSV its header, so that the rejects can be sent again.
+    fn write_reject(&mut self, batch: &Batch, bytes: &[u8]) -> std::io::Result<()> {
+        let Some(file) = &mut self.rejects else {
+            return Ok(());
+        };
+        let header = match self.rejects_header.replace(batch.source) {
+            Some(source) if source == batch.source => None,
+            _ => batch.header.as_deref(),
+        };
+        for line in header.into_iter().chain([bytes]) {
+            file.write_all(line)?;
+            if !line.ends_with(b"\n") {
+                file.write_all(b"\n")?;
+            }
         }
+        Ok(())
     }
 
     /// Whether no further line is to be sent.
@@ -201,13 +214,16 @@ impl Ledger {
             .hint("to leave such lines out and go on: --rejects FILE, or --on-reject skip")
             .into());
         }
-        match (self.rejected, &args.rejects) {
-            (0, _) => Ok(()),
-            (rejected, Some(path)) => {
-                Err(Failure::data(format!("{} not sent; see {}", count(rejected, "line"), path.display())).into())
-            }
-            (rejected, None) => {
-                Err(Failure::data(format!("{} not sent, each named above", count(rejected, "line"))).into())
+        match (&self.first_reason, &args.rejects) {
+            (None, _) => Ok(()),
+            (Some(first), Some(path)) => Err(Failure::data(format!(
+                "{} not sent, the first {first}; see {}",
+                count(self.rejected, "line"),
+                path.display()
+            ))
+            .into()),
+            (Some(_), None) => {
+                Err(Failure::data(format!("{} not sent, each named above", count(self.rejected, "line"))).into())
             }
         }
     }
@@ -273,7 +289,7 @@ pub fn count(number: u64, noun: &str) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 2);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -160,16 +160,13 @@ impl Encoder {
         self.format
     }
 
-    /// Takes the first record of a file if it is a header, and says whether it was.
-    pub fn take_header(&mut self, record: &[u8]) -> Result<bool, LineError> {
-        if self.format != Format::Csv {
-            return Ok(false);
-        }
+    /// Takes the header of a file of CSV.
+    pub fn take_header(&mut self, record: &[u8]) -> Result<(), LineError> {
         // Spreadsheets begin their exports with a byte order mark.
         let record = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
         self.row.read(text(record)?);
         self.header = self.row.iter().map(str::to_owned).collect();
-        Ok(true)
+        Ok(())
     }
 
     /// Ends a batch: trims the stream, if asked to, and says whether it did. Once a batch, so that trimming
