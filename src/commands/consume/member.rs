@@ -198,13 +198,6 @@ impl<'a> Member<'a> {
         )
     }
 
-    /// Reads new entries, if there are any.
-    pub fn read(&mut self, count: usize, batch: &mut Batch) -> Result<(), Error> {
-        self.consumer.queue_read(count, None);
-        self.consumer.flush()?;
-        self.consumer.receive_batch(batch, None)
-    }
-
     /// The entries pending under this consumer. Asking does not count as delivering.
     pub fn own_pending(&mut self, stream: usize) -> Result<Vec<EntryId>, Error> {
         let stream = &self.membership.streams[stream];

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::commands::consume::member::Key;
 use crate::commands::consume::{AckMode, Args, CLAIM_IDLE};
 use crate::failure::quote;
-use crate::streamer::jittered;
+use crate::streamer::{Error, jittered};
 
 use super::process::Verdict;
 use super::{Desk, Task};
@@ -88,20 +88,36 @@ impl Desk<'_> {
     }
 
     /// Acknowledges what is settled. After a lost connection this is said again.
-    pub(super) fn confirm(&mut self) -> anyhow::Result<()> {
-        if self.unconfirmed.is_empty() || self.member.args.ack == AckMode::Read {
+    pub(super) fn confirm(&mut self) -> Result<(), Error> {
+        match self.queue_acks() {
+            0 => Ok(()),
+            acks => {
+                self.member.consumer.flush()?;
+                self.confirmed(acks)
+            }
+        }
+    }
+
+    /// Queues the acknowledgement of what is settled; says how many replies that will give.
+    pub(super) fn queue_acks(&mut self) -> usize {
+        if self.member.args.ack == AckMode::Read {
             self.unconfirmed.clear();
-            return Ok(());
         }
         let mut by_stream = vec![Vec::new(); self.member.streams().len()];
         for (index, id) in &self.unconfirmed {
             by_stream[*index].push(*id);
         }
+        let mut acks = 0;
         for (index, ids) in by_stream.iter().enumerate().filter(|(_, ids)| !ids.is_empty()) {
             self.member.queue_ack(index, ids);
+            acks += 1;
         }
-        self.member.consumer.flush()?;
-        for _ in by_stream.iter().filter(|ids| !ids.is_empty()) {
+        acks
+    }
+
+    /// Receives the replies to queued acknowledgements.
+    pub(super) fn confirmed(&mut self, acks: usize) -> Result<(), Error> {
+        for _ in 0..acks {
             self.member.consumer.receive_acked()?;
         }
         self.unconfirmed.clear();

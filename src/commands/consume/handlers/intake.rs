@@ -25,11 +25,33 @@ impl<'a> Desk<'a> {
         if self.free() > 0 && self.member.is_claim_due() {
             self.take_stale()?;
         }
-        let wanted = self.output.budget().left(self.free());
-        let room = !self.own_due && !self.drained && self.waiting.len() < MOST_WAITING;
-        if wanted > 0 && room && self.pool.asked() == 0 {
-            let wait = if self.ends.is_some() { None } else { Some(self.deadline) };
-            self.pool.read(scope, &self.member, wanted, wait)?;
+        self.take_new(scope)
+    }
+
+    /// Takes new messages. While there are some, the read goes out with the acknowledgements of what is done;
+    /// then the reading thread waits for more.
+    fn take_new<'scope>(&mut self, scope: &'scope Scope<'scope, 'a>) -> anyhow::Result<()> {
+        let room = !self.own_due && self.pool.asked() == 0 && self.waiting.len() < MOST_WAITING;
+        let wanted = if room {
+            self.output.budget().left(self.free())
+        } else {
+            0
+        };
+        if wanted > 0 && self.flowing && !self.drained {
+            let acks = self.queue_acks();
+            self.member.consumer.queue_read(wanted, None);
+            self.member.consumer.flush()?;
+            self.confirmed(acks)?;
+            let mut batch = std::mem::take(&mut self.batch);
+            self.member.consumer.receive_batch(&mut batch, None)?;
+            self.member.succeeded();
+            let read = self.take(batch.by_stream(), None, None)?;
+            self.batch = batch;
+            self.flowing = read > 0;
+            self.drained = self.ends.is_some() && (read == 0 || self.is_past_end());
+        }
+        if wanted > 0 && !self.flowing && !self.drained {
+            self.pool.read(scope, &self.member, wanted, self.deadline)?;
         }
         Ok(())
     }

@@ -58,6 +58,8 @@ pub struct Desk<'a> {
     /// The last ID of each stream at the start, and the last read, for `-e`.
     ends: Option<Vec<EntryId>>,
     last_read: Vec<EntryId>,
+    /// Whether the last read found anything.
+    flowing: bool,
     /// Whether everything there was at the start has been read.
     drained: bool,
     handled: u64,
@@ -96,6 +98,7 @@ impl<'a> Desk<'a> {
             next_touch: Instant::now(),
             ends,
             last_read: vec![EntryId::MIN; streams],
+            flowing: true,
             drained: false,
             handled: 0,
             buried: 0,
@@ -112,6 +115,7 @@ impl<'a> Desk<'a> {
                 Err(error) if error.downcast_ref::<Error>().is_some() => {
                     self.member.mend(error)?;
                     self.own_due = self.member.args.ack != AckMode::Read;
+                    self.flowing = true;
                 }
                 Err(error) => break Err(error),
             }
@@ -132,10 +136,10 @@ impl<'a> Desk<'a> {
 
     /// One turn: takes on what there is room for, then waits for something to happen. False at the end.
     fn work<'scope>(&mut self, scope: &'scope Scope<'scope, 'a>) -> anyhow::Result<bool> {
-        self.confirm()?;
         if !self.is_ending()? {
             self.take_on(scope)?;
         }
+        self.confirm()?;
         if self.running.is_empty() && (self.is_ending()? || self.is_done()) {
             return Ok(false);
         }
@@ -158,7 +162,7 @@ impl<'a> Desk<'a> {
             .saturating_sub(self.running.len() + self.pool.asked())
     }
 
-    /// Deals with an event and all others that are there, and acknowledges what they settle in one go.
+    /// Deals with an event and all others that are there; what they settle is acknowledged in one go.
     fn react(&mut self, first: Event) -> anyhow::Result<()> {
         let mut next = Some(first);
         while let Some(event) = next {
@@ -166,14 +170,13 @@ impl<'a> Desk<'a> {
                 Event::Read(batch) => {
                     let batch = batch?;
                     self.member.succeeded();
-                    let read = self.take(batch.by_stream(), None, None)?;
-                    self.drained |= self.ends.is_some() && (read == 0 || self.is_past_end());
+                    self.flowing = self.take(batch.by_stream(), None, None)? > 0;
                 }
                 Event::Ended(key, verdict) => self.settle(key, verdict)?,
             }
             next = self.pool.try_event();
         }
-        self.confirm()
+        Ok(())
     }
 
     /// How long to wait for something to happen.
@@ -203,7 +206,7 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn is_past_end(&self) -> bool {
+    pub(super) fn is_past_end(&self) -> bool {
         let ends = self.ends.as_ref();
         ends.is_some_and(|ends| self.last_read.iter().zip(ends).all(|(read, end)| read >= end))
     }

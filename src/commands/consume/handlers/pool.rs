@@ -22,8 +22,8 @@ pub enum Event {
 /// A read to be made.
 struct Want {
     count: usize,
-    /// Whether to wait for entries if there are none, and until when.
-    wait: Option<Option<Instant>>,
+    /// Until when to wait.
+    deadline: Option<Instant>,
 }
 
 /// The threads, and what they are doing.
@@ -70,13 +70,13 @@ impl Pool {
         let _ = self.jobs.send((key, job));
     }
 
-    /// Begins to read new entries; with `wait`, waits for some, at most until a deadline.
+    /// Begins to wait for new entries, at most until a deadline.
     pub fn read<'scope, 'env>(
         &mut self,
         scope: &'scope Scope<'scope, 'env>,
         member: &Member<'env>,
         count: usize,
-        wait: Option<Option<Instant>>,
+        deadline: Option<Instant>,
     ) -> Result<(), Error> {
         let reader = match self.reader.take() {
             Some(reader) => reader,
@@ -88,7 +88,7 @@ impl Pool {
             }
         };
         self.asked = count;
-        let _ = reader.send(Want { count, wait });
+        let _ = reader.send(Want { count, deadline });
         self.reader = Some(reader);
         Ok(())
     }
@@ -126,10 +126,7 @@ impl Pool {
 fn read_new(mut member: Member<'_>, wanted: &Receiver<Want>, tell: &Sender<Event>) {
     for want in wanted {
         let mut batch = Batch::default();
-        let read = match want.wait {
-            Some(deadline) => member.wait(want.count, deadline, &mut batch),
-            None => member.read(want.count, &mut batch),
-        };
+        let read = member.wait(want.count, want.deadline, &mut batch);
         let lost = read.is_err();
         if tell.send(Event::Read(read.map(|()| batch))).is_err() || lost {
             break;
