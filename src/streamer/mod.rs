@@ -15,6 +15,7 @@ mod produce;
 mod read;
 mod resp;
 mod subscribe;
+mod survey;
 mod target;
 mod tls;
 
@@ -32,6 +33,7 @@ pub use produce::{AddOptions, Added, Missing, Refusal, Trim, receive_added, writ
 pub use read::{Batch, Entries, Position, Reader};
 pub use resp::Delivered;
 pub use subscribe::Subscribed;
+pub use survey::{GroupState, StreamState};
 pub use target::{Address, Secret, Target, Tls, Verify};
 
 /// A server's streams, over one connection.
