@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod failure;
 mod line;
+mod render;
 mod signals;
 mod streamer;
 mod ui;
