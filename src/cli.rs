@@ -169,6 +169,7 @@ pub enum Command {
     Subscribe(commands::subscribe::Args),
     Consume(commands::consume::Args),
     Ack(commands::ack::Args),
+    Pending(commands::pending::Args),
     Completions(commands::completions::Args),
     Man(commands::man::Args),
 }

@@ -4,6 +4,7 @@ pub mod ack;
 pub mod completions;
 pub mod consume;
 pub mod man;
+pub mod pending;
 pub mod send;
 pub mod send_batch;
 pub mod subscribe;
@@ -30,6 +31,7 @@ pub fn run(cli: Cli, ui: Ui) -> anyhow::Result<()> {
         Command::Subscribe(args) => subscribe::run(args, &context?),
         Command::Consume(args) => consume::run(args, &context?),
         Command::Ack(args) => ack::run(args, &context?),
+        Command::Pending(args) => pending::run(args, &context?),
         Command::Completions(args) => completions::run(args, ui),
         Command::Man(args) => man::run(args, ui),
     }

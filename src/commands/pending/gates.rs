@@ -1,0 +1,136 @@
+//! Limits that make `pending` a gate in CI.
+
+use std::time::Duration;
+
+use super::{View, whole_ms};
+use crate::failure::{Failure, quote};
+use crate::render::{exact_duration, one_line};
+use crate::streamer::{GroupState, parse_duration};
+
+/// Limits; a figure may be as high as its limit.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Gates (exit code 4 if a group shown is beyond one)")]
+pub struct Gates {
+    /// Allow at most N entries still to be delivered; an unknown lag is too much
+    #[arg(long, value_name = "N")]
+    max_lag: Option<u64>,
+    /// Allow at most N entries delivered and not acknowledged
+    #[arg(long, value_name = "N")]
+    max_pending: Option<u64>,
+    /// Allow no pending entry to have been idle for longer than DURATION
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    max_idle: Option<Duration>,
+}
+
+impl Gates {
+    /// Holds every group shown against the limits.
+    pub fn check(&self, view: &View) -> Result<(), Failure> {
+        let mut breaches = Vec::new();
+        let mut first = None;
+        for (stream, group) in view.groups() {
+            let place = format!("stream {}, group {}", one_line(stream), one_line(&group.info.name));
+            let found = self.breaches(group);
+            if !found.is_empty() {
+                first.get_or_insert((stream, group.info.name.as_str()));
+            }
+            breaches.extend(found.into_iter().map(|breach| format!("{place}: {breach}")));
+        }
+        let Some((stream, group)) = first else {
+            return Ok(());
+        };
+        let failure = Failure::unmet(match breaches.as_slice() {
+            [breach] => breach.clone(),
+            breaches => format!("{} limits exceeded\n  {}", breaches.len(), breaches.join("\n  ")),
+        });
+        Err(match view {
+            View::Group(_) => failure,
+            View::Server(_) | View::Stream(_) => failure.hint(format!(
+                "see who has what: redis-streamer pending {} -g {}",
+                one_line(&quote(stream)),
+                one_line(&quote(group))
+            )),
+        })
+    }
+
+    /// What a group exceeds, each with its figure and limit.
+    fn breaches(&self, group: &GroupState) -> Vec<String> {
+        let lag = self.max_lag.and_then(|limit| match group.info.lag {
+            Some(lag) if lag <= limit => None,
+            Some(lag) => Some(format!("lag {lag} exceeds --max-lag {limit}")),
+            None => Some(format!(
+                "the server does not know the lag, which counts as exceeding --max-lag {limit}"
+            )),
+        });
+        let pending = self
+            .max_pending
+            .filter(|limit| group.info.pending > *limit)
+            .map(|limit| format!("{} pending exceeds --max-pending {limit}", group.info.pending));
+        let idle = self
+            .max_idle
+            .map(whole_ms)
+            .zip(group.oldest_idle_ms)
+            .filter(|(limit, idle)| idle > limit)
+            .map(|(limit, idle)| {
+                format!(
+                    "oldest idle {} exceeds --max-idle {}",
+                    exact_duration(idle),
+                    exact_duration(limit)
+                )
+            });
+        [lag, pending, idle].into_iter().flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::streamer::{EntryId, GroupInfo};
+
+    fn group(lag: Option<u64>, pending: u64, oldest_idle_ms: Option<u64>) -> GroupState {
+        let info = GroupInfo {
+            name: "g".to_owned(),
+            consumers: 1,
+            pending,
+            last_delivered: EntryId::MIN,
+            lag,
+        };
+        GroupState { info, oldest_idle_ms }
+    }
+
+    const GATES: Gates = Gates {
+        max_lag: Some(5),
+        max_pending: Some(3),
+        max_idle: Some(Duration::from_millis(1500)),
+    };
+
+    #[test]
+    fn figures_may_reach_their_limits() {
+        assert_eq!(GATES.breaches(&group(Some(5), 3, Some(1500))), Vec::<String>::new());
+        assert_eq!(GATES.breaches(&group(Some(0), 0, None)), Vec::<String>::new());
+        assert_eq!(
+            Gates::default().breaches(&group(None, 99, Some(99))),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn each_figure_beyond_its_limit_is_named() {
+        assert_eq!(
+            GATES.breaches(&group(Some(6), 4, Some(1501))),
+            [
+                "lag 6 exceeds --max-lag 5",
+                "4 pending exceeds --max-pending 3",
+                "oldest idle 1s 501ms exceeds --max-idle 1s 500ms",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_unknown_lag_exceeds_every_limit() {
+        let gates = Gates {
+            max_lag: Some(u64::MAX),
+            ..Gates::default()
+        };
+        assert_eq!(gates.breaches(&group(None, 0, None)).len(), 1);
+    }
+}
