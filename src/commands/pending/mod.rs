@@ -20,8 +20,8 @@ use gates::Gates;
 /// Without a stream: every stream with its groups. With one: its groups. With a group too: the group's consumers,
 /// and the entries that wait for their acknowledgement, by ID.
 ///
-/// LAG is how many entries are still to be delivered; ? where the server cannot tell (null in JSON). OLDEST IDLE is
-/// the longest time since a pending entry was last delivered. A consumer's IDLE is the time since it last asked for
+/// LAG is how many entries are still to be delivered; ? where the server cannot tell (null in JSON). OLDEST is the
+/// longest time since a pending entry was last delivered. A consumer's IDLE is the time since it last asked for
 /// entries, INACTIVE since it last got one.
 #[derive(clap::Args)]
 #[command(after_help = "\

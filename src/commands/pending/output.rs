@@ -31,7 +31,7 @@ pub fn denied(names: &[String]) -> String {
 const FIGURES: [Column; 4] = [
     Column::Figure("LAG"),
     Column::Figure("PENDING"),
-    Column::Figure("OLDEST IDLE"),
+    Column::Figure("OLDEST"),
     Column::Figure("CONSUMERS"),
 ];
 
@@ -106,21 +106,26 @@ fn group_tables(view: &GroupView, width: Option<u16>) -> String {
 }
 
 fn consumers_table(consumers: &[ConsumerInfo], width: Option<u16>) -> String {
-    let columns = [
+    let mut columns = vec![
         Column::Name("CONSUMER"),
         Column::Figure("PENDING"),
         Column::Figure("IDLE"),
-        Column::Figure("INACTIVE"),
     ];
+    // Servers before Redis 7.2 do not know it of any consumer.
+    let inactive_is_known = consumers.iter().any(|consumer| consumer.inactive_ms.is_some());
+    if inactive_is_known {
+        columns.push(Column::Figure("INACTIVE"));
+    }
     let rows: Vec<_> = consumers
         .iter()
         .map(|consumer| {
-            vec![
+            let mut row = vec![
                 consumer.name.clone(),
                 consumer.pending.to_string(),
                 duration(consumer.idle_ms),
-                optional_duration(consumer.inactive_ms),
-            ]
+            ];
+            row.extend(inactive_is_known.then(|| optional_duration(consumer.inactive_ms)));
+            row
         })
         .collect();
     filled(&columns, &rows, width)
@@ -154,7 +159,10 @@ fn rest(view: &GroupView) -> String {
         Rest::Nothing if shown == 0 && view.state.info.pending > 0 => "no pending entry matches\n".to_owned(),
         Rest::Nothing => String::new(),
         Rest::Of(total) => format!("{shown} of {total} entries shown; see more with -n {total}\n"),
-        Rest::Uncounted => format!("the first {shown} entries shown, there are more; see them with -n N\n"),
+        Rest::Uncounted => format!(
+            "{} shown, there are more; see them with -n N\n",
+            count(shown as u64, "entry", "entries")
+        ),
     }
 }
 
