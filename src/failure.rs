@@ -172,7 +172,8 @@ fn hint_for(error: &Error) -> Option<String> {
         Error::NoGroup { stream, group } => format!("create it: {}", subscribe_command(stream, group)),
         Error::WrongType { stream } => format!("see what it is: redis-cli TYPE {}", quote(stream)),
         Error::NoStream { .. } => {
-            "list the streams there are: redis-streamer pending; sending without --no-create makes a new one".to_owned()
+            "list the streams there are: redis-streamer pending; the first message sent without --no-create makes one"
+                .to_owned()
         }
         Error::RolledBack { .. } => {
             "send what is missing again; `appendonly yes` with `appendfsync always` keeps a server from forgetting"

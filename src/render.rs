@@ -1,184 +1,189 @@
-//! Rows → tables: a header, aligned columns, no lines; made to fit the terminal. Pure.
+//! Rows → tables and figures for people to read. Pure: knows neither the terminal nor Redis.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::ui::printable;
 
-/// What stands where there is nothing to show.
-pub const NONE: &str = "-";
-/// What stands for a figure that the server does not know.
-const UNKNOWN: &str = "?";
-/// Columns of space between two columns.
-const GAP: u16 = 2;
-/// A name is not shortened below this: `o…:cg` can still be told from its neighbours.
-const SHORTEST_NAME: usize = 5;
+/// What stands where a figure is not known. Never 0: nobody could tell the two apart.
+pub const UNKNOWN: &str = "?";
+/// What stands where there is nothing to tell.
+pub const NOTHING: &str = "-";
 
-/// A column of a table.
-#[derive(Clone, Copy, Debug)]
-pub struct Column {
-    heading: &'static str,
-    kind: Kind,
-}
+/// Stands for what was left out of a name.
+const ELLIPSIS: char = '…';
+/// Between two columns.
+const GAP: usize = 2;
+/// No name is made shorter than this: what is left would say nothing.
+const SHORTEST: usize = 5;
 
-/// How a column is aligned, and whether it gives way on a narrow terminal.
+/// A column: its header, and how its cells are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// Somebody's choice, of any length: shortened where room is short.
-    Name,
-    /// Always shown whole.
-    Id,
-    /// Always shown whole, to the right.
-    Number,
+pub enum Column {
+    /// Names, which may be shortened.
+    Name(&'static str),
+    /// Texts that only mean something in full, such as IDs.
+    Text(&'static str),
+    /// Figures, set to the right.
+    Figure(&'static str),
 }
 
 impl Column {
-    /// A column of names, which are shortened where room is short.
-    pub const fn name(heading: &'static str) -> Self {
-        Self {
-            heading,
-            kind: Kind::Name,
+    fn header(self) -> &'static str {
+        match self {
+            Self::Name(header) | Self::Text(header) | Self::Figure(header) => header,
         }
     }
 
-    /// A column of texts that are only of use as a whole.
-    pub const fn id(heading: &'static str) -> Self {
-        Self {
-            heading,
-            kind: Kind::Id,
-        }
-    }
-
-    /// A column of figures.
-    pub const fn number(heading: &'static str) -> Self {
-        Self {
-            heading,
-            kind: Kind::Number,
+    fn alignment(self) -> CellAlignment {
+        match self {
+            Self::Name(_) | Self::Text(_) => CellAlignment::Left,
+            Self::Figure(_) => CellAlignment::Right,
         }
     }
 }
 
-/// A table, each of its lines ended. `width` is the terminal's; without one nothing is shortened.
-pub fn table(columns: &[Column], rows: Vec<Vec<String>>, width: Option<u16>) -> String {
+/// A table, a line a row, that fits into `width` columns as far as shorter names can make it; `None` cuts nothing.
+pub fn table(columns: &[Column], rows: &[Vec<String>], width: Option<u16>) -> String {
     let mut rows: Vec<Vec<String>> = rows
-        .into_iter()
+        .iter()
         .map(|row| row.iter().map(|cell| one_line(cell)).collect())
         .collect();
     if let Some(width) = width {
-        shorten_names(columns, &mut rows, usize::from(width));
-    }
-    lay_out(columns, rows)
-        .lines()
-        .map(|line| {
-            let line = line.trim_end();
-            match width {
-                Some(width) => clip(line, usize::from(width)) + "\n",
-                None => format!("{line}\n"),
+        for (column, width) in name_widths(columns, &rows, width.into()) {
+            for cell in rows.iter_mut().filter_map(|row| row.get_mut(column)) {
+                *cell = shorten(cell, width);
             }
-        })
-        .collect()
-}
-
-fn lay_out(columns: &[Column], rows: Vec<Vec<String>>) -> Table {
+        }
+    }
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(columns.iter().map(|column| column.heading))
-        .add_rows(rows);
-    for (column, laid_out) in columns.iter().zip(table.column_iter_mut()) {
-        laid_out.set_padding((0, GAP));
-        if column.kind == Kind::Number {
-            laid_out.set_cell_alignment(CellAlignment::Right);
-        }
+        .set_header(columns.iter().map(|column| column.header()));
+    table.add_rows(rows.iter().map(|row| row.iter().map(Cell::new)));
+    for (column, kind) in table.column_iter_mut().zip(columns) {
+        column.set_padding((0, GAP as u16)).set_cell_alignment(kind.alignment());
     }
-    table
+    table.trim_fmt() + "\n"
 }
 
-/// Shortens names until the rows fit, the longest column first.
-fn shorten_names(columns: &[Column], rows: &mut [Vec<String>], width: usize) {
-    let mut widths: Vec<usize> = columns
-        .iter()
-        .enumerate()
-        .map(|(at, column)| {
-            let cells = rows.iter().filter_map(|row| row.get(at));
-            cells.map(|cell| cell.width()).fold(column.heading.width(), usize::max)
+/// A line above a table: what it is about, shortened if need be, and figures.
+pub fn heading(subject: &str, figures: &[String], width: Option<u16>) -> String {
+    let figures = figures.join(", ");
+    let subject = one_line(subject);
+    let subject = match width {
+        Some(width) => {
+            let room = usize::from(width).saturating_sub(figures.width() + 2);
+            shorten(&subject, room.max(SHORTEST))
+        }
+        None => subject,
+    };
+    format!("{subject}: {figures}\n")
+}
+
+/// A text that stays on its line and cannot command a terminal.
+pub fn one_line(text: &str) -> String {
+    // `printable` keeps line breaks, for texts of several lines; a name with one must not look like two rows.
+    printable(text).replace('\n', "\\u{a}")
+}
+
+/// The columns of names and how wide they may be, where not all can have what they need.
+fn name_widths(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<(usize, usize)> {
+    let needs: Vec<usize> = (0..columns.len())
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            let widest = cells.map(|cell| cell.width()).max().unwrap_or(0);
+            widest.max(columns[column].header().width())
         })
         .collect();
-    let gaps = usize::from(GAP) * columns.len().saturating_sub(1);
-    while widths.iter().sum::<usize>() + gaps > width {
-        let longest = columns
-            .iter()
-            .zip(&mut widths)
-            .filter(|(column, room)| column.kind == Kind::Name && **room > column.heading.width().max(SHORTEST_NAME))
-            .max_by_key(|(_, room)| **room);
-        match longest {
-            Some((_, room)) => *room -= 1,
-            None => break,
-        }
-    }
-    for row in rows {
-        for ((cell, column), width) in row.iter_mut().zip(columns).zip(&widths) {
-            if column.kind == Kind::Name {
-                *cell = shorten(cell, *width);
-            }
-        }
+    let mut names: Vec<(usize, usize)> = (0..columns.len())
+        .filter(|column| matches!(columns[*column], Column::Name(_)))
+        .map(|column| (column, needs[column]))
+        .collect();
+    let fixed: usize = needs.iter().sum::<usize>() - names.iter().map(|(_, need)| need).sum::<usize>();
+    let gaps = GAP * columns.len().saturating_sub(1);
+    let room = width.saturating_sub(fixed + gaps);
+    share(&mut names, room);
+    names
+}
+
+/// Cuts needs down until they fit into `room`: short names stay whole, long ones share what is left.
+fn share(names: &mut [(usize, usize)], mut room: usize) {
+    let mut by_need: Vec<&mut usize> = names.iter_mut().map(|(_, need)| need).collect();
+    by_need.sort();
+    let count = by_need.len();
+    for (done, need) in by_need.into_iter().enumerate() {
+        let fair = room / (count - done);
+        *need = (*need).min(fair.max(SHORTEST));
+        room = room.saturating_sub(*need);
     }
 }
 
-/// Takes out a piece of a name, and keeps more of its end than of its beginning: groups begin like their stream and
-/// consumers like their group, so that it is the end that tells them apart.
+/// A name in at most `width` columns. The middle goes: names of a family differ at their ends.
 fn shorten(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
     let room = width.saturating_sub(1);
-    let head = fitting(text.chars(), room / 3);
-    let tail: Vec<char> = fitting(text.chars().rev(), room - room / 3).chars().collect();
-    head + "…" + &tail.into_iter().rev().collect::<String>()
+    let tail = room / 2;
+    let head: String = fitting(text.chars(), room - tail).collect();
+    let tail: Vec<char> = fitting(text.chars().rev(), tail).collect();
+    head.chars().chain([ELLIPSIS]).chain(tail.into_iter().rev()).collect()
 }
 
-/// A line that does not run over the edge of a terminal too narrow even for shortened names.
-fn clip(line: &str, width: usize) -> String {
-    if line.width() <= width {
-        return line.to_owned();
-    }
-    fitting(line.chars(), width.saturating_sub(1)) + "…"
-}
-
-/// As many characters as fit.
-fn fitting(chars: impl Iterator<Item = char>, width: usize) -> String {
-    let mut used = 0;
+/// The first characters that fit into `width` columns.
+fn fitting(chars: impl Iterator<Item = char>, width: usize) -> impl Iterator<Item = char> {
     chars
-        .take_while(|c| {
-            used += c.width().unwrap_or(0);
-            used <= width
+        .scan(0, |used, c| {
+            *used += c.width().unwrap_or(0);
+            Some((*used, c))
         })
-        .collect()
+        .take_while(move |(used, _)| *used <= width)
+        .map(|(_, c)| c)
 }
 
-/// A text from the server as it may stand in a line: nothing in it commands the terminal or breaks the line.
-pub fn one_line(text: &str) -> String {
-    printable(text).replace('\n', "\\n")
-}
+/// Units of a duration, with their lengths in milliseconds.
+const UNITS: [(&str, u64); 5] = [
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
 
-/// A figure that the server may not know.
-pub fn figure(known: Option<u64>) -> String {
-    known.map_or_else(|| UNKNOWN.to_owned(), |figure| figure.to_string())
-}
-
-/// Milliseconds as people say them, in their two largest units: `450ms`, `12s`, `3m 12s`, `2d 4h`.
+/// A duration at a glance: its largest unit and the next, such as `3m 12s` or `450ms`.
 pub fn duration(ms: u64) -> String {
-    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
-    let seconds = ms / 1000;
-    let Some(at) = UNITS.iter().position(|(unit, _)| seconds >= *unit) else {
-        return format!("{ms}ms");
+    let first = UNITS
+        .iter()
+        .position(|(_, length)| ms >= *length)
+        .unwrap_or(UNITS.len() - 1);
+    // Beyond a second, milliseconds only flicker.
+    let last = if ms < 1000 {
+        first
+    } else {
+        (first + 1).min(UNITS.len() - 2)
     };
-    let (unit, name) = UNITS[at];
-    let whole = format!("{}{name}", seconds / unit);
-    match UNITS.get(at + 1) {
-        Some((next, name)) if seconds % unit >= *next => format!("{whole} {}{name}", seconds % unit / next),
-        _ => whole,
+    in_units(ms, &UNITS[first..=last])
+}
+
+/// A duration to the millisecond, such as `5m 20ms`.
+pub fn exact_duration(ms: u64) -> String {
+    in_units(ms, &UNITS)
+}
+
+fn in_units(mut ms: u64, units: &[(&str, u64)]) -> String {
+    let mut parts = Vec::new();
+    for (unit, length) in units {
+        match ms / length {
+            0 => {}
+            count => parts.push(format!("{count}{unit}")),
+        }
+        ms %= length;
+    }
+    match parts.is_empty() {
+        true => "0ms".to_owned(),
+        false => parts.join(" "),
     }
 }
 
@@ -186,85 +191,96 @@ pub fn duration(ms: u64) -> String {
 mod tests {
     use super::*;
 
-    const COLUMNS: [Column; 3] = [Column::name("GROUP"), Column::number("LAG"), Column::id("ID")];
+    const COLUMNS: [Column; 3] = [Column::Name("NAME"), Column::Figure("COUNT"), Column::Text("ID")];
 
-    fn row(cells: [&str; 3]) -> Vec<String> {
-        cells.map(str::to_owned).to_vec()
+    fn rows(rows: &[[&str; 3]]) -> Vec<Vec<String>> {
+        rows.iter().map(|row| row.map(str::to_owned).to_vec()).collect()
     }
 
     #[test]
-    fn columns_are_aligned_and_lines_have_no_blanks_at_their_end() {
-        let rows = vec![row(["orders:billing:cg", "12", "1-0"]), row(["g", "?", "-"])];
-        let expected = "\
-GROUP              LAG  ID
-orders:billing:cg   12  1-0
-g                    ?  -
-";
-        assert_eq!(table(&COLUMNS, rows.clone(), None), expected);
-        assert_eq!(table(&COLUMNS, rows, Some(27)), expected);
+    fn columns_are_aligned_and_lines_have_no_tail() {
+        let rows = rows(&[["a", "5", "1-0"], ["orders", "123456", "12-0"]]);
+        assert_eq!(
+            table(&COLUMNS, &rows, None),
+            "NAME     COUNT  ID\n\
+             a            5  1-0\n\
+             orders  123456  12-0\n"
+        );
     }
 
     #[test]
-    fn a_table_without_rows_is_its_header() {
-        assert_eq!(table(&COLUMNS, Vec::new(), Some(80)), "GROUP  LAG  ID\n");
-    }
-
-    #[test]
-    fn names_give_way_and_figures_do_not() {
-        let rows = vec![row(["orders:billing:cg", "12345", "1700000000000-0"])];
-        let shown = table(&COLUMNS, rows.clone(), Some(36));
-        assert_eq!(shown, "GROUP           LAG  ID\nord…lling:cg  12345  1700000000000-0\n");
-        assert!(table(&COLUMNS, rows, None).contains("orders:billing:cg"));
-    }
-
-    #[test]
-    fn no_line_runs_over_the_edge() {
-        let rows = vec![
-            row(["漢字漢字漢字漢字", "12345", "1700000000000-0"]),
-            row(["g", "1", "2-0"]),
-        ];
-        for width in 1..60 {
-            for line in table(&COLUMNS, rows.clone(), Some(width)).lines() {
-                assert!(line.width() <= usize::from(width), "{width}: {line}");
-            }
+    fn a_pipe_cuts_nothing_and_a_terminal_only_names() {
+        let name = "n".repeat(300);
+        let rows = rows(&[[&name, "5", "1700000000000-0"]]);
+        assert!(table(&COLUMNS, &rows, None).contains(&name));
+        for width in [40, 60, 80] {
+            let text = table(&COLUMNS, &rows, Some(width));
+            let lines: Vec<_> = text.lines().collect();
+            assert_eq!(lines.len(), 2, "{text}");
+            assert_eq!(lines[1].width(), usize::from(width), "{text}");
+            assert!(
+                lines[1].contains("n…n") && lines[1].ends_with("1700000000000-0"),
+                "{text}"
+            );
         }
     }
 
     #[test]
-    fn names_from_the_server_stay_in_their_line() {
-        let shown = table(&COLUMNS, vec![row(["a\nb\x1b[31m c\t", "1", "1-0"])], None);
-        assert_eq!(shown.lines().count(), 2, "{shown}");
-        assert!(shown.contains("a\\nb\\u{1b}[31m c\\u{9}  "), "{shown}");
+    fn a_terminal_too_narrow_for_the_figures_still_gets_them() {
+        let rows = rows(&[["orders:billing:cg", "5", "1700000000000-0"]]);
+        let text = table(&COLUMNS, &rows, Some(10));
+        assert_eq!(text.lines().nth(1), Some("or…cg      5  1700000000000-0"));
     }
 
     #[test]
-    fn a_shortened_name_keeps_its_end() {
+    fn short_names_stay_whole_and_long_ones_share() {
+        let mut names = [(0, 6), (1, 50), (2, 50)];
+        share(&mut names, 46);
+        assert_eq!(names, [(0, 6), (1, 20), (2, 20)]);
+        share(&mut names, 100);
+        assert_eq!(names, [(0, 6), (1, 20), (2, 20)]);
+    }
+
+    #[test]
+    fn names_are_shortened_in_the_middle_by_columns_not_bytes() {
         assert_eq!(shorten("orders:billing:cg", 17), "orders:billing:cg");
-        assert_eq!(shorten("orders:billing:cg", 9), "or…ing:cg");
-        assert_eq!(shorten("漢字漢字", 6), "…漢字");
+        assert_eq!(shorten("orders:billing:cg", 9), "orde…g:cg");
+        assert_eq!(shorten("日本語のストリーム", 9), "日本…ーム");
+        assert_eq!(shorten("日本語のストリーム", 8), "日本…ム");
+        assert_eq!(shorten("é́́́abcdef", 4), "é́́́a…f");
     }
 
     #[test]
-    fn durations_have_two_units_at_most() {
-        for (ms, text) in [
-            (0, "0ms"),
-            (450, "450ms"),
-            (1_000, "1s"),
-            (59_999, "59s"),
-            (60_000, "1m"),
-            (192_000, "3m 12s"),
-            (3_600_000, "1h"),
-            (3_630_000, "1h"),
-            (7_500_000, "2h 5m"),
-            (187_200_000, "2d 4h"),
+    fn control_characters_neither_command_nor_break_a_row() {
+        let rows = rows(&[["a\u{1b}[2J\nb\tc", "1", "1-0"]]);
+        let text = table(&COLUMNS, &rows, None);
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.contains(r"a\u{1b}[2J\u{a}b\u{9}c"), "{text}");
+    }
+
+    #[test]
+    fn a_heading_keeps_its_figures() {
+        let figures = ["3 pending".to_owned(), "lag 2".to_owned()];
+        assert_eq!(heading("group g", &figures, None), "group g: 3 pending, lag 2\n");
+        let text = heading(&"x".repeat(100), &figures, Some(30));
+        assert_eq!(text.trim_end().width(), 30);
+        assert!(text.ends_with("…xxxxx: 3 pending, lag 2\n"), "{text}");
+    }
+
+    #[test]
+    fn durations_at_a_glance_and_exactly() {
+        for (ms, glance, exact) in [
+            (0, "0ms", "0ms"),
+            (450, "450ms", "450ms"),
+            (1_000, "1s", "1s"),
+            (12_345, "12s", "12s 345ms"),
+            (192_000, "3m 12s", "3m 12s"),
+            (300_020, "5m", "5m 20ms"),
+            (3_600_000, "1h", "1h"),
+            (93_784_005, "1d 2h", "1d 2h 3m 4s 5ms"),
         ] {
-            assert_eq!(duration(ms), text);
+            assert_eq!(duration(ms), glance, "{ms}");
+            assert_eq!(exact_duration(ms), exact, "{ms}");
         }
-    }
-
-    #[test]
-    fn an_unknown_figure_is_no_zero() {
-        assert_eq!(figure(None), "?");
-        assert_eq!(figure(Some(0)), "0");
     }
 }

@@ -109,6 +109,11 @@ impl ServerError {
         )
     }
 
+    /// There is nothing at the key that the command asks about.
+    pub(super) fn is_no_such_key(&self) -> bool {
+        self.detail == "no such key"
+    }
+
     /// The server does not know the command or the option: it is older, or another product.
     pub fn is_unknown_command(&self) -> bool {
         self.code == "ERR" && (self.detail.starts_with("unknown command") || self.detail.starts_with("syntax error"))

@@ -69,16 +69,24 @@ pub struct PendingFilter<'a> {
     pub count: usize,
 }
 
+/// How many pending entries are asked for at once.
+const PENDING_PAGE: usize = 10_000;
+
+/// A name for people to read: what is not UTF-8 in it is replaced.
+pub(super) fn lossy(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
+
 impl Streamer {
-    /// The names of all streams of the database, sorted.
-    pub fn stream_names(&mut self) -> Result<Vec<String>, Error> {
+    /// The keys of all streams of the database, sorted. A key is bytes: it need not be UTF-8 to be asked about.
+    pub(super) fn stream_keys(&mut self) -> Result<Vec<Vec<u8>>, Error> {
         let mut names = Vec::new();
         let mut cursor = 0u64;
         loop {
             let mut scan = redis::cmd("SCAN");
             scan.arg(cursor).arg("TYPE").arg("stream").arg("COUNT").arg(1000);
             let (next, page): (u64, Vec<Vec<u8>>) = self.ask(&scan, "", None)?;
-            names.extend(page.iter().map(|name| String::from_utf8_lossy(name).into_owned()));
+            names.extend(page);
             cursor = next;
             if cursor == 0 {
                 break;
@@ -107,24 +115,33 @@ impl Streamer {
     pub fn groups(&mut self, stream: &str) -> Result<Option<Vec<GroupInfo>>, Error> {
         let mut info = redis::cmd("XINFO");
         info.arg("GROUPS").arg(stream);
-        let Some(rows): Option<Vec<HashMap<String, Value>>> = self.about_key(&info, stream)? else {
+        let Some(rows) = self.about_key(&info, stream)? else {
             return Ok(None);
         };
+        let groups = self.group_rows(rows)?;
+        Ok(Some(groups.into_iter().map(|(_, info)| info).collect()))
+    }
+
+    /// The rows of XINFO GROUPS, sorted, each with the group's name as the server has it.
+    pub(super) fn group_rows(&self, reply: Value) -> Result<Vec<(Vec<u8>, GroupInfo)>, Error> {
+        let rows: Vec<HashMap<String, Value>> = self.read(reply)?;
         let groups: Result<Vec<_>, Error> = rows
             .into_iter()
             .map(|mut facts| {
-                Ok(GroupInfo {
-                    name: self.fact::<String>(&mut facts, "name")?,
+                let name: Vec<u8> = self.fact(&mut facts, "name")?;
+                let info = GroupInfo {
+                    name: lossy(&name),
                     consumers: self.fact(&mut facts, "consumers")?,
                     pending: self.fact(&mut facts, "pending")?,
                     last_delivered: self.id_fact(&mut facts, "last-delivered-id")?,
                     lag: self.fact(&mut facts, "lag")?,
-                })
+                };
+                Ok((name, info))
             })
             .collect();
         let mut groups = groups?;
-        groups.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Some(groups))
+        groups.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(groups)
     }
 
     /// One group of a stream.
@@ -148,7 +165,7 @@ impl Streamer {
             .into_iter()
             .map(|mut facts| {
                 Ok(ConsumerInfo {
-                    name: self.fact::<String>(&mut facts, "name")?,
+                    name: lossy(&self.fact::<Vec<u8>>(&mut facts, "name")?),
                     pending: self.fact(&mut facts, "pending")?,
                     idle_ms: self.fact(&mut facts, "idle")?,
                     // -1 stands for a consumer that never got an entry.
@@ -163,8 +180,30 @@ impl Streamer {
         Ok(consumers)
     }
 
-    /// Pending entries of a group, by ID.
+    /// Pending entries of a group, by ID. Asked for in pages: one command must not hold up a server for long.
     pub fn pending(
+        &mut self,
+        stream: &str,
+        group: &str,
+        filter: PendingFilter<'_>,
+    ) -> Result<Vec<PendingEntry>, Error> {
+        let mut entries = Vec::new();
+        let mut from = Some(filter.from);
+        while let Some(start) = from {
+            let page = PendingFilter {
+                from: start,
+                count: (filter.count - entries.len()).min(PENDING_PAGE),
+                ..filter
+            };
+            let rows = self.pending_page(stream, group, page)?;
+            let more = rows.len() == page.count && entries.len() + rows.len() < filter.count;
+            from = rows.last().filter(|_| more).and_then(|entry| entry.id.next());
+            entries.extend(rows);
+        }
+        Ok(entries)
+    }
+
+    fn pending_page(
         &mut self,
         stream: &str,
         group: &str,
@@ -179,12 +218,18 @@ impl Streamer {
         if let Some(consumer) = filter.consumer {
             pending.arg(consumer);
         }
-        let rows: Vec<(Vec<u8>, String, u64, u64)> = self.ask(&pending, stream, Some(group))?;
+        let reply = self.ask(&pending, stream, Some(group))?;
+        self.pending_rows(reply)
+    }
+
+    /// The rows of XPENDING.
+    pub(super) fn pending_rows(&self, reply: Value) -> Result<Vec<PendingEntry>, Error> {
+        let rows: Vec<(Vec<u8>, Vec<u8>, u64, u64)> = self.read(reply)?;
         rows.into_iter()
             .map(|(id, consumer, idle_ms, deliveries)| {
                 Ok(PendingEntry {
                     id: self.id(&id)?,
-                    consumer,
+                    consumer: lossy(&consumer),
                     idle_ms,
                     deliveries,
                 })
@@ -192,38 +237,11 @@ impl Streamer {
             .collect()
     }
 
-    /// How long the entry that waits longest for its acknowledgement was idle, in milliseconds.
-    ///
-    /// Walks all pending entries: the oldest ID need not be the one that is idle longest.
-    pub fn oldest_idle_ms(&mut self, stream: &str, group: &str) -> Result<Option<u64>, Error> {
-        const PAGE: usize = 10_000;
-        let mut oldest = None;
-        let mut from = Some(EntryId::MIN);
-        while let Some(start) = from {
-            let page = self.pending(
-                stream,
-                group,
-                PendingFilter {
-                    min_idle_ms: 0,
-                    consumer: None,
-                    from: start,
-                    count: PAGE,
-                },
-            )?;
-            oldest = oldest.max(page.iter().map(|entry| entry.idle_ms).max());
-            from = match page.len() {
-                PAGE => page.last().and_then(|entry| entry.id.next()),
-                _ => None,
-            };
-        }
-        Ok(oldest)
-    }
-
     /// A query about a key that may not be there.
     fn about_key<T: redis::FromRedisValue>(&mut self, command: &redis::Cmd, stream: &str) -> Result<Option<T>, Error> {
         match self.ask(command, stream, None) {
             Ok(reply) => Ok(Some(reply)),
-            Err(Error::Refused(refusal)) if refusal.detail == "no such key" => Ok(None),
+            Err(Error::Refused(refusal)) if refusal.is_no_such_key() => Ok(None),
             Err(error) => Err(error),
         }
     }

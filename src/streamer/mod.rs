@@ -17,6 +17,7 @@ mod produce;
 mod read;
 mod resp;
 mod subscribe;
+mod survey;
 mod target;
 mod tls;
 
@@ -35,6 +36,7 @@ pub use produce::{AddOptions, Missing, Trim, receive_added, write_add, write_tri
 pub use read::{Batch, Entries, Position, Reader};
 pub use resp::Delivered;
 pub use subscribe::Subscribed;
+pub use survey::{GroupState, StreamState};
 pub use target::{Address, Secret, Target, Tls, Verify};
 
 /// A server's streams, over one connection.

@@ -1,151 +1,127 @@
-//! Limits that make the command fail when a group exceeds one, for use in CI.
+//! Limits that make `pending` a gate in CI.
 
 use std::time::Duration;
 
-use super::gather::{Group, Stream};
-use crate::failure::Failure;
-use crate::render::{duration, one_line};
-use crate::streamer::parse_duration;
+use super::{View, whole_ms};
+use crate::failure::{Failure, quote};
+use crate::render::{exact_duration, one_line};
+use crate::streamer::{GroupState, parse_duration};
 
-/// The limits, for every group shown.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Gates (exit code 4 when a group shown exceeds one)")]
+/// Limits; a figure may be as high as its limit.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Gates (exit code 4 if a group shown is beyond one)")]
 pub struct Gates {
-    /// At most N entries still to be delivered; a lag the server does not know exceeds any N
+    /// Allow at most N entries still to be delivered; an unknown lag is too much
     #[arg(long, value_name = "N")]
     max_lag: Option<u64>,
-    /// At most N entries pending
+    /// Allow at most N entries delivered and not acknowledged
     #[arg(long, value_name = "N")]
     max_pending: Option<u64>,
-    /// No pending entry idle for longer
+    /// Allow no pending entry to have been idle for longer than DURATION
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     max_idle: Option<Duration>,
 }
 
 impl Gates {
-    /// Whether a limit is about the entry that is idle longest.
-    pub fn need_oldest(&self) -> bool {
-        self.max_idle.is_some()
-    }
-
-    /// Fails if a group exceeds a limit, and names every such group, figure and limit.
-    pub fn check(&self, streams: &[Stream]) -> Result<(), Failure> {
-        let exceeded: Vec<String> = streams
-            .iter()
-            .flat_map(|stream| stream.groups.iter().map(move |group| (stream, group)))
-            .flat_map(|(stream, group)| {
-                let place = format!("group {} on {}", one_line(&group.group), one_line(&stream.stream));
-                self.exceeded(group).map(move |what| format!("{place}: {what}"))
-            })
-            .collect();
-        match exceeded.as_slice() {
-            [] => Ok(()),
-            [one] => Err(Failure::unmet(one)),
-            all => Err(Failure::unmet(format!(
-                "{} limits are exceeded\n  {}",
-                all.len(),
-                all.join("\n  ")
-            ))),
+    /// Holds every group shown against the limits.
+    pub fn check(&self, view: &View) -> Result<(), Failure> {
+        let mut breaches = Vec::new();
+        let mut first = None;
+        for (stream, group) in view.groups() {
+            let place = format!("stream {}, group {}", one_line(stream), one_line(&group.info.name));
+            let found = self.breaches(group);
+            if !found.is_empty() {
+                first.get_or_insert((stream, group.info.name.as_str()));
+            }
+            breaches.extend(found.into_iter().map(|breach| format!("{place}: {breach}")));
         }
+        let Some((stream, group)) = first else {
+            return Ok(());
+        };
+        let failure = Failure::unmet(match breaches.as_slice() {
+            [breach] => breach.clone(),
+            breaches => format!("{} limits exceeded\n  {}", breaches.len(), breaches.join("\n  ")),
+        });
+        Err(match view {
+            View::Group(_) => failure,
+            View::Server(_) | View::Stream(_) => failure.hint(format!(
+                "see who has what: redis-streamer pending {} -g {}",
+                one_line(&quote(stream)),
+                one_line(&quote(group))
+            )),
+        })
     }
 
-    fn exceeded(&self, group: &Group) -> impl Iterator<Item = String> + use<> {
-        [self.lag(group), self.pending(group), self.idle(group)]
-            .into_iter()
-            .flatten()
-    }
-
-    fn lag(&self, group: &Group) -> Option<String> {
-        let limit = self.max_lag?;
-        match group.lag {
+    /// What a group exceeds, each with its figure and limit.
+    fn breaches(&self, group: &GroupState) -> Vec<String> {
+        let lag = self.max_lag.and_then(|limit| match group.info.lag {
             Some(lag) if lag <= limit => None,
             Some(lag) => Some(format!("lag {lag} exceeds --max-lag {limit}")),
-            // To take it for 0 would open the gate when nobody knows.
             None => Some(format!(
-                "lag unknown to the server, which counts as exceeding --max-lag {limit}"
+                "the server does not know the lag, which counts as exceeding --max-lag {limit}"
             )),
-        }
-    }
-
-    fn pending(&self, group: &Group) -> Option<String> {
-        let (pending, limit) = (group.pending, self.max_pending?);
-        (pending > limit).then(|| format!("{pending} pending exceeds --max-pending {limit}"))
-    }
-
-    fn idle(&self, group: &Group) -> Option<String> {
-        let (idle, limit) = (group.oldest_idle_ms?, self.max_idle?);
-        let exceeds = u128::from(idle) > limit.as_millis();
-        exceeds.then(|| format!("oldest idle {} exceeds --max-idle {}", told(idle, limit), span(limit)))
-    }
-}
-
-/// A limit in words.
-fn span(limit: Duration) -> String {
-    duration(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// What exceeds a limit in words: to the millisecond where it would read like the limit itself.
-fn told(idle_ms: u64, limit: Duration) -> String {
-    match duration(idle_ms) {
-        same if same == span(limit) => format!("{idle_ms}ms"),
-        other => other,
+        });
+        let pending = self
+            .max_pending
+            .filter(|limit| group.info.pending > *limit)
+            .map(|limit| format!("{} pending exceeds --max-pending {limit}", group.info.pending));
+        let idle = self
+            .max_idle
+            .map(whole_ms)
+            .zip(group.oldest_idle_ms)
+            .filter(|(limit, idle)| idle > limit)
+            .map(|(limit, idle)| {
+                format!(
+                    "oldest idle {} exceeds --max-idle {}",
+                    exact_duration(idle),
+                    exact_duration(limit)
+                )
+            });
+        [lag, pending, idle].into_iter().flatten().collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::streamer::{EntryId, GroupInfo};
 
-    const NO_GATES: Gates = Gates {
-        max_lag: None,
-        max_pending: None,
-        max_idle: None,
+    fn group(lag: Option<u64>, pending: u64, oldest_idle_ms: Option<u64>) -> GroupState {
+        let info = GroupInfo {
+            name: "g".to_owned(),
+            consumers: 1,
+            pending,
+            last_delivered: EntryId::MIN,
+            lag,
+        };
+        GroupState { info, oldest_idle_ms }
+    }
+
+    const GATES: Gates = Gates {
+        max_lag: Some(5),
+        max_pending: Some(3),
+        max_idle: Some(Duration::from_millis(1500)),
     };
 
-    fn streams(lag: Option<u64>) -> Vec<Stream> {
-        vec![Stream {
-            stream: "orders".to_owned(),
-            length: 9,
-            groups: vec![Group {
-                group: "g".to_owned(),
-                consumers: 1,
-                pending: 3,
-                lag,
-                last_delivered_id: "1-0".to_owned(),
-                oldest_idle_ms: Some(60_400),
-            }],
-        }]
-    }
-
-    fn error(gates: &Gates, lag: Option<u64>) -> String {
-        gates
-            .check(&streams(lag))
-            .map_or_else(|failure| failure.to_string(), |()| String::new())
-    }
-
     #[test]
-    fn a_limit_that_is_reached_is_not_exceeded() {
-        let gates = Gates {
-            max_lag: Some(2),
-            max_pending: Some(3),
-            max_idle: Some(Duration::from_millis(60_400)),
-        };
-        assert_eq!(error(&gates, Some(2)), "");
-    }
-
-    #[test]
-    fn every_exceeded_limit_is_named() {
-        let gates = Gates {
-            max_lag: Some(1),
-            max_pending: Some(2),
-            max_idle: Some(Duration::from_secs(60)),
-        };
+    fn figures_may_reach_their_limits() {
+        assert_eq!(GATES.breaches(&group(Some(5), 3, Some(1500))), Vec::<String>::new());
+        assert_eq!(GATES.breaches(&group(Some(0), 0, None)), Vec::<String>::new());
         assert_eq!(
-            error(&gates, Some(2)),
-            "3 limits are exceeded
-  group g on orders: lag 2 exceeds --max-lag 1
-  group g on orders: 3 pending exceeds --max-pending 2
-  group g on orders: oldest idle 60400ms exceeds --max-idle 1m"
+            Gates::default().breaches(&group(None, 99, Some(99))),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn each_figure_beyond_its_limit_is_named() {
+        assert_eq!(
+            GATES.breaches(&group(Some(6), 4, Some(1501))),
+            [
+                "lag 6 exceeds --max-lag 5",
+                "4 pending exceeds --max-pending 3",
+                "oldest idle 1s 501ms exceeds --max-idle 1s 500ms",
+            ]
         );
     }
 
@@ -153,9 +129,8 @@ mod tests {
     fn an_unknown_lag_exceeds_every_limit() {
         let gates = Gates {
             max_lag: Some(u64::MAX),
-            ..NO_GATES
+            ..Gates::default()
         };
-        assert!(error(&gates, None).contains("unknown"));
-        assert_eq!(error(&NO_GATES, None), "");
+        assert_eq!(gates.breaches(&group(None, 0, None)).len(), 1);
     }
 }
