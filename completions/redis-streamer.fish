@@ -45,7 +45,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "send-
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "subscribe" -d 'Create a consumer group where it is missing, and the stream with it'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "consume" -d 'Print the messages of streams, or run a command for each'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "ack" -d 'Acknowledge messages, and print how many were pending'
-complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "pending" -d 'Show what waits: streams, their groups, a group\'s consumers and pending entries'
+complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "pending" -d 'Show what is delivered and not acknowledged, and how far groups lag behind'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "man" -d 'Print the manual page, in troff'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -190,12 +190,12 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s h 
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s V -l version -d 'Print version'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s g -l group -d 'The consumer group, by its name as it stands' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s l -l listener -d 'The consumer group of a listener: STREAM:NAME:cg' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l idle -d 'Of a group\'s entries, only those not delivered again for so long' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l consumer -d 'Of a group, only this consumer and its entries' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s n -l max-entries -d 'Show at most N of a group\'s entries [default: 20]' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-lag -d 'At most N entries still to be delivered; a lag the server does not know exceeds any N' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-pending -d 'At most N entries pending' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-idle -d 'No pending entry idle for longer' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l idle -d 'Show only entries of the group that have been idle for at least so long' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l consumer -d 'Show only this consumer of the group, and its entries' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s n -l max-entries -d 'Show at most N entries of the group [default: 20]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-lag -d 'Allow at most N entries still to be delivered; an unknown lag is too much' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-pending -d 'Allow at most N entries delivered and not acknowledged' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-idle -d 'Allow no pending entry to have been idle for longer than DURATION' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
@@ -207,7 +207,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l color -d 'Colour stderr' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l json -d 'Print one JSON document'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l json -d 'Print one line of JSON'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l insecure -d 'Do not check the server\'s certificate'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s v -l verbose -d 'Say on stderr what is being done'
@@ -250,7 +250,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and 
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "subscribe" -d 'Create a consumer group where it is missing, and the stream with it'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "consume" -d 'Print the messages of streams, or run a command for each'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "ack" -d 'Acknowledge messages, and print how many were pending'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "pending" -d 'Show what waits: streams, their groups, a group\'s consumers and pending entries'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "pending" -d 'Show what is delivered and not acknowledged, and how far groups lag behind'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "man" -d 'Print the manual page, in troff'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

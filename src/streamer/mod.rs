@@ -29,7 +29,9 @@ pub use consumer::{Consumer, Delivery, Membership};
 pub use entry::{BODY, Entry, EntryId, Field, Message, NAME, OwnedFields};
 pub use error::Error;
 pub use handover::{Claim, Claimed};
-pub use inspect::{ConsumerInfo, GroupInfo, PendingEntry, PendingFilter};
+#[cfg(test)]
+pub use inspect::GroupInfo;
+pub use inspect::{ConsumerInfo, PendingEntry, PendingFilter};
 pub use landed::{Fate, Landed, content};
 pub use point::{InvalidDuration, Point, parse_duration};
 pub use produce::{AddOptions, Missing, Trim, receive_added, write_add, write_trim};
