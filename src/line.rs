@@ -14,6 +14,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use memchr::memchr2;
 use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -209,6 +210,19 @@ struct Keys<'a> {
 /// A key that is there, even if it says null: `null` is a body like any other.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// The message of a line that is nothing but `{"name":"…","body":…}`, as most are; `None` where [`parse`] must
+/// look closer. It reads such a line as `parse` does, at half the cost: the body's JSON is checked once, and
+/// nothing is allocated.
+pub fn parse_message(line: &str) -> Option<Message<'_>> {
+    let rest = line.strip_prefix("{\"name\":\"")?;
+    let name = &rest[..memchr2(b'"', b'\\', rest.as_bytes())?];
+    let body = rest[name.len()..].strip_prefix("\",\"body\":")?.strip_suffix('}')?;
+    let is_text = !name.bytes().any(|byte| byte < 0x20);
+    // Other keys behind the body would make it no JSON value; and the space around it is the line's.
+    let body = serde_json::from_str::<&RawValue>(body).ok().filter(|_| is_text)?.get();
+    Some(Message { name, body })
 }
 
 /// Reads a line (without its line break).

@@ -114,6 +114,25 @@ fn deliveries_stand_only_on_a_redelivery() {
 }
 
 #[test]
+fn the_short_way_is_taken_for_plain_messages_only() {
+    let message = Message {
+        name: "a.b",
+        body: "{\"x\": 1}",
+    };
+    assert_eq!(parse_message(r#"{"name":"a.b","body":{"x": 1}}"#), Some(message));
+    for line in [
+        r#"{"name": "a.b","body":1}"#,
+        r#"{"name":"a\u0062","body":1}"#,
+        r#"{"name":"a","body":1,"fields":{"a":"b"}}"#,
+        r#"{"name":"a","body":1"#,
+        r#"{"body":1,"name":"a"}"#,
+        "{\"name\":\"a\tb\",\"body\":1}",
+    ] {
+        assert_eq!(parse_message(line), None, "{line}");
+    }
+}
+
+#[test]
 fn spaces_of_a_foreign_line_are_not_the_body_s() {
     let line = parse(r#"{"name": "n", "body": {"a": 1} }"#).unwrap();
     assert_eq!(line.fields[1].1.as_ref(), br#"{"a": 1}"#);
@@ -220,8 +239,24 @@ proptest! {
     }
 
     #[test]
+    fn the_short_way_to_a_message_agrees_with_the_long_one(name in ".{0,9}", space in "[ \t]{0,2}", body in any_json(), behind in prop_oneof![Just(""), Just(",\"id\":\"1-1\""), Just(",\"body\":2"), Just("}"), Just("x")]) {
+        for line in [
+            format!("{{\"name\":\"{name}\",\"body\":{space}{body}{behind}}}"),
+            format!("{{\"name\":{},\"body\":{body}{behind}}}", serde_json::Value::from(name)),
+        ] {
+            if let Some(message) = parse_message(&line) {
+                let long = parse(&line).unwrap();
+                prop_assert_eq!((long.stream, long.id), (None, None));
+                let fields: Vec<_> = long.fields.iter().map(|(n, v)| (n.as_ref(), v.as_ref())).collect();
+                prop_assert_eq!(fields, [(NAME, message.name.as_bytes()), (BODY, message.body.as_bytes())]);
+            }
+        }
+    }
+
+    #[test]
     fn no_text_makes_the_reader_panic(text in ".{0,60}") {
         let _ = parse(&text);
+        let _ = parse_message(&text);
         let _ = parse_reference(&text);
     }
 

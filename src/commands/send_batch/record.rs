@@ -6,7 +6,7 @@ use memchr::{memchr2, memrchr};
 
 use super::Args;
 use crate::line::{self, LineError};
-use crate::streamer::{AddOptions, BODY, EntryId, Field, Missing, NAME, Trim, write_add, write_trim};
+use crate::streamer::{AddOptions, BODY, EntryId, Field, Message, Missing, NAME, Trim, write_add, write_trim};
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -189,7 +189,13 @@ impl Encoder {
             return Ok(None);
         }
         let Some(name) = &self.name else {
-            return self.encode_line(text, out).map(Some);
+            return match line::parse_message(text).filter(|_| !self.keep_ids) {
+                Some(Message { name, body }) => {
+                    let fields = [(NAME, name.as_bytes()), (BODY, body.as_bytes())];
+                    Ok(Some(write(out, &self.stream, None, &fields)))
+                }
+                None => self.encode_line(text, out).map(Some),
+            };
         };
         self.body.clear();
         let body = match self.format {
