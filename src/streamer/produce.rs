@@ -1,6 +1,6 @@
 //! Adding entries: one at a time, or many pipelined.
 
-use super::entry::Field;
+use super::entry::{BODY, Field, NAME};
 use super::error::ServerError;
 use super::resp::{argument, command};
 use super::{Connection, EntryId, Error};
@@ -56,8 +56,41 @@ pub fn write_trim(out: &mut Vec<u8>, stream: &[u8], trim: Trim) {
     trim.write(out);
 }
 
-/// Writes the XADD of an entry.
-pub fn write_add(out: &mut Vec<u8>, stream: &[u8], options: AddOptions, fields: &[Field<'_>]) {
+/// Writes the XADDs of messages that differ in nothing but name and body: what they share is written once.
+#[derive(Clone, Debug)]
+pub struct MessageWriter {
+    /// The command up to its fields, and the first field's name.
+    head: Vec<u8>,
+    /// Where the fields begin in it.
+    fields_at: usize,
+}
+
+impl MessageWriter {
+    /// A writer of messages to a stream.
+    pub fn new(stream: &[u8]) -> Self {
+        let mut head = Vec::new();
+        command(&mut head, 7);
+        argument(&mut head, b"XADD");
+        argument(&mut head, stream);
+        argument(&mut head, b"*");
+        let fields_at = head.len();
+        argument(&mut head, NAME);
+        Self { head, fields_at }
+    }
+
+    /// Writes a message's XADD; says where its fields begin.
+    pub fn write(&self, out: &mut Vec<u8>, name: &[u8], body: &[u8]) -> usize {
+        let fields_at = out.len() + self.fields_at;
+        out.extend_from_slice(&self.head);
+        argument(out, name);
+        argument(out, BODY);
+        argument(out, body);
+        fields_at
+    }
+}
+
+/// Writes the XADD of an entry; says where its fields begin.
+pub fn write_add(out: &mut Vec<u8>, stream: &[u8], options: AddOptions, fields: &[Field<'_>]) -> usize {
     let switches = usize::from(options.missing == Missing::Refuse) + if options.trim.is_some() { 3 } else { 0 };
     command(out, 3 + switches + 2 * fields.len());
     argument(out, b"XADD");
@@ -72,10 +105,12 @@ pub fn write_add(out: &mut Vec<u8>, stream: &[u8], options: AddOptions, fields: 
         None => argument(out, b"*"),
         Some(id) => argument(out, id.to_string().as_bytes()),
     }
+    let fields_at = out.len();
     for (name, value) in fields {
         argument(out, name);
         argument(out, value);
     }
+    fields_at
 }
 
 /// What became of one XADD.
@@ -113,4 +148,23 @@ pub fn receive_added(connection: &mut Connection) -> Result<Added, Error> {
     }
     let id = cursor.clone().id();
     id.map(Ok).map_err(|malformed| connection.malformed(malformed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_written_as_entries_are() {
+        let options = AddOptions {
+            id: None,
+            missing: Missing::Create,
+            trim: None,
+        };
+        let (mut message, mut entry) = (b"before".to_vec(), b"before".to_vec());
+        let fields_at = MessageWriter::new(b"orders").write(&mut message, b"n", b"{}");
+        let expected = write_add(&mut entry, b"orders", options, &[(NAME, b"n"), (BODY, b"{}")]);
+        assert_eq!((&message, fields_at), (&entry, expected));
+        assert!(message[fields_at..].starts_with(b"$4\r\nname\r\n"));
+    }
 }

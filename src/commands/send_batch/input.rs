@@ -1,7 +1,7 @@
 //! The reading thread: sources into batches of encoded records.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::OnReject;
 use super::checkpoint::{Place, digest};
@@ -186,18 +188,18 @@ impl Source {
     /// not held for a full batch. False at the end.
     fn fill(&mut self, input: &mut Vec<u8>) -> anyhow::Result<bool> {
         let start = input.len();
-        input.resize(start.max(CHUNK) + CHUNK / 2, 0);
-        let mut filled = start;
+        let full = start.max(CHUNK) + CHUNK / 2;
+        input.reserve_exact(full - start);
         let mut more = true;
-        while more && filled < input.len() && (filled == start || self.is_ready()) {
-            match self.file.read(&mut input[filled..]) {
-                Ok(0) => more = false,
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).with_context(|| format!("cannot read {}", self.name)),
+        while more && input.len() < full && (input.len() == start || self.is_ready()) {
+            match rustix::io::read(&self.file, spare_capacity(input)) {
+                Ok(read) => more = read > 0,
+                Err(Errno::INTR) => {}
+                Err(error) => {
+                    return Err(io::Error::from(error)).with_context(|| format!("cannot read {}", self.name));
+                }
             }
         }
-        input.truncate(filled);
         Ok(more)
     }
 }

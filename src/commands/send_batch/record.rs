@@ -6,7 +6,7 @@ use memchr::{memchr2, memrchr};
 
 use super::Args;
 use crate::line::{self, LineError};
-use crate::streamer::{AddOptions, BODY, EntryId, Field, Message, Missing, NAME, Trim, write_add, write_trim};
+use crate::streamer::{AddOptions, EntryId, Field, Message, MessageWriter, Missing, Trim, write_add, write_trim};
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -121,6 +121,7 @@ impl TrimClock {
 /// Makes XADDs of records.
 pub struct Encoder {
     stream: Vec<u8>,
+    messages: MessageWriter,
     format: Format,
     name: Option<String>,
     keep_ids: bool,
@@ -145,6 +146,7 @@ impl Encoder {
     pub fn new(args: &Args, trim: TrimClock) -> Self {
         Self {
             stream: args.stream.as_bytes().to_vec(),
+            messages: MessageWriter::new(args.stream.as_bytes()),
             format: args.input,
             name: args.name.clone(),
             keep_ids: args.keep_ids,
@@ -190,10 +192,10 @@ impl Encoder {
         }
         let Some(name) = &self.name else {
             return match line::parse_message(text).filter(|_| !self.keep_ids) {
-                Some(Message { name, body }) => {
-                    let fields = [(NAME, name.as_bytes()), (BODY, body.as_bytes())];
-                    Ok(Some(write(out, &self.stream, None, &fields)))
-                }
+                Some(Message { name, body }) => Ok(Some(Encoded {
+                    fields_at: self.messages.write(out, name.as_bytes(), body.as_bytes()),
+                    id: None,
+                })),
                 None => self.encode_line(text, out).map(Some),
             };
         };
@@ -210,8 +212,10 @@ impl Encoder {
                 &self.body
             }
         };
-        let fields = [(NAME, name.as_bytes()), (BODY, body)];
-        Ok(Some(write(out, &self.stream, None, &fields)))
+        Ok(Some(Encoded {
+            fields_at: self.messages.write(out, name.as_bytes(), body),
+            id: None,
+        }))
     }
 
     /// Writes the XADD of a line as `consume` prints them.
@@ -228,20 +232,15 @@ impl Encoder {
             }
         };
         let fields: Vec<Field<'_>> = line.fields.iter().map(|(n, v)| (n.as_ref(), v.as_ref())).collect();
-        Ok(write(out, &self.stream, id, &fields))
-    }
-}
-
-fn write(out: &mut Vec<u8>, stream: &[u8], id: Option<EntryId>, fields: &[Field<'_>]) -> Encoded {
-    let options = AddOptions {
-        id,
-        missing: Missing::Create,
-        trim: None,
-    };
-    write_add(out, stream, options, fields);
-    Encoded {
-        fields_at: out.len() - fields_len(fields),
-        id,
+        let options = AddOptions {
+            id,
+            missing: Missing::Create,
+            trim: None,
+        };
+        Ok(Encoded {
+            fields_at: write_add(out, &self.stream, options, &fields),
+            id,
+        })
     }
 }
 
@@ -250,15 +249,6 @@ fn text(record: &[u8]) -> Result<&str, LineError> {
         column: error.valid_up_to() + 1,
         reason: "not UTF-8".to_owned(),
     })
-}
-
-/// How many bytes fields take as arguments of a command: `$LENGTH\r\nBYTES\r\n` each.
-fn fields_len(fields: &[Field<'_>]) -> usize {
-    let argument = |bytes: &[u8]| 5 + bytes.len() + bytes.len().checked_ilog10().unwrap_or(0) as usize + 1;
-    fields
-        .iter()
-        .map(|(name, value)| argument(name) + argument(value))
-        .sum()
 }
 
 /// The line as a body, if it is JSON; the space around it is how the file is laid out.
@@ -357,27 +347,6 @@ mod tests {
         ] {
             columns.read(row);
             assert_eq!(columns.iter().collect::<Vec<_>>(), expected, "{row}");
-        }
-    }
-
-    #[test]
-    fn the_length_of_fields_is_what_is_written() {
-        for length in [0, 1, 9, 10, 99, 100, 1000] {
-            let value = vec![b'x'; length];
-            let mut out = Vec::new();
-            crate::streamer::write_add(
-                &mut out,
-                b"s",
-                AddOptions {
-                    id: None,
-                    missing: Missing::Create,
-                    trim: None,
-                },
-                &[(b"f", &value)],
-            );
-            let expected = format!("$1\r\nf\r\n${length}\r\n").len() + length + 2;
-            assert_eq!(fields_len(&[(b"f", &value)]), expected);
-            assert!(out[out.len() - expected..].starts_with(b"$1\r\nf\r\n"));
         }
     }
 }
