@@ -24,7 +24,7 @@ mod tls;
 use redis::{FromRedisValue, Value};
 
 pub use backoff::{Backoff, jittered};
-pub use connection::{Connection, RESPONSE_TIMEOUT};
+pub use connection::{Breaker, Connection, RESPONSE_TIMEOUT};
 pub use consumer::{Consumer, Delivery, Membership};
 pub use entry::{BODY, Entry, EntryId, Field, Message, NAME, OwnedFields};
 pub use error::Error;

@@ -2,6 +2,7 @@
 //! and vanished groups, and leaves.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::commands::Context;
@@ -10,7 +11,7 @@ use crate::streamer::{
     Batch, Claim, Claimed, Consumer, Delivery, EntryId, Error, Membership, OwnedFields, Point, Streamer, group,
 };
 
-use super::alarm::Alarm;
+use super::alarm::{Alarm, Blockable};
 use super::plain::until;
 use super::retry::Retry;
 use super::{AckMode, Args, Name, OnNoGroup};
@@ -38,7 +39,7 @@ pub struct Member<'a> {
     alarm: &'a Alarm,
     membership: Membership,
     name: Name,
-    client_id: Option<u64>,
+    blockable: Arc<Blockable>,
     retry: Retry<'a>,
     next_claim: Option<Instant>,
 }
@@ -82,7 +83,7 @@ impl<'a> Member<'a> {
             membership.consumer,
             membership.group
         ));
-        let client_id = streamer.blockable_id()?;
+        let blockable = Blockable::new(&mut streamer)?;
         Ok(Self {
             args,
             context,
@@ -91,7 +92,7 @@ impl<'a> Member<'a> {
             consumer: Consumer::new(streamer.into_connection(), membership.clone()),
             membership,
             name,
-            client_id,
+            blockable,
             retry: Retry::new(context, args.reconnect_for),
             next_claim: args.claim_idle().map(|_| Instant::now()),
         })
@@ -123,9 +124,9 @@ impl<'a> Member<'a> {
         }
         let mut streamer = self.retry.reconnect(error, self.stop)?;
         loop {
-            match streamer.blockable_id() {
-                Ok(client_id) => {
-                    self.client_id = client_id;
+            match Blockable::new(&mut streamer) {
+                Ok(blockable) => {
+                    self.blockable = blockable;
                     self.consumer = Consumer::new(streamer.into_connection(), self.membership.clone());
                     return Ok(());
                 }
@@ -153,7 +154,7 @@ impl<'a> Member<'a> {
                     .warning(&format!("group {group} on {stream} was missing: created from {from}"));
             }
         }
-        self.client_id = streamer.blockable_id()?;
+        self.blockable = Blockable::new(&mut streamer)?;
         self.consumer = Consumer::new(streamer.into_connection(), self.membership.clone());
         Ok(())
     }
@@ -166,12 +167,12 @@ impl<'a> Member<'a> {
     /// Waits for new entries, at most for the time asked for, and not past a deadline or the next claim.
     pub fn wait(&mut self, count: usize, deadline: Option<Instant>, batch: &mut Batch) -> Result<(), Error> {
         let block = until(until(self.args.block, deadline), self.next_claim);
-        let block = self.alarm.longest_block(self.client_id, block);
+        let block = self.blockable.longest_block(block);
         self.consumer.queue_read(count, Some(block));
         self.consumer.flush()?;
         let consumer = &mut self.consumer;
         self.alarm
-            .while_blocked(self.client_id, || consumer.receive_batch(batch, Some(block)))?;
+            .while_blocked(&self.blockable, || consumer.receive_batch(batch, Some(block)))?;
         self.retry.succeeded();
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::signals::Stop;
 use crate::streamer::{Batch, Delivered, EntryId, Error, Point, Position, Reader, Streamer};
 
 use super::Args;
-use super::alarm::Alarm;
+use super::alarm::{Alarm, Blockable};
 use super::output::{Appetite, Output};
 use super::retry::Retry;
 
@@ -99,7 +99,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// Reads until the end, over one connection.
     fn read(&mut self, mut streamer: Streamer, retry: &mut Retry<'_>) -> anyhow::Result<()> {
-        let client_id = streamer.blockable_id()?;
+        let blockable = Blockable::new(&mut streamer)?;
         let mut reader = Reader::new(streamer.into_connection());
         let mut batch = Batch::default();
         loop {
@@ -108,12 +108,10 @@ impl Reading<'_> {
                 return Ok(());
             }
             self.stop.sleep(self.args.rest);
-            let block = self
-                .alarm
-                .longest_block(client_id, until(self.args.block, self.deadline));
+            let block = blockable.longest_block(until(self.args.block, self.deadline));
             self.request(&mut reader, Some(block))?;
             self.alarm
-                .while_blocked(client_id, || reader.receive(&mut batch, Some(block)))?;
+                .while_blocked(&blockable, || reader.receive(&mut batch, Some(block)))?;
             retry.succeeded();
             self.advance(&batch, &reader)?;
             self.print(&batch, &reader)?;
