@@ -11,6 +11,7 @@ mod errors;
 mod harness;
 mod pending;
 mod pipes;
+mod redelivery;
 mod send;
 mod send_batch;
 mod subscribe;

@@ -12,5 +12,5 @@ mod wait;
 pub use program::Test;
 pub use running::Output;
 pub use rustix::process::Signal;
-pub use server::{Entry, Server, entry, free_port};
+pub use server::{Entry, Options, Server, entry, free_port};
 pub use wait::{DEADLINE, wait_until};

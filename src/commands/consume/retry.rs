@@ -42,6 +42,9 @@ impl<'a> Retry<'a> {
             if !error.downcast_ref::<Error>().is_some_and(Error::is_passing) {
                 return Err(error);
             }
+            if let Some(signal) = stop.signal() {
+                return Err(Failure::signal(signal).into());
+            }
             let backoff = self.backoff.get_or_insert_with(|| {
                 self.context.ui.status(&format!("{error:#}; trying again"));
                 Backoff::new(self.limit)
@@ -49,9 +52,6 @@ impl<'a> Retry<'a> {
             match backoff.next_pause() {
                 Some(pause) => stop.sleep(pause),
                 None => return Err(error),
-            }
-            if let Some(signal) = stop.signal() {
-                return Err(Failure::signal(signal).into());
             }
             match Streamer::connect(&self.context.target) {
                 Ok(streamer) => return Ok(streamer),
