@@ -17,9 +17,9 @@ mod retry;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::{Duration, Instant};
 
-use crate::cli::GroupArgs;
 use crate::commands::Context;
 use crate::failure::Failure;
+use crate::options::GroupArgs;
 use crate::streamer::{Point, group, parse_duration};
 
 use output::Output;

@@ -15,8 +15,8 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use crate::commands::Context;
-use crate::commands::send::TrimArgs;
 use crate::failure::Failure;
+use crate::options::TrimArgs;
 use crate::signals::Stop;
 use crate::streamer::parse_duration;
 
