@@ -10,7 +10,7 @@ use super::{Args, OnAmbiguous};
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::signals::Stop;
-use crate::streamer::{Backoff, EntryId, Error, Fate, Landed, Streamer, content, receive_added};
+use crate::streamer::{Backoff, EntryId, Error, Fate, Identity, Landed, Streamer, content, receive_added};
 use crate::ui::Progress;
 
 /// How many entries may be in flight. Four batches of a thousand keep the server busy while replies travel;
@@ -22,8 +22,8 @@ pub struct Sender<'a> {
     args: &'a Args,
     context: &'a Context,
     streamer: Streamer,
-    /// The connection's number at the server, where the server tells.
-    client_id: Option<u64>,
+    /// The connection as the next one can find it, where the server allows it.
+    identity: Option<Identity>,
     /// Batches written, oldest first, whose replies are not all in.
     in_flight: VecDeque<Flight>,
     /// Batches to send again, before any others.
@@ -91,7 +91,7 @@ impl<'a> Sender<'a> {
             args,
             context,
             streamer,
-            client_id: None,
+            identity: None,
             in_flight: VecDeque::new(),
             again: VecDeque::new(),
             last_id: origin,
@@ -124,6 +124,10 @@ impl<'a> Sender<'a> {
                 Err(error) => return Err(error),
             }
         }
+        // What is not to be sent any more may have gone in before the connection broke.
+        while let Some(mut flight) = self.again.pop_front() {
+            self.match_landed(&mut flight, ledger)?;
+        }
         let input = std::mem::replace(&mut self.input, Ok(Reading::Ended));
         if let Some(checkpoint) = &mut self.checkpoint {
             let done = matches!(input, Ok(Reading::Ended)) && !ledger.is_stopped() && stop.signal().is_none();
@@ -138,7 +142,7 @@ impl<'a> Sender<'a> {
 
     /// Finds out what an earlier run sent after it last wrote its checkpoint.
     fn resume(&mut self) -> anyhow::Result<()> {
-        self.client_id = self.streamer.client_id()?;
+        self.identity = self.streamer.identify()?;
         if let Some(checkpoint) = &self.checkpoint {
             self.last_id = checkpoint.last_id()?;
             let landed = Landed::after(&mut self.streamer, &self.args.stream, self.last_id)?;
@@ -199,9 +203,11 @@ impl<'a> Sender<'a> {
     fn match_landed(&mut self, flight: &mut Flight, ledger: &mut Ledger) -> anyhow::Result<()> {
         let Flight { batch, next } = flight;
         for index in *next..batch.records.len() {
-            let Some((landed, in_doubt)) = &mut self.landed else {
+            let Some((landed, in_doubt @ 1..)) = &mut self.landed else {
+                self.landed = None;
                 break;
             };
+            *in_doubt -= 1;
             let record = &batch.records[index];
             let Ok(command) = &record.command else {
                 continue;
@@ -223,10 +229,6 @@ impl<'a> Sender<'a> {
                     .into());
                 }
                 Fate::Unknown | Fate::Missing => {}
-            }
-            *in_doubt -= 1;
-            if *in_doubt == 0 {
-                self.landed = None;
             }
         }
         Ok(())
@@ -304,11 +306,11 @@ impl<'a> Sender<'a> {
     fn reconnect(&mut self, in_doubt: usize) -> Result<(), Error> {
         let mut streamer = Streamer::connect(&self.context.target)?;
         // What the old connection carried may still wait in the server's socket: it must not land any more.
-        if let Some(id) = self.client_id {
-            streamer.kill_client(id)?;
+        if let Some(identity) = &self.identity {
+            streamer.kill_client(identity)?;
         }
         let landed = Landed::after(&mut streamer, &self.args.stream, self.last_id)?;
-        self.client_id = streamer.client_id()?;
+        self.identity = streamer.identify()?;
         self.streamer = streamer;
         self.landed = (in_doubt > 0).then_some((landed, in_doubt));
         Ok(())
