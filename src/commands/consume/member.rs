@@ -1,7 +1,7 @@
 //! One consumer's life in a group: it joins, reads, takes over what others left, survives lost connections
 //! and vanished groups, and leaves.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -94,7 +94,7 @@ impl<'a> Member<'a> {
             name,
             blockable,
             retry: Retry::new(context, args.reconnect_for),
-            next_claim: args.claim_idle().map(|_| Instant::now()),
+            next_claim: (args.ack != AckMode::Read).then(Instant::now),
         })
     }
 
@@ -190,22 +190,25 @@ impl<'a> Member<'a> {
 
     /// Another connection of the same consumer, to read by while this one acknowledges.
     pub fn twin(&self) -> Result<Member<'a>, Error> {
-        Self::join(
+        let twin = Self::join(
             self.args,
             self.context,
             (self.alarm, self.stop),
             (self.membership.clone(), self.name.clone()),
             Streamer::connect(&self.context.target)?,
-        )
+        )?;
+        // One of the two claims.
+        Ok(Self {
+            next_claim: None,
+            ..twin
+        })
     }
 
-    /// The entries pending under this consumer. Asking does not count as delivering.
-    pub fn own_pending(&mut self, stream: usize) -> Result<Vec<EntryId>, Error> {
+    /// The entries pending under this consumer, and how often each was delivered. Asking does not count.
+    pub fn own_pending(&mut self, stream: usize) -> Result<BTreeMap<EntryId, u64>, Error> {
         let stream = &self.membership.streams[stream];
         let pending = self.consumer.deliveries(stream, EntryId::MIN, EntryId::MAX)?;
-        let mut ids: Vec<_> = pending.into_keys().collect();
-        ids.sort();
-        Ok(ids)
+        Ok(pending.into_iter().collect())
     }
 
     /// Delivers an entry again that is pending under this consumer, and says how often that makes; `None` if
@@ -270,10 +273,7 @@ impl<'a> Member<'a> {
     /// Stale entries were looked for, through all streams.
     pub fn claimed_all(&mut self) {
         let (soonest, latest) = CLAIM_EVERY;
-        self.next_claim = self
-            .args
-            .claim_idle()
-            .map(|idle| Instant::now() + (idle / 2).clamp(soonest, latest));
+        self.next_claim = Some(Instant::now() + (self.args.claim_idle() / 2).clamp(soonest, latest));
     }
 
     /// Takes over stale entries from an ID on: where to go on, and how often each was delivered.
@@ -285,7 +285,7 @@ impl<'a> Member<'a> {
         batch: &mut Batch,
     ) -> Result<(Option<EntryId>, HashMap<EntryId, u64>), Error> {
         let claim = Claim {
-            min_idle: self.args.claim_idle().unwrap_or(Duration::MAX),
+            min_idle: self.args.claim_idle(),
             from,
             count,
         };
@@ -320,24 +320,37 @@ impl<'a> Member<'a> {
         ));
     }
 
-    /// Leaves: hands back what is held, and removes a name of our own making where nothing is pending under it.
-    /// A consumer with a name that was given finds what it left when it comes back; others get it at once.
+    /// Leaves: hands back what is held, given with how often it was delivered, and removes a name of our own
+    /// making where nothing is pending under it. A consumer with a name that was given finds what it left when
+    /// it comes back; others get it at once.
     pub fn leave(&mut self, held: &[(usize, EntryId, u64)]) -> Result<(), Error> {
+        if self.args.ack == AckMode::Read {
+            return self.resign();
+        }
         let heir = match &self.name {
-            Name::Given(name) => name.as_str(),
-            Name::Made(_) => group::HANDED_BACK,
+            Name::Given(name) => name.clone(),
+            Name::Made(_) => group::HANDED_BACK.to_owned(),
         };
-        for (index, stream) in self.membership.streams.iter().enumerate() {
-            let entries: Vec<_> = held
-                .iter()
-                .filter(|(of, ..)| *of == index)
-                .map(|(_, id, deliveries)| (*id, *deliveries))
-                .collect();
+        for index in 0..self.membership.streams.len() {
+            // What somebody else has claimed meanwhile is theirs.
+            let mut ours = self.own_pending(index)?;
+            if matches!(self.name, Name::Given(_)) || self.args.ack == AckMode::Manual {
+                ours.retain(|id, _| held.iter().any(|(of, held, _)| (*of, held) == (index, id)));
+            }
+            for (_, id, deliveries) in held.iter().filter(|(of, ..)| *of == index) {
+                ours.entry(*id).and_modify(|known| *known = *deliveries);
+            }
+            let entries: Vec<_> = ours.into_iter().collect();
+            let stream = &self.membership.streams[index];
             if self.args.dedup.is_some() {
                 self.consumer.release(stream, &entries)?;
             }
-            self.consumer.hand_back(stream, &entries, heir)?;
+            self.consumer.hand_back(stream, &entries, &heir)?;
         }
+        self.resign()
+    }
+
+    fn resign(&mut self) -> Result<(), Error> {
         match &self.name {
             Name::Given(_) => Ok(()),
             Name::Made(_) => self.consumer.leave(),

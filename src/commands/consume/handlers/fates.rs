@@ -38,6 +38,7 @@ impl Desk<'_> {
             key.1
         );
         if self.member.args.ack == AckMode::Read {
+            self.failed += 1;
             self.member
                 .context
                 .ui
@@ -82,7 +83,7 @@ impl Desk<'_> {
             self.held.push((key.0, key.1, task.deliveries + 1));
             return Err(error.into());
         }
-        self.buried += 1;
+        self.failed += 1;
         self.unconfirmed.push(key);
         Ok(())
     }
@@ -141,5 +142,5 @@ impl Desk<'_> {
 
 /// Three times within the time after which others may claim, theirs being the same as ours.
 fn touch_interval(args: &Args) -> Duration {
-    args.claim_idle().unwrap_or(CLAIM_IDLE).div_f64(3.0)
+    args.claim_idle().min(CLAIM_IDLE).div_f64(3.0)
 }
