@@ -75,6 +75,7 @@ impl<'a> Member<'a> {
         context: &'a Context,
         (alarm, stop): (&'a Alarm, &'a Stop),
         (membership, name): (Membership, Name),
+        deadline: Option<Instant>,
         mut streamer: Streamer,
     ) -> Result<Self, Error> {
         context.ui.detail(&format!(
@@ -93,7 +94,7 @@ impl<'a> Member<'a> {
             membership,
             name,
             blockable,
-            retry: Retry::new(context, args.reconnect_for),
+            retry: Retry::new(context, args.reconnect_for, deadline),
             next_claim: (args.ack != AckMode::Read).then(Instant::now),
         })
     }
@@ -195,6 +196,7 @@ impl<'a> Member<'a> {
             self.context,
             (self.alarm, self.stop),
             (self.membership.clone(), self.name.clone()),
+            None,
             Streamer::connect(&self.context.target)?,
         )?;
         // One of the two claims.

@@ -1,5 +1,6 @@
 //! Reading without a group: from a position on, leaving no trace at the server.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -17,12 +18,15 @@ use super::retry::Retry;
 
 /// Runs `consume` without a group.
 pub fn run(args: &Args, context: &Context, output: Output, deadline: Option<Instant>) -> anyhow::Result<()> {
+    // Until there is a connection, a signal ends the process as signals do.
+    let mut streamer = context.connect()?;
     let (alarm, stop) = Alarm::listen(&context.target, || ()).context("cannot listen for signals")?;
     output.halt_when_closed(&stop).context("cannot watch stdout")?;
-    let mut streamer = context.connect()?;
     let now = streamer.now_ms()?;
-    let ranges: Result<Vec<_>, _> = args
-        .streams
+    let mut streams = args.streams.clone();
+    let mut seen = HashSet::new();
+    streams.retain(|stream| seen.insert(stream.clone()));
+    let ranges: Result<Vec<_>, _> = streams
         .iter()
         .map(|stream| range(&mut streamer, args, stream, now))
         .collect();
@@ -36,7 +40,7 @@ pub fn run(args: &Args, context: &Context, output: Output, deadline: Option<Inst
         appetite: Appetite::new(args.count),
         lines: Vec::new(),
     };
-    let mut retry = Retry::new(context, args.reconnect_for);
+    let mut retry = Retry::new(context, args.reconnect_for, deadline);
     loop {
         let error = match reading.read(streamer, &mut retry) {
             Ok(()) => return Ok(()),
@@ -174,7 +178,7 @@ impl Reading<'_> {
                 line::write(&mut self.lines, &range.position.stream, &entry);
             }
         }
-        self.output.write(&self.lines)
+        self.output.write(&self.lines, &self.stop)
     }
 
     /// Whether to end now, and how.

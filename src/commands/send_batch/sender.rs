@@ -37,6 +37,8 @@ pub struct Sender<'a> {
     bytes: u64,
     /// How the reading goes, or why it failed.
     input: anyhow::Result<Reading>,
+    /// The attempts since an entry was last added, while something is wrong.
+    backoff: Option<Backoff>,
 }
 
 /// Whether more may be read.
@@ -99,11 +101,29 @@ impl<'a> Sender<'a> {
             checkpoint,
             bytes: 0,
             input: Ok(Reading::Open),
+            backoff: None,
         }
     }
 
     /// Sends what arrives until it ends.
     pub fn run(
+        &mut self,
+        arriving: &Receiver<Event>,
+        spare: &Return<Box<Batch>>,
+        ledger: &mut Ledger,
+        progress: &Progress,
+        stop: &Stop,
+    ) -> anyhow::Result<Ended> {
+        let ended = self.send_all(arriving, spare, ledger, progress, stop);
+        if let Some(checkpoint) = &mut self.checkpoint {
+            // After a line that stopped the batch, lines before it are in the stream that no place marks.
+            let closed = checkpoint.close(ended.is_ok() && !ledger.is_stopped());
+            return ended.and_then(|ended| closed.map(|()| ended));
+        }
+        ended
+    }
+
+    fn send_all(
         &mut self,
         arriving: &Receiver<Event>,
         spare: &Return<Box<Batch>>,
@@ -129,10 +149,6 @@ impl<'a> Sender<'a> {
             self.match_landed(&mut flight, ledger)?;
         }
         let input = std::mem::replace(&mut self.input, Ok(Reading::Ended));
-        if let Some(checkpoint) = &mut self.checkpoint {
-            let done = matches!(input, Ok(Reading::Ended)) && !ledger.is_stopped() && stop.signal().is_none();
-            checkpoint.close(done)?;
-        }
         match (input, stop.signal()) {
             (Err(error), _) => Err(error),
             (Ok(_), Some(signal)) => Ok(Ended::Signal(signal)),
@@ -143,10 +159,13 @@ impl<'a> Sender<'a> {
     /// Finds out what an earlier run sent after it last wrote its checkpoint.
     fn resume(&mut self) -> anyhow::Result<()> {
         self.identity = self.streamer.identify()?;
-        if let Some(checkpoint) = &self.checkpoint {
-            self.last_id = checkpoint.last_id()?;
-            let landed = Landed::after(&mut self.streamer, &self.args.stream, self.last_id)?;
-            self.landed = Some((landed, MOST_UNWRITTEN + 2 * WINDOW));
+        if let Some(checkpoint) = &mut self.checkpoint {
+            let settled = checkpoint.begin(self.last_id)?;
+            if !settled {
+                self.last_id = checkpoint.last_id()?;
+                let landed = Landed::after(&mut self.streamer, &self.args.stream, self.last_id)?;
+                self.landed = Some((landed, MOST_UNWRITTEN + 2 * WINDOW));
+            }
         }
         Ok(())
     }
@@ -246,6 +265,9 @@ impl<'a> Sender<'a> {
                     Ok(id) => {
                         self.last_id = Some(id);
                         ledger.added(batch, record, id);
+                        if self.backoff.take().is_some() {
+                            self.context.ui.status("sending again");
+                        }
                     }
                     Err(refusal) => {
                         let error = refusal.into_error(&self.args.stream);
@@ -280,12 +302,15 @@ impl<'a> Sender<'a> {
 
     /// Connects again and finds out what became of the records in flight.
     fn recover(&mut self, error: anyhow::Error, ledger: &Ledger, stop: &Stop) -> anyhow::Result<()> {
-        self.context.ui.status(&format!("{error:#}; trying again"));
         while let Some(flight) = self.in_flight.pop_back() {
             self.again.push_front(flight);
         }
         let in_doubt: usize = self.again.iter().map(Flight::unknown).sum();
-        let mut backoff = Backoff::new(self.args.reconnect_for);
+        let backoff = self.backoff.get_or_insert_with(|| {
+            self.context.ui.status(&format!("{error:#}; trying again"));
+            Backoff::new(self.args.reconnect_for)
+        });
+        let mut backoff = backoff.clone();
         let mut last = error;
         loop {
             let pause = match (backoff.next_pause(), stop.signal()) {
@@ -299,7 +324,7 @@ impl<'a> Sender<'a> {
                 Err(error) => return Err(self.give_up(error.into(), ledger)),
             }
         }
-        self.context.ui.status("connected again");
+        self.backoff = Some(backoff);
         Ok(())
     }
 
