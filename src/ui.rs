@@ -214,11 +214,11 @@ impl Data {
     /// until `give_up` says so; then the error is [`io::ErrorKind::Interrupted`].
     pub fn write_unless(&mut self, lines: &[u8], give_up: impl Fn() -> bool) -> io::Result<()> {
         match self.kind {
-            Kind::File => self.file.write_all(lines),
+            Kind::File => write_all(&self.file, lines),
             Kind::Pipe => self.write_to_pipe(lines, give_up),
             Kind::Terminal => {
                 escape(lines, &mut self.escaped);
-                self.file.write_all(&self.escaped)
+                write_all(&self.file, &self.escaped)
             }
         }
     }
@@ -235,7 +235,7 @@ impl Data {
                     return Err(io::ErrorKind::Interrupted.into());
                 }
             }
-            self.file.write_all(&lines[..piece])?;
+            write_all(&self.file, &lines[..piece])?;
             lines = &lines[piece..];
         }
         Ok(())
@@ -254,6 +254,22 @@ impl Data {
         });
         Ok(())
     }
+}
+
+/// Writes everything, also where whoever opened stdout for us set it not to block.
+fn write_all(mut file: &File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                poll(&mut [PollFd::new(&file, PollFlags::OUT)], None)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Lines for a terminal, with control characters as JSON escapes.

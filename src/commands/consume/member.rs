@@ -136,6 +136,18 @@ impl<'a> Member<'a> {
         }
     }
 
+    /// Makes a new connection to leave by, after a failure that left the old one out of step. A failure that
+    /// tells that there is no server to leave is returned.
+    pub fn renew(&mut self, failure: anyhow::Error) -> anyhow::Result<anyhow::Error> {
+        match failure.downcast_ref::<Error>() {
+            Some(error) if !error.is_passing() => {}
+            _ => return Err(failure),
+        }
+        let streamer = Streamer::connect(&self.context.target)?;
+        self.consumer = Consumer::new(streamer.into_connection(), self.membership.clone());
+        Ok(failure)
+    }
+
     fn recreate_from(&self) -> Option<Point> {
         match self.args.on_nogroup {
             OnNoGroup::Fail => None,

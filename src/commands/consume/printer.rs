@@ -81,9 +81,10 @@ impl<'a> Printer<'a> {
                     if error.downcast_ref::<Error>().is_none() {
                         break Err(error);
                     }
-                    // Without a connection there is nobody to say goodbye to.
-                    self.member.mend(error)?;
                     self.expected.clear();
+                    if let Err(error) = self.member.mend(error) {
+                        break Err(self.member.renew(error)?);
+                    }
                     self.flowing = true;
                     self.own_due = true;
                 }
@@ -115,6 +116,10 @@ impl<'a> Printer<'a> {
             }
             self.member.stop.sleep(self.member.args.rest);
             let count = self.output.budget().left(self.appetite.count());
+            // Another lane may have used up what was left; a COUNT of 0 would mean no limit.
+            if count == 0 || self.is_over()? {
+                return Ok(());
+            }
             let mut batch = std::mem::take(&mut self.batch);
             self.member.wait(count, self.deadline, &mut batch)?;
             self.flowing = self.deliver(batch.by_stream(), None, None)? >= count;
@@ -141,6 +146,9 @@ impl<'a> Printer<'a> {
             };
             while !self.is_over()? {
                 let count = self.output.budget().left(self.appetite.count());
+                if count == 0 {
+                    return Ok(());
+                }
                 let mut batch = std::mem::take(&mut self.batch);
                 let (last, deliveries) = self.member.read_own(index, after, count, &mut batch)?;
                 let Some(last) = last else {
@@ -286,6 +294,9 @@ impl<'a> Printer<'a> {
     /// Queues the acknowledgement of what is done. What cannot be delivered or is passed over is done, too.
     fn account(&mut self, sorted: &Sorted) {
         let mut acks: Vec<Vec<EntryId>> = sorted.passed.clone();
+        for (last_read, passed) in self.last_read.iter_mut().zip(&sorted.passed) {
+            *last_read = (*last_read).max(passed.last().copied().unwrap_or(EntryId::MIN));
+        }
         for (index, id, _) in &sorted.printed {
             self.last_read[*index] = self.last_read[*index].max(*id);
             if self.member.args.ack == AckMode::Success {

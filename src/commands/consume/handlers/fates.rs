@@ -87,14 +87,14 @@ impl Desk<'_> {
         let added = self.member.bury(&grave, key, (&task.fields, deliveries), reason);
         match added {
             Ok(()) => {}
-            // The server cannot take it now: it stays pending, and is buried at its next try.
-            Err(Error::Refused(refusal)) if refusal.is_passing() => {
-                self.try_again(
-                    key,
-                    task.deliveries,
-                    &format!("it cannot be added to {grave}: {refusal}"),
-                );
-                return Ok(());
+            // It stays pending, and is buried when the server can take it.
+            Err(error) if error.is_passing() => {
+                self.doomed.insert(key, (deliveries, reason.to_owned()));
+                self.try_again(key, task.deliveries, &format!("it cannot be added to {grave}: {error}"));
+                return match error.is_connection() {
+                    true => Err(error.into()),
+                    false => Ok(()),
+                };
             }
             Err(error) => {
                 self.held.push((key.0, key.1, task.deliveries + 1));
