@@ -140,7 +140,7 @@ pub struct GroupArgs {
     /// The consumer group, by its name as it stands
     #[arg(short, long, value_name = "GROUP")]
     pub group: Option<String>,
-    /// The consumer group of a listener: STREAM:NAME:cg
+    /// Short for -g STREAM:NAME:cg, the group's name by convention
     #[arg(short, long, value_name = "NAME")]
     pub listener: Option<String>,
 }

@@ -195,10 +195,16 @@ impl<'a> Member<'a> {
         self.consumer.queue_ack(&self.membership.streams[stream], ids);
     }
 
-    /// Reserves entries in the group's ledger; says of each whether it is ours.
-    pub fn reserve(&mut self, stream: usize, ids: &[EntryId]) -> Result<Vec<bool>, Error> {
+    /// Reserves entries in the group's ledger as of a time since the Unix epoch; says of each whether it is ours.
+    pub fn reserve(&mut self, stream: usize, ids: &[EntryId], now: Duration) -> Result<Vec<bool>, Error> {
         let window = self.args.dedup.unwrap_or(Duration::MAX);
-        self.consumer.reserve(&self.membership.streams[stream], ids, window)
+        self.consumer
+            .reserve(&self.membership.streams[stream], ids, now, window)
+    }
+
+    /// When an entry was reserved, in milliseconds since the Unix epoch; 0 if it is not.
+    pub fn reserved_at(&mut self, (stream, id): Key) -> Result<u64, Error> {
+        self.consumer.reserved_at(&self.membership.streams[stream], id)
     }
 
     /// Another connection of the same consumer, to read by while this one acknowledges.

@@ -276,6 +276,7 @@ impl<'a> Printer<'a> {
             if processed.contains(&(index, entry.id)) || !self.output.wants(&entry) {
                 sorted.passed[index].push(entry.id);
             } else if self.output.budget().take() {
+                sorted.starts.push(self.lines.len());
                 line::write(&mut self.lines, &self.member.streams()[index], &entry);
                 sorted.printed.push((index, entry.id, entry.deliveries.unwrap_or(1)));
             } else {
@@ -283,12 +284,26 @@ impl<'a> Printer<'a> {
             }
         }
         if let Err(error) = self.output.write(&self.lines, self.member.stop) {
-            self.held.append(&mut sorted.printed);
+            self.keep_unread(&mut sorted);
             return Err(error);
         }
         self.appetite.learn(bytes, sorted.read);
         self.account(&sorted);
         Ok(sorted.read)
+    }
+
+    /// Keeps what a failed write did not bring to the reader, to hand it back. Where at most once is promised,
+    /// lines that a reader may have seen are done; where at least once is, none of them is.
+    fn keep_unread(&mut self, sorted: &mut Sorted) {
+        let may_be_read = match self.member.args.dedup {
+            Some(_) => self.output.may_be_read(),
+            None => 0,
+        };
+        let read = sorted.starts.partition_point(|start| *start < may_be_read);
+        self.held.extend(sorted.printed.split_off(read));
+        if read > 0 {
+            self.account(sorted);
+        }
     }
 
     /// Queues the acknowledgement of what is done. What cannot be delivered or is passed over is done, too.
@@ -358,6 +373,8 @@ struct Sorted {
     read: usize,
     /// With how often each was delivered.
     printed: Vec<(usize, EntryId, u64)>,
+    /// Where the line of each begins in what is written.
+    starts: Vec<usize>,
     /// Not asked for, or processed by somebody else; by stream.
     passed: Vec<Vec<EntryId>>,
     /// Deleted while pending; by stream.
@@ -369,6 +386,7 @@ impl Sorted {
         Self {
             read: 0,
             printed: Vec::new(),
+            starts: Vec::new(),
             passed: vec![Vec::new(); streams],
             gone: vec![Vec::new(); streams],
         }

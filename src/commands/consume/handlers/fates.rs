@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::commands::consume::member::Key;
 use crate::commands::consume::{AckMode, Args, CLAIM_IDLE};
-use crate::failure::quote;
+use crate::failure::{Failure, quote};
 use crate::streamer::{Error, jittered};
 
 use super::process::Verdict;
@@ -28,7 +28,10 @@ impl Desk<'_> {
             Verdict::Unusable(error) => {
                 self.held.push((key.0, key.1, task.deliveries));
                 let program = self.member.args.command.first().map(String::as_str).unwrap_or_default();
-                return Err(anyhow::Error::new(error).context(format!("cannot run the handler {}", quote(program))));
+                let why = format!("cannot run the handler {}: {error}", quote(program));
+                return Err(Failure::data(why)
+                    .hint("it must be on the PATH, or a path to it; a script must be executable and begin with #!")
+                    .into());
             }
             Verdict::Failed(reason) => reason,
         };

@@ -39,15 +39,15 @@ impl<'a> Desk<'a> {
             0
         };
         if wanted > 0 && self.flowing && !self.drained {
-            let acks = self.queue_acks();
-            self.member.consumer.queue_read(wanted, None);
-            self.member.consumer.flush()?;
-            self.confirmed(acks)?;
-            let mut batch = std::mem::take(&mut self.batch);
-            self.member.consumer.receive_batch(&mut batch, None)?;
-            self.member.succeeded();
-            let read = self.take(batch.by_stream(), None, None)?;
-            self.batch = batch;
+            let mut read = 0;
+            // COUNT is per stream: one stream at a time brings no more than there are free handlers.
+            for _ in 0..self.member.streams().len() {
+                read = self.take_new_of(self.turn, wanted)?;
+                if read > 0 {
+                    break;
+                }
+                self.turn = (self.turn + 1) % self.member.streams().len();
+            }
             self.flowing = read > 0;
             self.drained = self.ends.is_some() && (read == 0 || self.is_past_end());
         }
@@ -55,6 +55,20 @@ impl<'a> Desk<'a> {
             self.pool.read(scope, &self.member, wanted, self.deadline)?;
         }
         Ok(())
+    }
+
+    /// Reads one stream, and acknowledges what is done in the same round trip; says how many entries came.
+    fn take_new_of(&mut self, stream: usize, wanted: usize) -> anyhow::Result<usize> {
+        let acks = self.queue_acks();
+        self.member.consumer.queue_read_of(stream..stream + 1, wanted, None);
+        self.member.consumer.flush()?;
+        self.confirmed(acks)?;
+        let mut batch = std::mem::take(&mut self.batch);
+        self.member.consumer.receive_batch(&mut batch, None)?;
+        self.member.succeeded();
+        let read = self.take(batch.by_stream(), None, None)?;
+        self.batch = batch;
+        Ok(read)
     }
 
     /// Starts handlers for entries, as far as they are asked for; says how many entries there were.

@@ -62,6 +62,8 @@ pub struct Desk<'a> {
     /// The last ID of each stream at the start, and the last read, for `-e`.
     ends: Option<Vec<EntryId>>,
     last_read: Vec<EntryId>,
+    /// Which stream to read next.
+    turn: usize,
     /// Whether the last read found anything.
     flowing: bool,
     /// Whether everything there was at the start has been read.
@@ -104,6 +106,7 @@ impl<'a> Desk<'a> {
             next_touch: Instant::now(),
             ends,
             last_read: vec![EntryId::MIN; streams],
+            turn: 0,
             flowing: true,
             drained: false,
             handled: 0,
