@@ -19,6 +19,9 @@ pub enum Fate {
     Reply(usize, End),
     /// It ends when the server has answered a request that holds these bytes; the answer is lost.
     Unanswered(&'static [u8], End),
+    /// Replies are held back until so many bytes of its requests have reached the server and been answered, the hook
+    /// has run, and all that the client sends before it waits has followed; then it goes on unharmed.
+    Split(usize),
     /// Whatever is asked, this is the answer, and the end.
     Refused(&'static [u8]),
 }
@@ -105,6 +108,11 @@ fn connect(shared: &Arc<Shared>, mut client: TcpStream, fate: Fate) {
         Fate::Request(bytes, end) => (Some(bytes), None, None, end),
         Fate::Reply(bytes, end) => (None, Some(bytes), None, end),
         Fate::Unanswered(needle, end) => (None, None, Some(needle), end),
+        Fate::Split(bytes) => {
+            let shared = Arc::clone(shared);
+            std::thread::spawn(move || split(&shared, &client, &server, bytes));
+            return;
+        }
         Fate::Refused(answer) => {
             std::thread::spawn(move || {
                 let _ = client.read(&mut [0; 65536]);
@@ -125,6 +133,66 @@ fn connect(shared: &Arc<Shared>, mut client: TcpStream, fate: Fate) {
     let back = Arc::clone(&link);
     std::thread::spawn(move || link.carry_requests(requests, needle));
     std::thread::spawn(move || back.carry_replies());
+}
+
+/// How long a side is silent when it has said all it has to say.
+const SILENCE: Duration = Duration::from_millis(200);
+
+fn split(shared: &Shared, client: &TcpStream, server: &UnixStream, mut left: usize) {
+    let mut held = Vec::new();
+    // Requests that are answered one at a time go through as they come.
+    let _ = client.set_read_timeout(Some(SILENCE));
+    let _ = server.set_read_timeout(Some(SILENCE));
+    let mut chunk = [0; 16 * 1024];
+    while left > 0 {
+        let most = left.min(chunk.len());
+        match (&mut &*client).read(&mut chunk[..most]) {
+            Ok(read @ 1..) => {
+                let _ = (&mut &*server).write_all(&chunk[..read]);
+                left -= read;
+            }
+            Ok(_) => return,
+            Err(_) => {
+                let answered = drain(server, &mut held);
+                let _ = (&mut &*client).write_all(&std::mem::take(&mut held));
+                if !answered {
+                    continue;
+                }
+            }
+        }
+    }
+    drain(server, &mut held);
+    if let Some(hook) = shared.hook.lock().unwrap().take() {
+        hook();
+    }
+    let mut rest = Vec::new();
+    while let Ok(read @ 1..) = (&mut &*client).read(&mut chunk) {
+        rest.extend_from_slice(&chunk[..read]);
+    }
+    let _ = (&mut &*server).write_all(&rest);
+    drain(server, &mut held);
+    let _ = (&mut &*client).write_all(&held);
+    let _ = client.set_read_timeout(None);
+    let _ = server.set_read_timeout(None);
+    let (Ok(mut from_client), Ok(mut to_server)) = (client.try_clone(), server.try_clone()) else {
+        return;
+    };
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut from_client, &mut to_server);
+        let _ = to_server.shutdown(Shutdown::Both);
+    });
+    let _ = std::io::copy(&mut &*server, &mut &*client);
+    let _ = client.shutdown(Shutdown::Both);
+}
+
+/// Takes in what a server answers until it is silent; says whether that was anything.
+fn drain(mut server: &UnixStream, held: &mut Vec<u8>) -> bool {
+    let before = held.len();
+    let mut chunk = [0; 16 * 1024];
+    while let Ok(read @ 1..) = server.read(&mut chunk) {
+        held.extend_from_slice(&chunk[..read]);
+    }
+    held.len() > before
 }
 
 impl Link {
