@@ -166,7 +166,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'The consumer''s name [default: a new one each time: LISTENER.HOST.PID.RANDOM]')
             [CompletionResult]::new('--consumer', '--consumer', [CompletionResultType]::ParameterName, 'The consumer''s name [default: a new one each time: LISTENER.HOST.PID.RANDOM]')
             [CompletionResult]::new('--ack', '--ack', [CompletionResultType]::ParameterName, 'When a message is acknowledged')
-            [CompletionResult]::new('--claim-idle', '--claim-idle', [CompletionResultType]::ParameterName, 'Take over entries that other consumers left pending for so long, or off [default: 5m; off with --ack manual or read]')
+            [CompletionResult]::new('--claim-idle', '--claim-idle', [CompletionResultType]::ParameterName, 'Take over entries that other consumers left pending for so long, or off: only those they handed back [default: 5m; off with --ack manual]')
             [CompletionResult]::new('--on-nogroup', '--on-nogroup', [CompletionResultType]::ParameterName, 'What to do when the group does not exist, or vanishes: fail, or create it from a point')
             [CompletionResult]::new('--dedup', '--dedup', [CompletionResultType]::ParameterName, 'Process no entry twice: consult and keep the group''s ledger of processed entries over WINDOW')
             [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'Run up to N handlers at a time')

@@ -159,7 +159,7 @@ set edit:completion:arg-completer[redis-streamer] = {|@words|
             cand -c 'The consumer''s name [default: a new one each time: LISTENER.HOST.PID.RANDOM]'
             cand --consumer 'The consumer''s name [default: a new one each time: LISTENER.HOST.PID.RANDOM]'
             cand --ack 'When a message is acknowledged'
-            cand --claim-idle 'Take over entries that other consumers left pending for so long, or off [default: 5m; off with --ack manual or read]'
+            cand --claim-idle 'Take over entries that other consumers left pending for so long, or off: only those they handed back [default: 5m; off with --ack manual]'
             cand --on-nogroup 'What to do when the group does not exist, or vanishes: fail, or create it from a point'
             cand --dedup 'Process no entry twice: consult and keep the group''s ledger of processed entries over WINDOW'
             cand --jobs 'Run up to N handlers at a time'

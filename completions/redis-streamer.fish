@@ -142,7 +142,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l ack -d 'When a message is acknowledged' -r -f -a "success\t'When its line is written, or its command exited with 0: at least once'
 manual\t'By the ack command alone: at least once'
 read\t'As it is read: at most once'"
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l claim-idle -d 'Take over entries that other consumers left pending for so long, or off [default: 5m; off with --ack manual or read]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l claim-idle -d 'Take over entries that other consumers left pending for so long, or off: only those they handed back [default: 5m; off with --ack manual]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l on-nogroup -d 'What to do when the group does not exist, or vanishes: fail, or create it from a point' -r -f -a "fail\t'Fail'
 latest\t'Create it; what is in the stream already is passed over'
 beginning\t'Create it; what is in the stream is delivered, again if need be'"

@@ -37,8 +37,8 @@ enum Kind {
     Lost,
     /// A signal ended the command, in good order.
     Signal(u8),
-    /// Whoever read stdout has gone: a normal ending.
-    ClosedPipe,
+    /// Nobody wants more, as when whoever read stdout has gone: a normal ending.
+    Ended,
 }
 
 impl Failure {
@@ -70,9 +70,15 @@ impl Failure {
     /// What a failed write to stdout means: a closed pipe is a normal ending.
     pub fn stdout(error: io::Error) -> anyhow::Error {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::new(Kind::ClosedPipe, "").into(),
+            // Interrupted: the command was asked to end while nobody read.
+            io::ErrorKind::BrokenPipe | io::ErrorKind::Interrupted => Self::ended().into(),
             _ => anyhow::Error::new(error).context("cannot write to stdout"),
         }
+    }
+
+    /// Nobody wants more: a normal ending, of which nothing is said.
+    pub fn ended() -> Self {
+        Self::new(Kind::Ended, "")
     }
 
     /// This failure, with what to try next.
@@ -111,6 +117,13 @@ pub struct Report {
     pub code: u8,
 }
 
+/// Whether it is no failure that ended the command, but that nobody wants more.
+pub fn is_normal_ending(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Failure>()
+        .is_some_and(|failure| failure.kind == Kind::Ended)
+}
+
 /// Puts a failure into words.
 pub fn report(error: &anyhow::Error) -> Report {
     let failure = error.downcast_ref::<Failure>();
@@ -120,16 +133,13 @@ pub fn report(error: &anyhow::Error) -> Report {
         (Some(Kind::Unmet), _) => UNMET,
         (Some(Kind::Lost), _) => UNREACHABLE,
         (Some(Kind::Signal(signal)), _) => SIGNAL.saturating_add(signal),
-        (Some(Kind::ClosedPipe), _) => 0,
+        (Some(Kind::Ended), _) => 0,
         (None, Some(Error::InvalidUrl(_) | Error::Certificate { .. })) => USAGE,
         (None, Some(Error::Protocol { .. })) => UNREACHABLE,
         (None, Some(error)) if error.is_passing() => UNREACHABLE,
         (Some(Kind::Data), _) | (None, _) => REFUSED,
     };
-    let silent = matches!(
-        failure.map(|failure| failure.kind),
-        Some(Kind::Signal(_) | Kind::ClosedPipe)
-    );
+    let silent = matches!(failure.map(|failure| failure.kind), Some(Kind::Signal(_) | Kind::Ended));
     let mut texts = error.chain().map(ToString::to_string).filter(|_| !silent);
     Report {
         message: texts.next(),

@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod failure;
 mod line;
+mod options;
 mod render;
 mod signals;
 mod streamer;
@@ -16,7 +17,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let ui = cli.global.ui();
-    match commands::run(cli, ui) {
+    match cli.run(ui) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let report = failure::report(&error);

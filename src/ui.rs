@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::thread;
 use std::time::Duration;
 
 use crossterm::style::Stylize;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// When to colour what goes to stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -61,9 +62,14 @@ impl Ui {
     /// Where data goes.
     pub fn data(&self) -> io::Result<Data> {
         let stdout = io::stdout();
+        let file = File::from(stdout.as_fd().try_clone_to_owned()?);
         Ok(Data {
-            terminal: stdout.is_terminal(),
-            file: File::from(stdout.as_fd().try_clone_to_owned()?),
+            kind: match file.metadata()?.file_type() {
+                _ if stdout.is_terminal() => Kind::Terminal,
+                kind if kind.is_fifo() => Kind::Pipe,
+                _ => Kind::File,
+            },
+            file,
             escaped: Vec::new(),
         })
     }
@@ -176,31 +182,63 @@ impl Progress {
 /// Standard output. Writes go straight to the descriptor: once a write returned, the data left this process.
 pub struct Data {
     file: File,
-    terminal: bool,
+    kind: Kind,
     escaped: Vec<u8>,
 }
 
+/// What standard output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Terminal,
+    Pipe,
+    File,
+}
+
+/// What a pipe takes without waiting once it says that it is writable, `PIPE_BUF` of Linux and above that of
+/// others; POSIX also has it that such a write is not torn apart.
+const PIPE_TAKES: usize = 4096;
+/// How often a full pipe is left to look whether to give up.
+const LOOK_UP: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 50_000_000,
+};
+
 impl Data {
-    /// Writes lines: the exact bytes into a pipe or file; on a terminal, control characters are escaped as
-    /// JSON would, so that a message cannot command the terminal.
+    /// Writes lines, whatever it takes.
     pub fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        if !self.terminal {
-            return self.file.write_all(lines);
+        self.write_unless(lines, || false)
+    }
+
+    /// Writes lines: the exact bytes into a pipe or file; on a terminal, control characters are escaped as
+    /// JSON would, so that a message cannot command the terminal. A pipe that nobody empties is waited for
+    /// until `give_up` says so; then the error is [`io::ErrorKind::Interrupted`].
+    pub fn write_unless(&mut self, lines: &[u8], give_up: impl Fn() -> bool) -> io::Result<()> {
+        match self.kind {
+            Kind::File => self.file.write_all(lines),
+            Kind::Pipe => self.write_to_pipe(lines, give_up),
+            Kind::Terminal => {
+                escape(lines, &mut self.escaped);
+                self.file.write_all(&self.escaped)
+            }
         }
-        self.escaped.clear();
-        for chunk in lines.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                match c {
-                    '\n' => self.escaped.push(b'\n'),
-                    c if is_unsafe(c) => write!(self.escaped, "\\u{:04x}", u32::from(c))?,
-                    c => self.escaped.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
+
+    /// Writes in pieces that cannot block, each of whole lines where they fit, so that giving up leaves no line
+    /// half written.
+    fn write_to_pipe(&mut self, mut lines: &[u8], give_up: impl Fn() -> bool) -> io::Result<()> {
+        while !lines.is_empty() {
+            let most = lines.len().min(PIPE_TAKES);
+            let piece = memchr::memrchr(b'\n', &lines[..most]).map_or(most, |end| end + 1);
+            let mut fds = [PollFd::new(&self.file, PollFlags::OUT)];
+            while poll(&mut fds, Some(&LOOK_UP)).is_ok_and(|ready| ready == 0) {
+                if give_up() {
+                    return Err(io::ErrorKind::Interrupted.into());
                 }
             }
-            if !chunk.invalid().is_empty() {
-                self.escaped.extend_from_slice("\u{fffd}".as_bytes());
-            }
+            self.file.write_all(&lines[..piece])?;
+            lines = &lines[piece..];
         }
-        self.file.write_all(&self.escaped)
+        Ok(())
     }
 
     /// Runs `then`, on a thread of its own, when whoever reads this has gone. A pipe tells without being
@@ -215,6 +253,23 @@ impl Data {
             }
         });
         Ok(())
+    }
+}
+
+/// Lines for a terminal, with control characters as JSON escapes.
+fn escape(lines: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    for chunk in lines.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\n' => out.push(b'\n'),
+                c if is_unsafe(c) => out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes()),
+                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice("\u{fffd}".as_bytes());
+        }
     }
 }
 

@@ -86,15 +86,44 @@ fn completions_and_man_page_are_up_to_date() {
     );
 }
 
+/// Each shell that is there takes its script. (PowerShell is not in Debian; its script is only kept up to date.)
 #[test]
-fn completions_for_bash_load() {
+fn completions_load_in_their_shells() {
     let server = Server::start();
-    Test::shell(
-        &server,
-        "source <(redis-streamer completions bash) && complete -p redis-streamer",
-    )
-    .stdout_has(["redis-streamer"])
-    .run();
+    for (shell, script, has) in [
+        (
+            "bash",
+            "source completions/redis-streamer.bash && complete -p redis-streamer",
+            "redis-streamer",
+        ),
+        (
+            "zsh",
+            "zsh -fc 'autoload -U compinit; compinit -u -D; source completions/_redis-streamer; whence -w _redis-streamer'",
+            "function",
+        ),
+        (
+            "fish",
+            "fish --no-config -c 'source completions/redis-streamer.fish; complete -C \"redis-streamer send-b\"'",
+            "send-batch",
+        ),
+        (
+            "elvish",
+            // Only an interactive elvish has completions; it says what is wrong with its rc file and goes on.
+            "printf 'echo lo\"\"aded; exit\\r' | script -qec 'elvish -rc completions/redis-streamer.elv' /dev/null \
+             | tee /dev/stderr | grep -q 'Exception\\|error' && echo broken || echo fine",
+            "fine",
+        ),
+    ] {
+        let there = Test::shell(&server, &format!("command -v {shell} || true"))
+            .stdout_any()
+            .run();
+        if there.stdout.is_empty() {
+            eprintln!("{shell} is not installed: its completions are not tried");
+            continue;
+        }
+        let test = Test::shell(&server, script).dir(&in_package("."));
+        test.stdout_has([has]).stderr_any().run();
+    }
 }
 
 /// Every recipe of the README runs as it stands, each against a server of its own.

@@ -12,6 +12,7 @@ mod faults;
 mod harness;
 mod pending;
 mod pipes;
+mod redelivery;
 mod send;
 mod send_batch;
 mod subscribe;

@@ -5,10 +5,10 @@ use std::io::BufRead;
 
 use anyhow::Context as _;
 
-use crate::cli::GroupArgs;
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::line;
+use crate::options::GroupArgs;
 use crate::streamer::{Ack, EntryId, Streamer};
 
 /// Acknowledge messages, and print how many were pending

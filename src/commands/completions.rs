@@ -1,9 +1,7 @@
 //! `completions`: prints a completion script.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::ui::Ui;
 
@@ -19,8 +17,8 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: Args, ui: Ui) -> anyhow::Result<()> {
+pub fn run(args: Args, mut cli: clap::Command, ui: Ui) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "redis-streamer", &mut script);
+    clap_complete::generate(args.shell, &mut cli, "redis-streamer", &mut script);
     ui.data()?.write(&script).map_err(Failure::stdout)
 }

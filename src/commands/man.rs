@@ -1,8 +1,5 @@
 //! `man`: prints the manual page.
 
-use clap::CommandFactory;
-
-use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::ui::Ui;
 
@@ -15,8 +12,8 @@ Examples:
 pub struct Args {}
 
 /// Runs the command.
-pub fn run(_: Args, ui: Ui) -> anyhow::Result<()> {
+pub fn run(_: Args, cli: clap::Command, ui: Ui) -> anyhow::Result<()> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+    clap_mangen::Man::new(cli).render(&mut page)?;
     ui.data()?.write(&page).map_err(Failure::stdout)
 }

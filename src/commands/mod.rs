@@ -11,31 +11,8 @@ pub mod subscribe;
 
 use std::time::{Duration, Instant};
 
-use crate::cli::{Cli, Command};
 use crate::streamer::{Error, Streamer, Target};
 use crate::ui::Ui;
-
-/// Runs what the command line asks for.
-pub fn run(cli: Cli, ui: Ui) -> anyhow::Result<()> {
-    let context = |cli: &Cli| -> anyhow::Result<Context> {
-        Ok(Context {
-            ui,
-            target: cli.global.target()?,
-            wait: cli.global.wait,
-        })
-    };
-    let context = context(&cli);
-    match cli.command {
-        Command::Send(args) => send::run(args, &context?),
-        Command::SendBatch(args) => send_batch::run(args, &context?),
-        Command::Subscribe(args) => subscribe::run(args, &context?),
-        Command::Consume(args) => consume::run(args, &context?),
-        Command::Ack(args) => ack::run(args, &context?),
-        Command::Pending(args) => pending::run(args, &context?),
-        Command::Completions(args) => completions::run(args, ui),
-        Command::Man(args) => man::run(args, ui),
-    }
-}
 
 /// What every command works with.
 pub struct Context {

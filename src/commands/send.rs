@@ -2,14 +2,14 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Context as _;
 
 use crate::commands::Context;
 use crate::failure::{Failure, quote};
 use crate::line;
-use crate::streamer::{AddOptions, BODY, EntryId, Missing, NAME, Streamer, Trim, parse_duration};
+use crate::options::TrimArgs;
+use crate::streamer::{AddOptions, BODY, EntryId, Missing, NAME};
 
 /// Send one message to a stream, and print its ID
 ///
@@ -45,31 +45,6 @@ pub struct Args {
     /// Fail if the stream does not exist, instead of creating it
     #[arg(long)]
     no_create: bool,
-}
-
-/// What to cut off the old end of a stream.
-#[derive(clap::Args, Clone, Copy, Debug)]
-pub struct TrimArgs {
-    /// Trim the stream to its newest N entries
-    #[arg(long, value_name = "N", conflicts_with = "retention")]
-    maxlen: Option<u64>,
-    /// Trim entries older than DURATION
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    retention: Option<Duration>,
-}
-
-impl TrimArgs {
-    /// What to trim now. Retention asks for the server's clock: the IDs are made by it.
-    pub fn now(&self, streamer: &mut Streamer) -> anyhow::Result<Option<Trim>> {
-        Ok(match (self.maxlen, self.retention) {
-            (Some(length), _) => Some(Trim::Length(length)),
-            (None, Some(retention)) => {
-                let oldest = streamer.now_ms()?.saturating_sub(retention.as_millis() as u64);
-                Some(Trim::Before(EntryId::at_ms(oldest)))
-            }
-            (None, None) => None,
-        })
-    }
 }
 
 fn parse_field(text: &str) -> Result<(String, String), String> {

@@ -1,7 +1,7 @@
 //! `subscribe`: creates the group where it is missing.
 
-use crate::cli::GroupArgs;
 use crate::commands::Context;
+use crate::options::GroupArgs;
 use crate::streamer::{Point, Subscribed};
 
 /// Create a consumer group where it is missing, and the stream with it

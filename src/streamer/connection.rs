@@ -6,7 +6,7 @@
 //! entries are walked where they lie.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -86,6 +86,16 @@ impl Connection {
             self.query(redis::cmd("SELECT").arg(target.database))?;
         }
         Ok(())
+    }
+
+    /// A handle by which another thread can break this connection, and so end a read that waits.
+    pub fn breaker(&self) -> Result<Breaker, Error> {
+        let socket = match &self.transport {
+            Transport::Tcp(socket) => socket.try_clone().map(Breaker::Tcp),
+            Transport::Tls(stream) => stream.sock.try_clone().map(Breaker::Tcp),
+            Transport::Unix(socket) => socket.try_clone().map(Breaker::Unix),
+        };
+        socket.map_err(|source| self.lost(source))
     }
 
     /// Sends packed commands.
@@ -201,6 +211,26 @@ impl Connection {
             address: self.address.to_string(),
             source,
         }
+    }
+}
+
+/// Breaks a connection from another thread.
+#[derive(Debug)]
+pub enum Breaker {
+    /// Of a connection over TCP, encrypted or not.
+    Tcp(TcpStream),
+    /// Of a connection over a Unix socket.
+    Unix(UnixStream),
+}
+
+impl Breaker {
+    /// Breaks the connection: whoever waits for it gets [`Error::Lost`].
+    pub fn break_now(&self) {
+        // One that is broken already is as good.
+        let _ = match self {
+            Self::Tcp(socket) => socket.shutdown(Shutdown::Both),
+            Self::Unix(socket) => socket.shutdown(Shutdown::Both),
+        };
     }
 }
 

@@ -24,7 +24,7 @@ mod tls;
 use redis::{FromRedisValue, Value};
 
 pub use backoff::{Backoff, jittered};
-pub use connection::{Connection, RESPONSE_TIMEOUT};
+pub use connection::{Breaker, Connection, RESPONSE_TIMEOUT};
 pub use consumer::{Consumer, Delivery, Membership};
 pub use entry::{BODY, Entry, EntryId, Field, Message, NAME, OwnedFields};
 pub use error::Error;
@@ -85,15 +85,40 @@ impl Streamer {
             .map(drop)
     }
 
-    /// Closes another connection at the server, if it is still there. Servers may forbid it: then what that
-    /// connection still carries is up to the network.
-    pub fn kill_client(&mut self, id: u64) -> Result<(), Error> {
+    /// Gives the connection a name of its own, by which [`Streamer::kill_client`] knows it again; `None` where
+    /// the server does not allow it.
+    pub fn identify(&mut self) -> Result<Option<Identity>, Error> {
+        let name = group::new_consumer("redis-streamer");
+        match self.connection.query(redis::cmd("CLIENT").arg("SETNAME").arg(&name)) {
+            Ok(_) => Ok(self.client_id()?.map(|id| Identity { id, name })),
+            Err(Error::Refused(refusal)) if !refusal.is_passing() => Ok(None),
+            Err(Error::Denied(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Closes another connection at the server, if it is still there: a number alone could be somebody else's
+    /// since the server was restarted. Servers may forbid it: then what that connection still carries is up to
+    /// the network.
+    pub fn kill_client(&mut self, client: &Identity) -> Result<(), Error> {
+        let list = self
+            .connection
+            .query(redis::cmd("CLIENT").arg("LIST").arg("ID").arg(client.id));
+        let found = match list {
+            Ok(list) => self.read::<String>(list)?.contains(&format!(" name={} ", client.name)),
+            Err(Error::Refused(refusal)) if !refusal.is_passing() => false,
+            Err(Error::Denied(_)) => false,
+            Err(error) => return Err(error),
+        };
+        if !found {
+            return Ok(());
+        }
         match self
             .connection
-            .query(redis::cmd("CLIENT").arg("KILL").arg("ID").arg(id))
+            .query(redis::cmd("CLIENT").arg("KILL").arg("ID").arg(client.id))
         {
             Err(Error::Refused(refusal)) if refusal.is_passing() => Err(Error::Refused(refusal)),
-            Ok(_) | Err(Error::Refused(_)) => Ok(()),
+            Ok(_) | Err(Error::Refused(_) | Error::Denied(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -155,6 +180,15 @@ impl Streamer {
     fn read<T: FromRedisValue>(&self, reply: Value) -> Result<T, Error> {
         read(&self.connection, reply)
     }
+}
+
+/// A connection, as another one can find it at the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its number, until the server is restarted.
+    id: u64,
+    /// Its name, which nobody else has.
+    name: String,
 }
 
 /// An entry to acknowledge.

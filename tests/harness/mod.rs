@@ -16,5 +16,5 @@ pub use program::Test;
 pub use proxy::{End, Fate, Proxy};
 pub use running::{Output, Running, kill};
 pub use rustix::process::Signal;
-pub use server::{Entry, Server, entry, free_port};
+pub use server::{Entry, Options, Server, entry, free_port};
 pub use wait::{DEADLINE, wait_until};

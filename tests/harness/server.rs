@@ -25,6 +25,7 @@ pub struct Options {
     listen: Listen,
     append_only: bool,
     password: Option<String>,
+    without: Option<&'static str>,
 }
 
 /// A running server, killed when dropped; its log is shown if the test failed.
@@ -87,6 +88,12 @@ impl Options {
         self
     }
 
+    /// Do not know this command, as older servers do not.
+    pub fn without(mut self, command: &'static str) -> Self {
+        self.without = Some(command);
+        self
+    }
+
     /// Keep every write on disk before it is answered, so that it survives `kill9` and `restart`.
     pub fn append_only(mut self) -> Self {
         self.append_only = true;
@@ -130,6 +137,7 @@ impl Server {
             listen: Listen::UnixOnly,
             append_only: false,
             password: None,
+            without: None,
         }
     }
 
@@ -363,6 +371,9 @@ impl Server {
                 add("--tls-ca-cert-file", &path("ca.crt"));
                 add("--tls-auth-clients", if client_certificates { "yes" } else { "no" });
             }
+        }
+        if let Some(command) = self.options.without {
+            args.extend(["--rename-command", command, ""].map(String::from));
         }
         self.args = args;
     }

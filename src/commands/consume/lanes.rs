@@ -1,13 +1,14 @@
 //! A lane for each group name: groups of different names cannot be read by one command, so each has its own
 //! connection, and a thread where there are several.
 
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
 use anyhow::Context as _;
 
 use crate::commands::Context;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::signals::Stop;
 use crate::streamer::{EntryId, Error, Membership, Streamer};
 
@@ -28,6 +29,8 @@ struct Shared<'a> {
     alarm: Alarm,
     stop: Stop,
     groups: Groups,
+    /// The first connection, for the first lane that asks.
+    first: Mutex<Option<Streamer>>,
 }
 
 /// Runs `consume` in a group.
@@ -40,6 +43,8 @@ pub fn run(
 ) -> anyhow::Result<()> {
     let groups = Groups::default();
     let at_last = groups.clone();
+    // Until there is a connection, a signal ends the process as signals do.
+    let first = Mutex::new(Some(context.connect()?));
     let (alarm, stop) = Alarm::listen(&context.target, move || at_last.kill()).context("cannot listen for signals")?;
     // Handlers write to stdout themselves, and learn themselves that it is closed.
     if args.command.is_empty() {
@@ -55,6 +60,7 @@ pub fn run(
         alarm,
         stop,
         groups,
+        first,
     };
     let ended = match memberships.len() {
         1 => memberships
@@ -72,7 +78,9 @@ pub fn run(
         }),
     };
     match shared.stop.signal() {
-        Some(signal) if ended.is_ok() => Err(Failure::signal(signal).into()),
+        Some(signal) if ended.as_ref().err().is_none_or(failure::is_normal_ending) => {
+            Err(Failure::signal(signal).into())
+        }
         _ => ended,
     }
 }
@@ -94,13 +102,24 @@ fn consume(shared: &Shared<'_>, membership: Membership) -> anyhow::Result<()> {
         deadline,
         ..
     } = shared;
-    let mut streamer = context.connect()?;
+    let first = shared.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let mut streamer = match first {
+        Some(streamer) => streamer,
+        None => Streamer::connect(&context.target)?,
+    };
     let ends = match args.exit_on_empty {
         true => Some(ends(&mut streamer, &membership)?),
         false => None,
     };
     let ending = (&shared.alarm, &shared.stop);
-    let member = Member::join(args, context, ending, (membership, shared.name.clone()), streamer)?;
+    let member = Member::join(
+        args,
+        context,
+        ending,
+        (membership, shared.name.clone()),
+        *deadline,
+        streamer,
+    )?;
     if args.command.is_empty() {
         return Printer::new(member, output, *deadline, ends).run();
     }

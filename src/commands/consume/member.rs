@@ -1,7 +1,8 @@
 //! One consumer's life in a group: it joins, reads, takes over what others left, survives lost connections
 //! and vanished groups, and leaves.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::commands::Context;
@@ -10,7 +11,7 @@ use crate::streamer::{
     Batch, Claim, Claimed, Consumer, Delivery, EntryId, Error, Membership, OwnedFields, Point, Streamer, group,
 };
 
-use super::alarm::Alarm;
+use super::alarm::{Alarm, Blockable};
 use super::plain::until;
 use super::retry::Retry;
 use super::{AckMode, Args, Name, OnNoGroup};
@@ -38,7 +39,7 @@ pub struct Member<'a> {
     alarm: &'a Alarm,
     membership: Membership,
     name: Name,
-    client_id: Option<u64>,
+    blockable: Arc<Blockable>,
     retry: Retry<'a>,
     next_claim: Option<Instant>,
 }
@@ -74,6 +75,7 @@ impl<'a> Member<'a> {
         context: &'a Context,
         (alarm, stop): (&'a Alarm, &'a Stop),
         (membership, name): (Membership, Name),
+        deadline: Option<Instant>,
         mut streamer: Streamer,
     ) -> Result<Self, Error> {
         context.ui.detail(&format!(
@@ -82,7 +84,7 @@ impl<'a> Member<'a> {
             membership.consumer,
             membership.group
         ));
-        let client_id = streamer.blockable_id()?;
+        let blockable = Blockable::new(&mut streamer)?;
         Ok(Self {
             args,
             context,
@@ -91,9 +93,9 @@ impl<'a> Member<'a> {
             consumer: Consumer::new(streamer.into_connection(), membership.clone()),
             membership,
             name,
-            client_id,
-            retry: Retry::new(context, args.reconnect_for),
-            next_claim: args.claim_idle().map(|_| Instant::now()),
+            blockable,
+            retry: Retry::new(context, args.reconnect_for, deadline),
+            next_claim: (args.ack != AckMode::Read).then(Instant::now),
         })
     }
 
@@ -123,9 +125,9 @@ impl<'a> Member<'a> {
         }
         let mut streamer = self.retry.reconnect(error, self.stop)?;
         loop {
-            match streamer.blockable_id() {
-                Ok(client_id) => {
-                    self.client_id = client_id;
+            match Blockable::new(&mut streamer) {
+                Ok(blockable) => {
+                    self.blockable = blockable;
                     self.consumer = Consumer::new(streamer.into_connection(), self.membership.clone());
                     return Ok(());
                 }
@@ -153,7 +155,7 @@ impl<'a> Member<'a> {
                     .warning(&format!("group {group} on {stream} was missing: created from {from}"));
             }
         }
-        self.client_id = streamer.blockable_id()?;
+        self.blockable = Blockable::new(&mut streamer)?;
         self.consumer = Consumer::new(streamer.into_connection(), self.membership.clone());
         Ok(())
     }
@@ -166,12 +168,12 @@ impl<'a> Member<'a> {
     /// Waits for new entries, at most for the time asked for, and not past a deadline or the next claim.
     pub fn wait(&mut self, count: usize, deadline: Option<Instant>, batch: &mut Batch) -> Result<(), Error> {
         let block = until(until(self.args.block, deadline), self.next_claim);
-        let block = self.alarm.longest_block(self.client_id, block);
+        let block = self.blockable.longest_block(block);
         self.consumer.queue_read(count, Some(block));
         self.consumer.flush()?;
         let consumer = &mut self.consumer;
         self.alarm
-            .while_blocked(self.client_id, || consumer.receive_batch(batch, Some(block)))?;
+            .while_blocked(&self.blockable, || consumer.receive_batch(batch, Some(block)))?;
         self.retry.succeeded();
         Ok(())
     }
@@ -189,22 +191,26 @@ impl<'a> Member<'a> {
 
     /// Another connection of the same consumer, to read by while this one acknowledges.
     pub fn twin(&self) -> Result<Member<'a>, Error> {
-        Self::join(
+        let twin = Self::join(
             self.args,
             self.context,
             (self.alarm, self.stop),
             (self.membership.clone(), self.name.clone()),
+            None,
             Streamer::connect(&self.context.target)?,
-        )
+        )?;
+        // One of the two claims.
+        Ok(Self {
+            next_claim: None,
+            ..twin
+        })
     }
 
-    /// The entries pending under this consumer. Asking does not count as delivering.
-    pub fn own_pending(&mut self, stream: usize) -> Result<Vec<EntryId>, Error> {
+    /// The entries pending under this consumer, and how often each was delivered. Asking does not count.
+    pub fn own_pending(&mut self, stream: usize) -> Result<BTreeMap<EntryId, u64>, Error> {
         let stream = &self.membership.streams[stream];
         let pending = self.consumer.deliveries(stream, EntryId::MIN, EntryId::MAX)?;
-        let mut ids: Vec<_> = pending.into_keys().collect();
-        ids.sort();
-        Ok(ids)
+        Ok(pending.into_iter().collect())
     }
 
     /// Delivers an entry again that is pending under this consumer, and says how often that makes; `None` if
@@ -269,10 +275,7 @@ impl<'a> Member<'a> {
     /// Stale entries were looked for, through all streams.
     pub fn claimed_all(&mut self) {
         let (soonest, latest) = CLAIM_EVERY;
-        self.next_claim = self
-            .args
-            .claim_idle()
-            .map(|idle| Instant::now() + (idle / 2).clamp(soonest, latest));
+        self.next_claim = Some(Instant::now() + (self.args.claim_idle() / 2).clamp(soonest, latest));
     }
 
     /// Takes over stale entries from an ID on: where to go on, and how often each was delivered.
@@ -284,7 +287,7 @@ impl<'a> Member<'a> {
         batch: &mut Batch,
     ) -> Result<(Option<EntryId>, HashMap<EntryId, u64>), Error> {
         let claim = Claim {
-            min_idle: self.args.claim_idle().unwrap_or(Duration::MAX),
+            min_idle: self.args.claim_idle(),
             from,
             count,
         };
@@ -319,24 +322,37 @@ impl<'a> Member<'a> {
         ));
     }
 
-    /// Leaves: hands back what is held, and removes a name of our own making where nothing is pending under it.
-    /// A consumer with a name that was given finds what it left when it comes back; others get it at once.
+    /// Leaves: hands back what is held, given with how often it was delivered, and removes a name of our own
+    /// making where nothing is pending under it. A consumer with a name that was given finds what it left when
+    /// it comes back; others get it at once.
     pub fn leave(&mut self, held: &[(usize, EntryId, u64)]) -> Result<(), Error> {
+        if self.args.ack == AckMode::Read {
+            return self.resign();
+        }
         let heir = match &self.name {
-            Name::Given(name) => name.as_str(),
-            Name::Made(_) => group::HANDED_BACK,
+            Name::Given(name) => name.clone(),
+            Name::Made(_) => group::HANDED_BACK.to_owned(),
         };
-        for (index, stream) in self.membership.streams.iter().enumerate() {
-            let entries: Vec<_> = held
-                .iter()
-                .filter(|(of, ..)| *of == index)
-                .map(|(_, id, deliveries)| (*id, *deliveries))
-                .collect();
+        for index in 0..self.membership.streams.len() {
+            // What somebody else has claimed meanwhile is theirs.
+            let mut ours = self.own_pending(index)?;
+            if matches!(self.name, Name::Given(_)) || self.args.ack == AckMode::Manual {
+                ours.retain(|id, _| held.iter().any(|(of, held, _)| (*of, held) == (index, id)));
+            }
+            for (_, id, deliveries) in held.iter().filter(|(of, ..)| *of == index) {
+                ours.entry(*id).and_modify(|known| *known = *deliveries);
+            }
+            let entries: Vec<_> = ours.into_iter().collect();
+            let stream = &self.membership.streams[index];
             if self.args.dedup.is_some() {
                 self.consumer.release(stream, &entries)?;
             }
-            self.consumer.hand_back(stream, &entries, heir)?;
+            self.consumer.hand_back(stream, &entries, &heir)?;
         }
+        self.resign()
+    }
+
+    fn resign(&mut self) -> Result<(), Error> {
         match &self.name {
             Name::Given(_) => Ok(()),
             Name::Made(_) => self.consumer.leave(),

@@ -17,9 +17,9 @@ mod retry;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::{Duration, Instant};
 
-use crate::cli::GroupArgs;
 use crate::commands::Context;
 use crate::failure::Failure;
+use crate::options::GroupArgs;
 use crate::streamer::{Point, group, parse_duration};
 
 use output::Output;
@@ -84,7 +84,7 @@ pub struct Args {
     /// When a message is acknowledged
     #[arg(long, value_name = "WHEN", default_value = "success", help_heading = GROUP)]
     ack: AckMode,
-    /// Take over entries that other consumers left pending for so long, or off [default: 5m; off with --ack manual or read]
+    /// Take over entries that other consumers left pending for so long, or off: only those they handed back [default: 5m; off with --ack manual]
     #[arg(long, value_name = "DURATION", value_parser = parse_claim_idle, help_heading = GROUP)]
     claim_idle: Option<ClaimIdle>,
     /// What to do when the group does not exist, or vanishes: fail, or create it from a point
@@ -152,6 +152,9 @@ pub enum ClaimIdle {
 
 /// How long an entry is left with its consumer, unless told otherwise.
 const CLAIM_IDLE: Duration = Duration::from_secs(5 * 60);
+
+/// An idle time that only entries reach which were handed back: they are idle since the epoch.
+const HANDED_BACK_IDLE: Duration = Duration::from_secs(20 * 365 * 24 * 60 * 60);
 
 fn parse_claim_idle(text: &str) -> Result<ClaimIdle, crate::streamer::InvalidDuration> {
     match text {
@@ -230,6 +233,9 @@ impl Args {
             AckMode::Read if self.max_deliveries.is_some() => Err(Failure::usage(
                 "--ack read delivers once: --max-deliveries does not go with it",
             )),
+            AckMode::Read if self.max.is_some() && self.streams.len() > 1 => Err(Failure::usage(
+                "--ack read with -n reads one stream: a read of several may bring more, and what is read is done",
+            )),
             AckMode::Read if claims => Err(Failure::usage(
                 "--claim-idle delivers again, --ack read delivers at most once",
             )),
@@ -237,12 +243,12 @@ impl Args {
         }
     }
 
-    /// How long other consumers' entries are left alone; `None` for ever.
-    fn claim_idle(&self) -> Option<Duration> {
+    /// How long other consumers' entries are left alone. What was handed back is taken over in any case.
+    fn claim_idle(&self) -> Duration {
         match (self.claim_idle, self.ack) {
-            (Some(ClaimIdle::After(idle)), _) => Some(idle),
-            (None, AckMode::Success) => Some(CLAIM_IDLE),
-            (Some(ClaimIdle::Off), _) | (None, _) => None,
+            (Some(ClaimIdle::After(idle)), _) => idle,
+            (None, AckMode::Success) => CLAIM_IDLE,
+            (Some(ClaimIdle::Off), _) | (None, _) => HANDED_BACK_IDLE,
         }
     }
 }

@@ -77,11 +77,14 @@ impl Output {
     }
 
     /// Writes lines. When this returns they have left this process.
-    pub fn write(&self, lines: &[u8]) -> anyhow::Result<()> {
+    ///
+    /// A reader that does not read is not waited for once a signal asks to end.
+    pub fn write(&self, lines: &[u8], stop: &Stop) -> anyhow::Result<()> {
         if lines.is_empty() {
             return Ok(());
         }
-        self.lock().write(lines).map_err(Failure::stdout)
+        let give_up = || stop.signal().is_some();
+        self.lock().write_unless(lines, give_up).map_err(Failure::stdout)
     }
 
     /// Ends the command when whoever reads has gone, even while it waits for messages.

@@ -1,5 +1,6 @@
 //! Reading without a group: from a position on, leaving no trace at the server.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -11,18 +12,21 @@ use crate::signals::Stop;
 use crate::streamer::{Batch, Delivered, EntryId, Error, Point, Position, Reader, Streamer};
 
 use super::Args;
-use super::alarm::Alarm;
+use super::alarm::{Alarm, Blockable};
 use super::output::{Appetite, Output};
 use super::retry::Retry;
 
 /// Runs `consume` without a group.
 pub fn run(args: &Args, context: &Context, output: Output, deadline: Option<Instant>) -> anyhow::Result<()> {
+    // Until there is a connection, a signal ends the process as signals do.
+    let mut streamer = context.connect()?;
     let (alarm, stop) = Alarm::listen(&context.target, || ()).context("cannot listen for signals")?;
     output.halt_when_closed(&stop).context("cannot watch stdout")?;
-    let mut streamer = context.connect()?;
     let now = streamer.now_ms()?;
-    let ranges: Result<Vec<_>, _> = args
-        .streams
+    let mut streams = args.streams.clone();
+    let mut seen = HashSet::new();
+    streams.retain(|stream| seen.insert(stream.clone()));
+    let ranges: Result<Vec<_>, _> = streams
         .iter()
         .map(|stream| range(&mut streamer, args, stream, now))
         .collect();
@@ -36,7 +40,7 @@ pub fn run(args: &Args, context: &Context, output: Output, deadline: Option<Inst
         appetite: Appetite::new(args.count),
         lines: Vec::new(),
     };
-    let mut retry = Retry::new(context, args.reconnect_for);
+    let mut retry = Retry::new(context, args.reconnect_for, deadline);
     loop {
         let error = match reading.read(streamer, &mut retry) {
             Ok(()) => return Ok(()),
@@ -99,7 +103,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// Reads until the end, over one connection.
     fn read(&mut self, mut streamer: Streamer, retry: &mut Retry<'_>) -> anyhow::Result<()> {
-        let client_id = streamer.blockable_id()?;
+        let blockable = Blockable::new(&mut streamer)?;
         let mut reader = Reader::new(streamer.into_connection());
         let mut batch = Batch::default();
         loop {
@@ -108,12 +112,10 @@ impl Reading<'_> {
                 return Ok(());
             }
             self.stop.sleep(self.args.rest);
-            let block = self
-                .alarm
-                .longest_block(client_id, until(self.args.block, self.deadline));
+            let block = blockable.longest_block(until(self.args.block, self.deadline));
             self.request(&mut reader, Some(block))?;
             self.alarm
-                .while_blocked(client_id, || reader.receive(&mut batch, Some(block)))?;
+                .while_blocked(&blockable, || reader.receive(&mut batch, Some(block)))?;
             retry.succeeded();
             self.advance(&batch, &reader)?;
             self.print(&batch, &reader)?;
@@ -176,7 +178,7 @@ impl Reading<'_> {
                 line::write(&mut self.lines, &range.position.stream, &entry);
             }
         }
-        self.output.write(&self.lines)
+        self.output.write(&self.lines, &self.stop)
     }
 
     /// Whether to end now, and how.

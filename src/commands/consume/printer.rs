@@ -274,7 +274,7 @@ impl<'a> Printer<'a> {
                 self.held.push((index, entry.id, entry.deliveries.unwrap_or(1)));
             }
         }
-        if let Err(error) = self.output.write(&self.lines) {
+        if let Err(error) = self.output.write(&self.lines, self.member.stop) {
             self.held.append(&mut sorted.printed);
             return Err(error);
         }

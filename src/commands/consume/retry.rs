@@ -1,26 +1,31 @@
 //! Lost connections: made again, with pauses that grow, for as long as the user wants.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::commands::Context;
 use crate::failure::Failure;
-use crate::signals::Stop;
+use crate::signals::{Reason, Stop};
 use crate::streamer::{Backoff, Error, Streamer};
+
+use super::plain::until;
 
 /// The attempts since the server last answered.
 pub struct Retry<'a> {
     context: &'a Context,
     limit: Duration,
+    /// When to give up in any case.
+    deadline: Option<Instant>,
     /// None while all is well.
     backoff: Option<Backoff>,
 }
 
 impl<'a> Retry<'a> {
     /// Nothing went wrong yet.
-    pub fn new(context: &'a Context, limit: Duration) -> Self {
+    pub fn new(context: &'a Context, limit: Duration, deadline: Option<Instant>) -> Self {
         Self {
             context,
             limit,
+            deadline,
             backoff: None,
         }
     }
@@ -42,16 +47,21 @@ impl<'a> Retry<'a> {
             if !error.downcast_ref::<Error>().is_some_and(Error::is_passing) {
                 return Err(error);
             }
+            match stop.reason() {
+                Some(Reason::Signal(signal)) => return Err(Failure::signal(signal).into()),
+                Some(Reason::Halted) => return Err(Failure::ended().into()),
+                None => {}
+            }
+            if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Err(error);
+            }
             let backoff = self.backoff.get_or_insert_with(|| {
                 self.context.ui.status(&format!("{error:#}; trying again"));
                 Backoff::new(self.limit)
             });
             match backoff.next_pause() {
-                Some(pause) => stop.sleep(pause),
+                Some(pause) => stop.sleep(until(pause, self.deadline)),
                 None => return Err(error),
-            }
-            if let Some(signal) = stop.signal() {
-                return Err(Failure::signal(signal).into());
             }
             match Streamer::connect(&self.context.target) {
                 Ok(streamer) => return Ok(streamer),

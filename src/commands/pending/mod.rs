@@ -6,9 +6,9 @@ mod output;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::cli::GroupArgs;
 use crate::commands::Context;
 use crate::failure::{Failure, quote};
+use crate::options::GroupArgs;
 use crate::streamer::{
     ConsumerInfo, EntryId, GroupState, PendingEntry, PendingFilter, StreamState, Streamer, parse_duration,
 };

@@ -80,7 +80,9 @@ struct State {
     place: Place,
     /// The last entry that was acknowledged as added, or the stream's last ID before the first.
     last_id: Option<String>,
-    done: bool,
+    /// Whether nothing was on its way when this was written: then nothing needs to be looked up in the stream,
+    /// where equal entries of others could be mistaken for ours.
+    settled: bool,
 }
 
 /// A checkpoint file.
@@ -110,7 +112,7 @@ impl Checkpoint {
             input: names,
             place: Place::default(),
             last_id: origin.map(|id| id.to_string()),
-            done: false,
+            settled: true,
         };
         let state = match fs::read(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -145,9 +147,15 @@ impl Checkpoint {
         Ok(Some(checkpoint))
     }
 
-    /// Whether all input was sent.
-    pub fn is_done(&self) -> bool {
-        self.state.done
+    /// Begins a sending: from now on something may be on its way. Says whether nothing was before; then all that
+    /// was not sent yet comes after `last_id`, the stream's last ID.
+    pub fn begin(&mut self, last_id: Option<EntryId>) -> anyhow::Result<bool> {
+        let settled = std::mem::replace(&mut self.state.settled, false);
+        if settled {
+            self.state.last_id = last_id.map(|id| id.to_string());
+        }
+        self.write()?;
+        Ok(settled)
     }
 
     /// How far the sending came.
@@ -163,6 +171,10 @@ impl Checkpoint {
 
     /// Notes that everything before `place` was added, the last as `last_id`; written from time to time.
     pub fn advance(&mut self, place: Place, records: usize, last_id: Option<EntryId>) -> anyhow::Result<()> {
+        // What is passed over on the way to the place was sent by an earlier run.
+        if (place.source, place.offset) <= (self.state.place.source, self.state.place.offset) {
+            return Ok(());
+        }
         self.unwritten += records;
         self.state.place = place;
         self.state.last_id = last_id.map(|id| id.to_string());
@@ -172,9 +184,9 @@ impl Checkpoint {
         }
     }
 
-    /// Notes that the sending ended; `done` if all input was sent.
-    pub fn close(&mut self, done: bool) -> anyhow::Result<()> {
-        self.state.done = done;
+    /// Notes that the sending ended; `settled` if nothing is on its way any more.
+    pub fn close(&mut self, settled: bool) -> anyhow::Result<()> {
+        self.state.settled = settled;
         self.write()
     }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Sender as Return;
@@ -19,6 +20,7 @@ use rustix::io::Errno;
 use super::OnReject;
 use super::checkpoint::{Place, digest};
 use super::record::{Encoded, Encoder, Format};
+use crate::failure::Failure;
 use crate::line::LineError;
 
 /// How much input one batch takes: some 800 messages of 150 bytes. Larger batches gain nothing measurable and
@@ -123,6 +125,17 @@ impl Input {
             .sum()
     }
 
+    /// Whether a path leads to one of the sources.
+    pub fn reads(&self, path: &Path) -> bool {
+        let identity = |data: std::fs::Metadata| (data.dev(), data.ino());
+        let Ok(wanted) = std::fs::metadata(path).map(identity) else {
+            return false;
+        };
+        self.sources
+            .iter()
+            .any(|source| source.file.metadata().is_ok_and(|data| identity(data) == wanted))
+    }
+
     /// Passes over what an earlier run sent.
     pub fn resume_at(&mut self, place: Place) {
         self.resume = place;
@@ -142,6 +155,7 @@ impl Input {
             pace: rate.map(Pace::new),
             on_reject,
             returned,
+            name: String::new(),
             header: None,
             place: Place::default(),
             resume: self.resume,
@@ -210,7 +224,8 @@ struct Reading {
     pace: Option<Pace>,
     on_reject: OnReject,
     returned: Receiver<Box<Batch>>,
-    /// The header of the source being read, as it stands.
+    /// What messages call the source being read, and its header, as it stands.
+    name: String,
     header: Option<Arc<[u8]>>,
     /// How far the input was read.
     place: Place,
@@ -228,6 +243,7 @@ enum Next {
 impl Reading {
     fn all(&mut self, sources: Vec<Source>, events: &SyncSender<Event>) -> anyhow::Result<()> {
         for (index, mut source) in sources.into_iter().enumerate() {
+            self.name.clone_from(&source.name);
             self.place = Place {
                 source: index,
                 ..Place::default()
@@ -316,9 +332,12 @@ impl Reading {
                 let header = &batch.input[range];
                 self.header = Some(header.into());
                 batch.header.clone_from(&self.header);
-                self.encoder
-                    .take_header(header)
-                    .map_err(|error| anyhow::anyhow!("the header cannot be read: {error}"))?;
+                self.encoder.take_header(header).map_err(|error| {
+                    Failure::data(format!(
+                        "{}:1:{}: the header cannot be read: {error}",
+                        self.name, error.column
+                    ))
+                })?;
                 continue;
             }
             if passed {

@@ -15,8 +15,8 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use crate::commands::Context;
-use crate::commands::send::TrimArgs;
 use crate::failure::Failure;
+use crate::options::TrimArgs;
 use crate::signals::Stop;
 use crate::streamer::parse_duration;
 
@@ -127,18 +127,20 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         None => OnReject::Stop,
     });
     let mut input = Input::open(&args.files)?;
+    for path in [&args.rejects, &args.receipts, &args.checkpoint].into_iter().flatten() {
+        if input.reads(path) {
+            return Err(Failure::usage(format!("{} is read: it cannot be written too", path.display())).into());
+        }
+    }
+    if args.rejects.is_some() && args.rejects == args.receipts {
+        return Err(Failure::usage("--rejects and --receipts name one file").into());
+    }
     let mut ledger = Ledger::open(&args, on_reject, input.names(), context.ui)?;
     let mut streamer = context.connect()?;
     let trim = record::TrimClock::start(args.trim.now(&mut streamer)?);
     let origin = streamer.stream_info(&args.stream)?.map(|info| info.last_id);
     let checkpoint = Checkpoint::open(&args, input.names(), origin)?;
     if let Some(checkpoint) = &checkpoint {
-        if checkpoint.is_done() {
-            context
-                .ui
-                .status("the checkpoint says that this input was sent completely: nothing to do");
-            return Ok(());
-        }
         input.resume_at(checkpoint.place());
     }
     let progress = context.ui.progress(input.total_bytes());

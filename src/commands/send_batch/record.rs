@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use memchr::{memchr2, memrchr};
+use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
 use super::Args;
 use crate::line::{self, LineError};
@@ -35,12 +35,12 @@ impl Format {
             line_breaks: 0,
         };
         match self {
-            Self::Jsonl | Self::Text => memchr::memchr(b'\n', bytes).map_or(whole, |end| Row {
+            Self::Jsonl | Self::Text => memchr(b'\n', bytes).map_or(whole, |end| Row {
                 end: end + 1,
                 line_breaks: 1,
             }),
             Self::Csv => Rows::new(bytes).next().unwrap_or(Row {
-                line_breaks: bytes.iter().filter(|byte| **byte == b'\n').count() as u64,
+                line_breaks: memchr_iter(b'\n', bytes).count() as u64,
                 ..whole
             }),
         }
@@ -56,7 +56,8 @@ pub struct Row {
     pub line_breaks: u64,
 }
 
-/// The complete rows of CSV: those whose line break is not within quotes.
+/// The complete rows of CSV. A line break within quotes does not end one, and only a quote at the beginning of
+/// a column opens quotes, as for the reader of the columns.
 struct Rows<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -66,29 +67,45 @@ impl<'a> Rows<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
+
+    /// Moves behind a quoted text, whose opening quote lies before; `None` if it does not end.
+    fn pass_quoted(&mut self) -> Option<()> {
+        loop {
+            self.at += memchr(b'"', &self.bytes[self.at..])? + 1;
+            // Two quotes stand for one.
+            match self.bytes.get(self.at) {
+                Some(b'"') => self.at += 1,
+                _ => return Some(()),
+            }
+        }
+    }
 }
 
 impl Iterator for Rows<'_> {
     type Item = Row;
 
     fn next(&mut self) -> Option<Row> {
-        let (mut quoted, mut line_breaks) = (false, 0);
+        let start = self.at;
         loop {
-            self.at += memchr2(b'"', b'\n', &self.bytes[self.at..])? + 1;
-            match self.bytes[self.at - 1] {
-                b'"' => quoted = !quoted,
-                _ => {
-                    line_breaks += 1;
-                    if !quoted {
-                        return Some(Row {
-                            end: self.at,
-                            line_breaks,
-                        });
-                    }
-                }
+            if self.bytes.get(self.at) == Some(&b'"') {
+                self.at += 1;
+                self.pass_quoted()?;
+            }
+            self.at += memchr2(b',', b'\n', &self.bytes[self.at..])? + 1;
+            if self.bytes[self.at - 1] == b'\n' {
+                let line_breaks = memchr_iter(b'\n', &self.bytes[start..self.at]).count() as u64;
+                return Some(Row {
+                    end: self.at,
+                    line_breaks,
+                });
             }
         }
     }
+}
+
+/// Whether the last row of CSV, which has no line break, ends within quotes.
+fn is_unclosed(row: &str) -> bool {
+    Rows::new(row.as_bytes()).next().is_none() && Rows::new(format!("{row}\n").as_bytes()).next().is_none()
 }
 
 /// What to trim when: retention moves with the clock, the server's as it was at the start.
@@ -205,6 +222,12 @@ impl Encoder {
             Format::Text => {
                 line::string(&mut self.body, text);
                 &self.body
+            }
+            Format::Csv if is_unclosed(text) => {
+                return Err(LineError {
+                    column: 1,
+                    reason: "a quote is opened and never closed".to_owned(),
+                });
             }
             Format::Csv => {
                 self.row.read(text);
@@ -326,6 +349,10 @@ mod tests {
         let first = Format::Csv.first(text);
         assert_eq!((first.end, first.line_breaks), (8, 2));
         assert_eq!(Format::Csv.first(b"c,d").end, 3);
+        let inches = b"1,5\" pipe\n2,\"a\"\"b\"\n";
+        assert_eq!(Format::Csv.first(inches).end, 10);
+        assert_eq!(Format::Csv.complete(inches), inches.len());
+        assert!(is_unclosed("1,\"abc\n2,def") && !is_unclosed("1,\"abc\""));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{Args, OnAmbiguous};
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::signals::Stop;
-use crate::streamer::{Backoff, EntryId, Error, Fate, Landed, Streamer, content, receive_added};
+use crate::streamer::{Backoff, EntryId, Error, Fate, Identity, Landed, Streamer, content, receive_added};
 use crate::ui::Progress;
 
 /// How many entries may be in flight. Four batches of a thousand keep the server busy while replies travel;
@@ -22,8 +22,8 @@ pub struct Sender<'a> {
     args: &'a Args,
     context: &'a Context,
     streamer: Streamer,
-    /// The connection's number at the server, where the server tells.
-    client_id: Option<u64>,
+    /// The connection as the next one can find it, where the server allows it.
+    identity: Option<Identity>,
     /// Batches written, oldest first, whose replies are not all in.
     in_flight: VecDeque<Flight>,
     /// Batches to send again, before any others.
@@ -37,6 +37,8 @@ pub struct Sender<'a> {
     bytes: u64,
     /// How the reading goes, or why it failed.
     input: anyhow::Result<Reading>,
+    /// The attempts since an entry was last added, while something is wrong.
+    backoff: Option<Backoff>,
 }
 
 /// Whether more may be read.
@@ -91,7 +93,7 @@ impl<'a> Sender<'a> {
             args,
             context,
             streamer,
-            client_id: None,
+            identity: None,
             in_flight: VecDeque::new(),
             again: VecDeque::new(),
             last_id: origin,
@@ -99,11 +101,29 @@ impl<'a> Sender<'a> {
             checkpoint,
             bytes: 0,
             input: Ok(Reading::Open),
+            backoff: None,
         }
     }
 
     /// Sends what arrives until it ends.
     pub fn run(
+        &mut self,
+        arriving: &Receiver<Event>,
+        spare: &Return<Box<Batch>>,
+        ledger: &mut Ledger,
+        progress: &Progress,
+        stop: &Stop,
+    ) -> anyhow::Result<Ended> {
+        let ended = self.send_all(arriving, spare, ledger, progress, stop);
+        if let Some(checkpoint) = &mut self.checkpoint {
+            // After a line that stopped the batch, lines before it are in the stream that no place marks.
+            let closed = checkpoint.close(ended.is_ok() && !ledger.is_stopped());
+            return ended.and_then(|ended| closed.map(|()| ended));
+        }
+        ended
+    }
+
+    fn send_all(
         &mut self,
         arriving: &Receiver<Event>,
         spare: &Return<Box<Batch>>,
@@ -124,11 +144,11 @@ impl<'a> Sender<'a> {
                 Err(error) => return Err(error),
             }
         }
-        let input = std::mem::replace(&mut self.input, Ok(Reading::Ended));
-        if let Some(checkpoint) = &mut self.checkpoint {
-            let done = matches!(input, Ok(Reading::Ended)) && !ledger.is_stopped() && stop.signal().is_none();
-            checkpoint.close(done)?;
+        // What is not to be sent any more may have gone in before the connection broke.
+        while let Some(mut flight) = self.again.pop_front() {
+            self.match_landed(&mut flight, ledger)?;
         }
+        let input = std::mem::replace(&mut self.input, Ok(Reading::Ended));
         match (input, stop.signal()) {
             (Err(error), _) => Err(error),
             (Ok(_), Some(signal)) => Ok(Ended::Signal(signal)),
@@ -138,11 +158,14 @@ impl<'a> Sender<'a> {
 
     /// Finds out what an earlier run sent after it last wrote its checkpoint.
     fn resume(&mut self) -> anyhow::Result<()> {
-        self.client_id = self.streamer.client_id()?;
-        if let Some(checkpoint) = &self.checkpoint {
-            self.last_id = checkpoint.last_id()?;
-            let landed = Landed::after(&mut self.streamer, &self.args.stream, self.last_id)?;
-            self.landed = Some((landed, MOST_UNWRITTEN + 2 * WINDOW));
+        self.identity = self.streamer.identify()?;
+        if let Some(checkpoint) = &mut self.checkpoint {
+            let settled = checkpoint.begin(self.last_id)?;
+            if !settled {
+                self.last_id = checkpoint.last_id()?;
+                let landed = Landed::after(&mut self.streamer, &self.args.stream, self.last_id)?;
+                self.landed = Some((landed, MOST_UNWRITTEN + 2 * WINDOW));
+            }
         }
         Ok(())
     }
@@ -199,9 +222,11 @@ impl<'a> Sender<'a> {
     fn match_landed(&mut self, flight: &mut Flight, ledger: &mut Ledger) -> anyhow::Result<()> {
         let Flight { batch, next } = flight;
         for index in *next..batch.records.len() {
-            let Some((landed, in_doubt)) = &mut self.landed else {
+            let Some((landed, in_doubt @ 1..)) = &mut self.landed else {
+                self.landed = None;
                 break;
             };
+            *in_doubt -= 1;
             let record = &batch.records[index];
             let Ok(command) = &record.command else {
                 continue;
@@ -224,10 +249,6 @@ impl<'a> Sender<'a> {
                 }
                 Fate::Unknown | Fate::Missing => {}
             }
-            *in_doubt -= 1;
-            if *in_doubt == 0 {
-                self.landed = None;
-            }
         }
         Ok(())
     }
@@ -244,6 +265,9 @@ impl<'a> Sender<'a> {
                     Ok(id) => {
                         self.last_id = Some(id);
                         ledger.added(batch, record, id);
+                        if self.backoff.take().is_some() {
+                            self.context.ui.status("sending again");
+                        }
                     }
                     Err(refusal) => {
                         let error = refusal.into_error(&self.args.stream);
@@ -278,12 +302,15 @@ impl<'a> Sender<'a> {
 
     /// Connects again and finds out what became of the records in flight.
     fn recover(&mut self, error: anyhow::Error, ledger: &Ledger, stop: &Stop) -> anyhow::Result<()> {
-        self.context.ui.status(&format!("{error:#}; trying again"));
         while let Some(flight) = self.in_flight.pop_back() {
             self.again.push_front(flight);
         }
         let in_doubt: usize = self.again.iter().map(Flight::unknown).sum();
-        let mut backoff = Backoff::new(self.args.reconnect_for);
+        let backoff = self.backoff.get_or_insert_with(|| {
+            self.context.ui.status(&format!("{error:#}; trying again"));
+            Backoff::new(self.args.reconnect_for)
+        });
+        let mut backoff = backoff.clone();
         let mut last = error;
         loop {
             let pause = match (backoff.next_pause(), stop.signal()) {
@@ -297,18 +324,18 @@ impl<'a> Sender<'a> {
                 Err(error) => return Err(self.give_up(error.into(), ledger)),
             }
         }
-        self.context.ui.status("connected again");
+        self.backoff = Some(backoff);
         Ok(())
     }
 
     fn reconnect(&mut self, in_doubt: usize) -> Result<(), Error> {
         let mut streamer = Streamer::connect(&self.context.target)?;
         // What the old connection carried may still wait in the server's socket: it must not land any more.
-        if let Some(id) = self.client_id {
-            streamer.kill_client(id)?;
+        if let Some(identity) = &self.identity {
+            streamer.kill_client(identity)?;
         }
         let landed = Landed::after(&mut streamer, &self.args.stream, self.last_id)?;
-        self.client_id = streamer.client_id()?;
+        self.identity = streamer.identify()?;
         self.streamer = streamer;
         self.landed = (in_doubt > 0).then_some((landed, in_doubt));
         Ok(())

@@ -38,6 +38,7 @@ impl Desk<'_> {
             key.1
         );
         if self.member.args.ack == AckMode::Read {
+            self.failed += 1;
             self.member
                 .context
                 .ui
@@ -53,14 +54,21 @@ impl Desk<'_> {
             self.member.context.ui.warning(&message);
             return self.bury(key, &task, task.deliveries, &reason);
         }
-        let delay = self.retry_delay(task.deliveries);
-        self.member
-            .context
-            .ui
-            .warning(&format!("{message}; again in {:.1} s", delay.as_secs_f32()));
-        self.waiting.insert(key, task.deliveries);
-        self.retries.insert((Instant::now() + delay, key));
+        self.try_again(key, task.deliveries, &format!("the handler failed: {reason}"));
         Ok(())
+    }
+
+    /// Leaves a message pending until its next try, and says why.
+    fn try_again(&mut self, key: Key, deliveries: u64, why: &str) {
+        let delay = self.retry_delay(deliveries);
+        self.member.context.ui.warning(&format!(
+            "{} {}: {why}; again in {:.1} s",
+            self.member.streams()[key.0],
+            key.1,
+            delay.as_secs_f32()
+        ));
+        self.waiting.insert(key, deliveries);
+        self.retries.insert((Instant::now() + delay, key));
     }
 
     /// Doubles with each delivery, with jitter, so that what failed together is not tried again together.
@@ -77,12 +85,23 @@ impl Desk<'_> {
             return Ok(());
         };
         let added = self.member.bury(&grave, key, (&task.fields, deliveries), reason);
-        if let Err(error) = added {
-            // It stays pending; a new connection reads it again.
-            self.held.push((key.0, key.1, task.deliveries + 1));
-            return Err(error.into());
+        match added {
+            Ok(()) => {}
+            // The server cannot take it now: it stays pending, and is buried at its next try.
+            Err(Error::Refused(refusal)) if refusal.is_passing() => {
+                self.try_again(
+                    key,
+                    task.deliveries,
+                    &format!("it cannot be added to {grave}: {refusal}"),
+                );
+                return Ok(());
+            }
+            Err(error) => {
+                self.held.push((key.0, key.1, task.deliveries + 1));
+                return Err(error.into());
+            }
         }
-        self.buried += 1;
+        self.failed += 1;
         self.unconfirmed.push(key);
         Ok(())
     }
@@ -141,5 +160,5 @@ impl Desk<'_> {
 
 /// Three times within the time after which others may claim, theirs being the same as ours.
 fn touch_interval(args: &Args) -> Duration {
-    args.claim_idle().unwrap_or(CLAIM_IDLE).div_f64(3.0)
+    args.claim_idle().min(CLAIM_IDLE).div_f64(3.0)
 }

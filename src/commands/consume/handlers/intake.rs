@@ -73,7 +73,7 @@ impl<'a> Desk<'a> {
             read += 1;
             let key = (index, delivered.id());
             self.last_read[index] = self.last_read[index].max(key.1);
-            if self.running.contains_key(&key) || self.waiting.contains_key(&key) {
+            if self.is_at_hand(key) {
                 continue;
             }
             let mut entry = match delivered {
@@ -85,15 +85,29 @@ impl<'a> Desk<'a> {
                 }
             };
             entry.deliveries = deliveries.and_then(|known| known.get(&entry.id).copied());
-            if processed.contains(&key) || !self.output.wants(&entry) {
-                self.unconfirmed.push(key);
-            } else if self.output.budget().take() {
-                self.start(index, &entry)?;
-            } else {
-                self.held.push((index, entry.id, entry.deliveries.unwrap_or(1)));
+            match processed.contains(&key) {
+                true => self.unconfirmed.push(key),
+                false => self.admit(index, &entry)?,
             }
         }
         Ok(read)
+    }
+
+    /// Takes on an entry that is asked for and within `-n`.
+    fn admit(&mut self, index: usize, entry: &Entry<'_>) -> anyhow::Result<()> {
+        if !self.output.wants(entry) {
+            self.unconfirmed.push((index, entry.id));
+        } else if self.output.budget().take() {
+            return self.start(index, entry);
+        } else {
+            self.held.push((index, entry.id, entry.deliveries.unwrap_or(1)));
+        }
+        Ok(())
+    }
+
+    /// Whether a message is being dealt with already, be it only that its acknowledgement is not said yet.
+    fn is_at_hand(&self, key: Key) -> bool {
+        self.running.contains_key(&key) || self.waiting.contains_key(&key) || self.unconfirmed.contains(&key)
     }
 
     /// Hands a message to a handler; one that was delivered too often without an end is buried instead.
@@ -134,7 +148,7 @@ impl<'a> Desk<'a> {
         let Some((due, key)) = self.retries.first().copied().filter(|(due, _)| *due <= Instant::now()) else {
             return Ok(false);
         };
-        self.take_again(key)?;
+        self.take_again(key, Self::start)?;
         self.retries.remove(&(due, key));
         self.waiting.remove(&key);
         Ok(true)
@@ -142,7 +156,11 @@ impl<'a> Desk<'a> {
 
     /// Takes on a message that is pending under this consumer. Somebody else may have claimed it by now: then
     /// it is theirs.
-    pub(super) fn take_again(&mut self, key: Key) -> anyhow::Result<()> {
+    fn take_again(
+        &mut self,
+        key: Key,
+        take: impl Fn(&mut Self, usize, &Entry<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let mut batch = std::mem::take(&mut self.batch);
         if let Some(deliveries) = self.member.take_again(key, &mut batch)? {
             let mut gone = true;
@@ -151,7 +169,7 @@ impl<'a> Desk<'a> {
                 if let Delivered::Entry(mut entry) = delivered {
                     gone = false;
                     entry.deliveries = Some(deliveries);
-                    self.start(key.0, &entry)?;
+                    take(self, key.0, &entry)?;
                 }
             }
             if gone {
@@ -166,17 +184,20 @@ impl<'a> Desk<'a> {
     /// Takes on what is pending under this consumer and not at hand: from an earlier run, or lost on the way.
     pub(super) fn take_own(&mut self) -> anyhow::Result<()> {
         for index in 0..self.member.streams().len() {
-            for id in self.member.own_pending(index)? {
+            for id in self.member.own_pending(index)?.into_keys() {
                 let key = (index, id);
-                if self.running.contains_key(&key) || self.waiting.contains_key(&key) {
+                if self.is_at_hand(key) {
                     continue;
+                }
+                if self.output.budget().left(1) == 0 {
+                    break;
                 }
                 if self.free() == 0 || self.is_ending()? {
                     return Ok(());
                 }
                 match self.reservations.is_processed(&mut self.member, key)? {
                     true => self.unconfirmed.push(key),
-                    false => self.take_again(key)?,
+                    false => self.take_again(key, Self::admit)?,
                 }
             }
         }

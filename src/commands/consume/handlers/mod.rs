@@ -63,7 +63,7 @@ pub struct Desk<'a> {
     /// Whether everything there was at the start has been read.
     drained: bool,
     handled: u64,
-    buried: u64,
+    failed: u64,
 }
 
 /// A message at work.
@@ -101,7 +101,7 @@ impl<'a> Desk<'a> {
             flowing: true,
             drained: false,
             handled: 0,
-            buried: 0,
+            failed: 0,
             member,
         }
     }
@@ -123,14 +123,13 @@ impl<'a> Desk<'a> {
         let left = self.finish();
         ended?;
         left?;
-        match self.buried {
-            0 => Ok(()),
-            buried => Err(Failure::data(format!(
-                "{buried} of {} messages failed; they are in {}",
-                self.handled + buried,
-                self.member.args.dead_letter.as_deref().unwrap_or_default()
-            ))
-            .into()),
+        let all = self.handled + self.failed;
+        match (self.failed, &self.member.args.dead_letter) {
+            (0, _) => Ok(()),
+            (failed, Some(grave)) => {
+                Err(Failure::data(format!("{failed} of {all} messages failed; they are in {grave}")).into())
+            }
+            (failed, None) => Err(Failure::data(format!("{failed} of {all} messages failed")).into()),
         }
     }
 
@@ -182,17 +181,28 @@ impl<'a> Desk<'a> {
     /// How long to wait for something to happen.
     fn patience(&self) -> Duration {
         let tick = if self.pool.asked() > 0 { TICK_READING } else { TICK };
-        let claim = self.member.next_claim().filter(|_| self.free() > 0);
-        let retry = self.retries.first().map(|(due, _)| *due);
         let touch = (self.running.len() + self.waiting.len() > 0).then_some(self.next_touch);
+        // At the end nothing more is taken on, so nothing of that kind is due.
+        let takes_on = self.member.stop.reason().is_none();
+        let retry = self
+            .retries
+            .first()
+            .map(|(due, _)| *due)
+            .filter(|_| takes_on && self.free() > 0);
+        let claim = self.member.next_claim().filter(|_| takes_on && self.may_claim());
         let next = [claim, retry, touch, self.deadline].into_iter().flatten().min();
         next.map_or(tick, |next| tick.min(next.saturating_duration_since(Instant::now())))
     }
 
+    fn may_claim(&self) -> bool {
+        self.output.budget().left(self.free()) > 0
+    }
+
     /// Whether all that was asked for is settled.
     fn is_done(&self) -> bool {
-        let all_taken = self.drained || self.output.budget().left(1) == 0;
-        all_taken && self.pool.asked() == 0 && self.waiting.is_empty() && !self.own_due && !self.member.is_claim_due()
+        let is_full = self.output.budget().left(1) == 0;
+        let all_taken = is_full || (self.drained && !self.own_due && !self.member.is_claim_due());
+        all_taken && self.pool.asked() == 0 && self.waiting.is_empty()
     }
 
     /// Whether to end now, whatever is left; fails if that is too early.
@@ -216,16 +226,11 @@ impl<'a> Desk<'a> {
         if self.pool.asked() > 0 {
             self.member.stop.halt();
         }
+        let mut failed = Ok(());
         while !self.running.is_empty() || self.pool.asked() > 0 {
-            match self.pool.next_event(TICK) {
-                Ok(Event::Ended(key, verdict)) => self.settle(key, verdict)?,
-                Ok(Event::Read(Ok(batch))) => self.hold(&batch)?,
-                Ok(Event::Read(Err(_))) | Err(_) => {}
-            }
-            if self.next_touch <= Instant::now() {
-                self.touch()?;
-            }
-            self.confirm()?;
+            let event = self.pool.next_event(TICK);
+            // One handler's failure does not excuse us from the others.
+            failed = failed.and(self.wind_up(event.ok()));
         }
         // These were tried: this delivery counts.
         let tried = self
@@ -233,10 +238,19 @@ impl<'a> Desk<'a> {
             .iter()
             .map(|((index, id), deliveries)| (*index, *id, deliveries + 1));
         self.held.extend(tried);
-        if self.member.args.ack == AckMode::Read {
-            self.held.clear();
+        failed.and(Ok(self.member.leave(&self.held)?))
+    }
+
+    fn wind_up(&mut self, event: Option<Event>) -> anyhow::Result<()> {
+        match event {
+            Some(Event::Ended(key, verdict)) => self.settle(key, verdict)?,
+            Some(Event::Read(Ok(batch))) => self.hold(&batch)?,
+            Some(Event::Read(Err(_))) | None => {}
         }
-        Ok(self.member.leave(&self.held)?)
+        if self.next_touch <= Instant::now() {
+            self.touch()?;
+        }
+        Ok(self.confirm()?)
     }
 
     fn hold(&mut self, batch: &Batch) -> anyhow::Result<()> {

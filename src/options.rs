@@ -1,0 +1,196 @@
+//! Options that several commands share: where to connect, which group, what to trim.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::failure::Failure;
+use crate::streamer::{EntryId, Secret, Streamer, Target, Tls, Trim, Verify, group, parse_duration};
+use crate::ui::{Color, Ui, Verbosity};
+
+/// Options of every command.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Connection options")]
+pub struct Global {
+    /// Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH
+    /// [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]
+    #[arg(short, long, global = true, value_name = "URL")]
+    url: Option<String>,
+    /// Authenticate as this ACL user
+    #[arg(long, global = true, value_name = "USER")]
+    user: Option<String>,
+    /// Read the password from the first line of FILE [default: $REDISCLI_AUTH]
+    #[arg(long, global = true, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Trust the authorities in FILE (PEM) in place of the system's
+    #[arg(long, global = true, value_name = "FILE")]
+    cacert: Option<PathBuf>,
+    /// Show the server this certificate (PEM)
+    #[arg(long, global = true, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The private key of --cert (PEM)
+    #[arg(long, global = true, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// Do not check the server's certificate
+    #[arg(long, global = true)]
+    insecure: bool,
+    /// Give one attempt to connect so long
+    #[arg(long, global = true, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    connect_timeout: Duration,
+    /// Keep trying the first connection for so long, as when a server is just being started
+    #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration)]
+    pub wait: Option<Duration>,
+    /// Say nothing on stderr but warnings and errors
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "verbose",
+        help_heading = "Output options"
+    )]
+    quiet: bool,
+    /// Say on stderr what is being done
+    #[arg(short, long, global = true, help_heading = "Output options")]
+    verbose: bool,
+    /// Colour stderr
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Output options"
+    )]
+    color: Color,
+}
+
+/// A URL to use when none is given.
+const DEFAULT_URL: &str = "redis://127.0.0.1:6379";
+/// Where the URL and the password are looked for, beside the options.
+const URL_VARIABLES: [&str; 2] = ["REDIS_STREAMER_URL", "REDIS_URL"];
+const PASSWORD_VARIABLE: &str = "REDISCLI_AUTH";
+
+impl Global {
+    /// The terminal as these options want it.
+    pub fn ui(&self) -> Ui {
+        let verbosity = match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        };
+        Ui::new(verbosity, self.color)
+    }
+
+    /// The server to connect to.
+    pub fn target(&self) -> anyhow::Result<Target> {
+        let url = self.url.clone().or_else(|| URL_VARIABLES.iter().find_map(variable));
+        let mut target = Target::parse(url.as_deref().unwrap_or(DEFAULT_URL))?;
+        target.connect_timeout = self.connect_timeout.max(Duration::from_millis(1));
+        if let Some(user) = &self.user {
+            target.user = Some(user.clone());
+        }
+        if let Some(password) = self.password()? {
+            target.password = Some(password);
+        }
+        if target.user.is_some() && target.password.is_none() {
+            return Err(Failure::usage("a user needs a password")
+                .hint("give --password-file FILE, $REDISCLI_AUTH, or the password in the URL")
+                .into());
+        }
+        target.tls = self.tls(target.tls)?;
+        Ok(target)
+    }
+
+    /// A password given beside the URL. The variable is for servers whose URL has none.
+    fn password(&self) -> anyhow::Result<Option<Secret>> {
+        let Some(path) = &self.password_file else {
+            return Ok(variable(&PASSWORD_VARIABLE).map(Secret));
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            anyhow::Error::new(error).context(format!("cannot read the password file {}", path.display()))
+        })?;
+        Ok(Some(Secret(text.lines().next().unwrap_or_default().to_owned())))
+    }
+
+    /// The options of TLS only mean something for a URL that asks for it: silence would leave a connection in
+    /// the clear that somebody thinks is encrypted.
+    fn tls(&self, tls: Option<Tls>) -> anyhow::Result<Option<Tls>> {
+        let given = self.cacert.is_some() || self.cert.is_some() || self.insecure;
+        match tls {
+            None if given => Err(Failure::usage(
+                "--cacert, --cert, --key and --insecure are for TLS, and the URL asks for none",
+            )
+            .hint("use a URL that begins with rediss://")
+            .into()),
+            None => Ok(None),
+            Some(tls) => Ok(Some(Tls {
+                ca: self.cacert.clone(),
+                identity: self.cert.clone().zip(self.key.clone()),
+                verify: if self.insecure { Verify::Nothing } else { tls.verify },
+            })),
+        }
+    }
+}
+
+fn variable(name: &&str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Which group: by its own name, or by the name of a listener.
+#[derive(clap::Args, Clone, Debug)]
+#[group(required = false, multiple = false)]
+pub struct GroupArgs {
+    /// The consumer group, by its name as it stands
+    #[arg(short, long, value_name = "GROUP")]
+    pub group: Option<String>,
+    /// The consumer group of a listener: STREAM:NAME:cg
+    #[arg(short, long, value_name = "NAME")]
+    pub listener: Option<String>,
+}
+
+impl GroupArgs {
+    /// The group's name on a stream, if one was asked for.
+    pub fn on(&self, stream: &str) -> Option<String> {
+        match (&self.group, &self.listener) {
+            (Some(group), _) => Some(group.clone()),
+            (None, Some(listener)) => Some(group::of_listener(stream, listener)),
+            (None, None) => None,
+        }
+    }
+
+    /// The group's name on a stream, for commands that cannot do without.
+    pub fn require(&self, stream: &str) -> Result<String, Failure> {
+        self.on(stream).ok_or_else(|| {
+            Failure::usage("which group? neither --group nor --listener is given")
+                .hint("name the group with -g GROUP, or its listener with -l NAME")
+        })
+    }
+
+    /// What stands for the listener in the names of consumers.
+    pub fn label(&self) -> Option<&str> {
+        self.listener.as_deref().or(self.group.as_deref())
+    }
+}
+
+/// What to cut off the old end of a stream.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct TrimArgs {
+    /// Trim the stream to its newest N entries
+    #[arg(long, value_name = "N", conflicts_with = "retention")]
+    maxlen: Option<u64>,
+    /// Trim entries older than DURATION
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    retention: Option<Duration>,
+}
+
+impl TrimArgs {
+    /// What to trim now. Retention asks for the server's clock: the IDs are made by it.
+    pub fn now(&self, streamer: &mut Streamer) -> anyhow::Result<Option<Trim>> {
+        Ok(match (self.maxlen, self.retention) {
+            (Some(length), _) => Some(Trim::Length(length)),
+            (None, Some(retention)) => {
+                let oldest = streamer.now_ms()?.saturating_sub(retention.as_millis() as u64);
+                Some(Trim::Before(EntryId::at_ms(oldest)))
+            }
+            (None, None) => None,
+        })
+    }
+}

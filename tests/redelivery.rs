@@ -1,0 +1,170 @@
+//! What others left is taken over, what is held is handed back, and what is gone is said.
+
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::harness::{Server, Signal, Test, wait_until};
+
+/// A stream of `count` messages and a group at its beginning.
+fn grouped(options: crate::harness::Options, count: usize) -> Server {
+    let server = options.start();
+    server.add_numbered("s", count);
+    server.cli(["XGROUP", "CREATE", "s", "g", "0", "MKSTREAM"]);
+    server
+}
+
+/// Delivers entries to another consumer, which never acknowledges them.
+fn abandon(server: &Server, count: usize) {
+    let count = count.to_string();
+    server.cli(["XREADGROUP", "GROUP", "g", "gone", "COUNT", &count, "STREAMS", "s", ">"]);
+}
+
+fn line(number: usize, deliveries: usize) -> String {
+    let again = match deliveries {
+        1 => String::new(),
+        more => format!(r#","deliveries":{more}"#),
+    };
+    format!("{{\"stream\":\"s\",\"id\":\"{number}-0\",\"name\":\"n\",\"body\":{number}{again}}}\n")
+}
+
+fn consume(server: &Server) -> Test {
+    Test::new(server).args(["consume", "s", "-g", "g"])
+}
+
+#[test]
+fn stale_and_new_messages_come_out_of_one_command() {
+    for options in [Server::options(), Server::options().without("XAUTOCLAIM")] {
+        let server = grouped(options, 3);
+        abandon(&server, 2);
+        consume(&server)
+            .args(["-e", "--claim-idle", "0s"])
+            .stdout(line(1, 2) + &line(2, 2) + &line(3, 1))
+            .run();
+        assert_eq!(server.pending("s", "g"), [""; 0]);
+    }
+}
+
+#[test]
+fn fresh_entries_of_others_are_left_alone() {
+    for claim in ["5m", "off"] {
+        let server = grouped(Server::options(), 3);
+        abandon(&server, 2);
+        consume(&server)
+            .args(["-e", "--claim-idle", claim])
+            .stdout(line(3, 1))
+            .run();
+        assert_eq!(server.pending("s", "g"), ["1-0", "2-0"]);
+    }
+}
+
+#[test]
+fn entries_that_are_gone_are_acknowledged_and_reported_once() {
+    for options in [Server::options(), Server::options().without("XAUTOCLAIM")] {
+        let server = grouped(options, 3);
+        abandon(&server, 2);
+        server.cli(["XDEL", "s", "1-0"]);
+        consume(&server)
+            .args(["-e", "--claim-idle", "0s"])
+            .stdout(line(2, 2) + &line(3, 1))
+            .stderr_has(["1-0", "deleted or trimmed"])
+            .run();
+        assert_eq!(server.pending("s", "g"), [""; 0]);
+        consume(&server).args(["-e", "--claim-idle", "0s"]).run();
+    }
+}
+
+#[test]
+fn a_named_consumer_first_reads_what_is_pending_under_its_name() {
+    let server = grouped(Server::options(), 4);
+    server.cli(["XREADGROUP", "GROUP", "g", "me", "COUNT", "2", "STREAMS", "s", ">"]);
+    server.cli(["XDEL", "s", "1-0"]);
+    consume(&server)
+        .args(["-e", "-c", "me"])
+        .stdout(line(2, 2) + &line(3, 1) + &line(4, 1))
+        .stderr_has(["1-0", "deleted or trimmed"])
+        .run();
+    assert_eq!(server.pending("s", "g"), [""; 0]);
+    assert_eq!(server.consumers("s", "g"), ["me"]);
+}
+
+#[test]
+fn what_is_handed_back_is_delivered_at_once() {
+    let server = grouped(Server::options(), 1);
+    let mut failing = consume(&server).args(["--retry-delay", "1h", "--", "false"]).spawn();
+    failing.wait_stderr("again in");
+    failing.signal(Signal::TERM);
+    assert_eq!(failing.wait().status, 128 + 15);
+    assert_eq!(server.consumers("s", "g"), ["handed-back"]);
+    consume(&server)
+        .args(["-n", "1", "--timeout", "20s"])
+        .stdout(line(1, 2))
+        .run();
+    assert_eq!(server.pending("s", "g"), [""; 0]);
+}
+
+#[test]
+fn xnack_hands_back_where_the_server_has_it() {
+    let server = grouped(Server::options(), 1);
+    let newer = Newer::start(&server);
+    let mut failing = consume(&server)
+        .args(["-u", &newer.url(), "--retry-delay", "1h", "--", "false"])
+        .spawn();
+    failing.wait_stderr("again in");
+    failing.signal(Signal::TERM);
+    assert_eq!(failing.wait().status, 128 + 15);
+    let nacks = newer.nacks.lock().unwrap().clone();
+    assert_eq!(nacks, ["XNACK s g SILENT IDS 1 1-0 RETRYCOUNT 1"]);
+}
+
+/// A server that knows XNACK, as Redis 8.8 does and no server that can be installed here: everything else is
+/// passed on to the real one.
+struct Newer {
+    path: std::path::PathBuf,
+    nacks: Arc<Mutex<Vec<String>>>,
+}
+
+impl Newer {
+    fn start(server: &Server) -> Self {
+        let path = server.dir().join("newer.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let nacks = Arc::new(Mutex::new(Vec::new()));
+        let (socket, heard) = (server.socket(), nacks.clone());
+        // Ends with the test: the sockets do.
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let (real, heard) = (UnixStream::connect(&socket).unwrap(), heard.clone());
+                thread::spawn(move || serve(client, real, &heard));
+            }
+        });
+        wait_until("the newer server to listen", || UnixStream::connect(&path).is_ok());
+        Self { path, nacks }
+    }
+
+    fn url(&self) -> String {
+        format!("redis+unix://{}", self.path.display())
+    }
+}
+
+/// Passes commands on, but answers XNACK. Its client waits for the answer before it says anything else.
+fn serve(mut client: UnixStream, mut real: UnixStream, nacks: &Mutex<Vec<String>>) {
+    let (mut replies, mut back) = (real.try_clone().unwrap(), client.try_clone().unwrap());
+    thread::spawn(move || std::io::copy(&mut replies, &mut back));
+    let mut buffer = [0; 64 * 1024];
+    while let Ok(read @ 1..) = client.read(&mut buffer) {
+        let text = String::from_utf8_lossy(&buffer[..read]);
+        if text.contains("\r\nXNACK\r\n") {
+            let words: Vec<_> = text
+                .split("\r\n")
+                .skip(2)
+                .step_by(2)
+                .filter(|word| !word.is_empty())
+                .collect();
+            nacks.lock().unwrap().push(words.join(" "));
+            client.write_all(b":1\r\n").unwrap();
+        } else if real.write_all(&buffer[..read]).is_err() {
+            break;
+        }
+    }
+}
