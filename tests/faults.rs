@@ -25,12 +25,20 @@ fn orders(count: usize) -> Server {
 
 /// A consumer of `orders` in that group.
 fn consume(server: &Server) -> Test {
-    Test::new(server).args(["consume", "orders", "-l", "billing"])
+    consume_from(server, "orders", "billing")
+}
+
+fn consume_from(server: &Server, stream: &str, listener: &str) -> Test {
+    Test::new(server).args(["consume", stream, "-l", listener])
 }
 
 /// The IDs of the whole lines of an output; what was cut off by a kill was not processed.
 fn ids(output: &Output) -> Vec<String> {
-    let whole = output.stdout.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let whole = output
+        .stdout
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
     let text = std::str::from_utf8(&output.stdout[..whole]).unwrap();
     text.lines().map(id_of).collect()
 }
@@ -54,15 +62,27 @@ fn counted<S: AsRef<str>>(ids: &[S]) -> HashMap<String, usize> {
 #[track_caller]
 fn assert_all<S: AsRef<str>>(ids: &[S], count: usize) {
     let counts = counted(ids);
-    let missing: Vec<_> = (1..=count).filter(|n| !counts.contains_key(&format!("{n}-0"))).collect();
-    assert!(missing.is_empty(), "{} lost: {:?}", missing.len(), &missing[..missing.len().min(10)]);
+    let missing: Vec<_> = (1..=count)
+        .filter(|n| !counts.contains_key(&format!("{n}-0")))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "{} lost: {:?}",
+        missing.len(),
+        &missing[..missing.len().min(10)]
+    );
 }
 
 /// None stands there twice.
 #[track_caller]
 fn assert_once<S: AsRef<str>>(ids: &[S]) {
     let twice: Vec<_> = counted(ids).into_iter().filter(|(_, count)| *count > 1).collect();
-    assert!(twice.is_empty(), "{} repeated: {:?}", twice.len(), &twice[..twice.len().min(10)]);
+    assert!(
+        twice.is_empty(),
+        "{} repeated: {:?}",
+        twice.len(),
+        &twice[..twice.len().min(10)]
+    );
 }
 
 #[track_caller]

@@ -165,7 +165,10 @@ fn what_n_leaves_is_for_others_at_once() {
     let rest = consume(&server).args(["-e", "--claim-idle", "5m"]).stdout_any().run();
     let printed = [ids(&first), ids(&rest)].concat();
     assert_eq!(ids(&first).len(), 7);
-    assert!(!rest.stdout().contains("deliveries"), "a hand-back counts as no delivery");
+    assert!(
+        !rest.stdout().contains("deliveries"),
+        "a hand-back counts as no delivery"
+    );
     assert_once(&printed);
     assert_all(&printed, 500);
     assert_settled(&server);

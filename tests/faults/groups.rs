@@ -66,7 +66,12 @@ fn a_lost_group_is_made_again_and_goes_on() {
                     _ => &["1-0", "2-0"],
                 };
                 assert_eq!(super::ids(&output), expected, "{action} {loss:?}");
-                assert_eq!(output.stderr().matches("was missing: created from").count(), 1, "{}", output.stderr());
+                assert_eq!(
+                    output.stderr().matches("was missing: created from").count(),
+                    1,
+                    "{}",
+                    output.stderr()
+                );
                 assert_settled(&server);
             }
         }
@@ -76,11 +81,16 @@ fn a_lost_group_is_made_again_and_goes_on() {
 #[test]
 fn a_group_that_vanishes_in_the_middle_of_much_work() {
     let server = orders(20_000);
-    let mut consumer = consume(&server).args(["--on-nogroup", "beginning", "--count", "10"]).spawn();
+    let mut consumer = consume(&server)
+        .args(["--on-nogroup", "beginning", "--count", "10"])
+        .spawn();
     consumer.line();
     server.cli(["XGROUP", "DESTROY", "orders", GROUP]);
     wait_until("the end", || {
-        server.groups("orders").first().is_some_and(|group| group.1 == "20000-0")
+        server
+            .groups("orders")
+            .first()
+            .is_some_and(|group| group.1 == "20000-0")
             && server.pending("orders", GROUP).is_empty()
     });
     let output = end(consumer);
@@ -131,7 +141,15 @@ fn what_is_gone_is_acknowledged_and_reported_once() {
 fn what_is_deleted_while_it_waits_for_its_retry_is_let_go() {
     let server = orders(1);
     let mut consumer = consume(&server)
-        .args(["-e", "--retry-delay", "300ms", "--", "sh", "-c", "redis-cli -s \"$SOCKET\" XDEL orders 1-0; exit 1"])
+        .args([
+            "-e",
+            "--retry-delay",
+            "300ms",
+            "--",
+            "sh",
+            "-c",
+            "redis-cli -s \"$SOCKET\" XDEL orders 1-0; exit 1",
+        ])
         .env("SOCKET", server.socket())
         .spawn();
     let output = consumer.wait();

@@ -158,7 +158,11 @@ fn children_that_outlive_their_handler_hold_nobody_up() {
 
 #[test]
 fn a_handler_that_cannot_be_started_ends_it_and_loses_nothing() {
-    for (name, mode) in [("absent", None), ("not-executable", Some("#!/bin/sh\n")), ("no-program", Some("\0\0"))] {
+    for (name, mode) in [
+        ("absent", None),
+        ("not-executable", Some("#!/bin/sh\n")),
+        ("no-program", Some("\0\0")),
+    ] {
         let server = orders(5);
         if let Some(contents) = mode {
             let path = server.file(name, contents);
@@ -270,7 +274,9 @@ fn dedup_handles_again_what_failed_but_not_what_is_done() {
     let script = format!("[ $(( ${{REDIS_STREAMER_ID%-0}} % 4 )) -ne 0 ] || [ -e mended ] || exit 1; {NOTE}");
     let mut first = handle(&server, "--dedup --retry-delay 1h --jobs 4", &script).spawn();
     wait_until("the good ones", || handled(&server).len() == 15);
-    wait_until("the bad ones", || first.stderr_so_far().matches("again in").count() == 5);
+    wait_until("the bad ones", || {
+        first.stderr_so_far().matches("again in").count() == 5
+    });
     first.signal(crate::harness::Signal::TERM);
     assert_eq!(first.wait().status, 143);
     server.file("mended", "");

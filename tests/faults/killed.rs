@@ -7,7 +7,12 @@ use std::time::Duration;
 /// Keeps three consumers running and kills one at a time, after so many lines as the dice say, until all was
 /// delivered; returns what they printed.
 fn kill_consumers(server: &Server, dice: &mut Dice, more: &[&str]) -> (Vec<String>, usize) {
-    let start = || consume(server).args(["--count", "40", "--block", "50ms"]).args(more).spawn();
+    let start = || {
+        consume(server)
+            .args(["--count", "40", "--block", "50ms"])
+            .args(more)
+            .spawn()
+    };
     let mut consumers: Vec<Running> = (0..3).map(|_| start()).collect();
     let (mut printed, mut kills) = (Vec::new(), 0);
     while undelivered(server) > 0 {
@@ -69,7 +74,10 @@ fn consume_by_hand(connection: &mut redis::Connection) -> Option<Vec<String>> {
         if ours == 1 {
             processed.push(id.clone());
         }
-        let _: u64 = redis::cmd("XACK").arg(&["orders", GROUP, &id]).query(connection).unwrap();
+        let _: u64 = redis::cmd("XACK")
+            .arg(&["orders", GROUP, &id])
+            .query(connection)
+            .unwrap();
     }
     Some(processed)
 }
@@ -79,7 +87,11 @@ fn dedup_shares_its_ledger_with_other_clients() {
     const COUNT: usize = 6000;
     let server = orders(COUNT);
     // So short a time that entries are claimed while their consumers are at work.
-    let start = || consume(&server).args(["--dedup", "--claim-idle", "1ms", "--count", "50"]).spawn();
+    let start = || {
+        consume(&server)
+            .args(["--dedup", "--claim-idle", "1ms", "--count", "50"])
+            .spawn()
+    };
     let mut consumers = [start(), start()];
     let url = format!("redis+unix://{}", server.socket().display());
     let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
@@ -121,7 +133,12 @@ fn dedup_does_not_take_an_unanswered_reservation_for_its_own() {
     let server = orders(1);
     // Another consumer has processed it, and ended before it acknowledged.
     server.cli(["XREADGROUP", "GROUP", GROUP, "other", "STREAMS", "orders", ">"]);
-    server.cli(["ZADD", &format!("stream:orders:group:{GROUP}:processed"), "4102444800000", "1-0"]);
+    server.cli([
+        "ZADD",
+        &format!("stream:orders:group:{GROUP}:processed"),
+        "4102444800000",
+        "1-0",
+    ]);
     // The consumer's one connection loses the ledger's answer.
     let proxy = Proxy::start(server.socket(), [Fate::Unanswered(b"ZADD", End::Fin)]);
     let output = consume(&server)

@@ -67,7 +67,9 @@ fn handlers_go_on_when_the_server_comes_back() {
 fn handlers_finish_while_the_server_is_away() {
     let server = orders(3);
     let script = "echo $REDIS_STREAMER_ID >> handled; while ! [ -e go ]; do sleep 0.01; done";
-    let mut consumer = consume(&server).args(["-e", "--jobs", "3", "--", "sh", "-c", script]).spawn();
+    let mut consumer = consume(&server)
+        .args(["-e", "--jobs", "3", "--", "sh", "-c", script])
+        .spawn();
     wait_until("three handlers", || handled(&server).len() == 3);
     server.kill9();
     server.file("go", "");
@@ -191,7 +193,11 @@ fn connections_cut_anywhere_lose_and_repeat_nothing() {
 
 /// Refusals that pass, and how they are brought about and mended.
 const REFUSALS: [(&str, &[&str], &[&str]); 2] = [
-    ("READONLY", &["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"]),
+    (
+        "READONLY",
+        &["REPLICAOF", "127.0.0.1", "1"],
+        &["REPLICAOF", "NO", "ONE"],
+    ),
     (
         "NOREPLICAS",
         &["CONFIG", "SET", "min-replicas-to-write", "1"],
@@ -230,7 +236,10 @@ fn a_dead_letter_that_finds_no_room_is_not_lost() {
         .args(["--", "sh", "-c", "exit 7"])
         .spawn();
     consumer.wait_stderr("OOM");
-    assert_eq!(server.pending("orders", GROUP).len().max(1), server.pending("orders", GROUP).len());
+    assert_eq!(
+        server.pending("orders", GROUP).len().max(1),
+        server.pending("orders", GROUP).len()
+    );
     server.cli(["CONFIG", "SET", "maxmemory", "0"]);
     let output = consumer.wait();
     assert_eq!(output.status, 1, "{}", output.stderr());
@@ -259,9 +268,15 @@ fn a_server_that_loads_its_data_is_waited_for() {
     const LOADING: &[u8] = b"-LOADING Redis is loading the dataset in memory\r\n";
     let server = orders(2000);
     // The connection breaks, and the server that comes back is still loading, twice.
-    let fates = [Fate::Reply(20_000, End::Fin), Fate::Refused(LOADING), Fate::Refused(LOADING)];
+    let fates = [
+        Fate::Reply(20_000, End::Fin),
+        Fate::Refused(LOADING),
+        Fate::Refused(LOADING),
+    ];
     let proxy = Proxy::start(server.socket(), fates);
-    let mut consumer = consume(&server).args(["-e", "--count", "20", "-u", &proxy.url()]).spawn();
+    let mut consumer = consume(&server)
+        .args(["-e", "--count", "20", "-u", &proxy.url()])
+        .spawn();
     let output = consumer.wait();
     assert_eq!(output.status, 0, "{}", output.stderr());
     assert_once(&ids(&output));

@@ -21,6 +21,14 @@ impl Dice {
         self.seed
     }
 
+    /// Dice for another thread, from the same seed.
+    pub fn fork(&mut self) -> Self {
+        Self {
+            seed: self.seed,
+            state: self.next(),
+        }
+    }
+
     /// A number from `from` up to, and not including, `to`.
     pub fn between(&mut self, from: usize, to: usize) -> usize {
         from + (self.next() % (to - from) as u64) as usize
