@@ -8,6 +8,7 @@ mod connection;
 mod consume;
 mod contract;
 mod errors;
+mod faults;
 mod harness;
 mod pending;
 mod pipes;

@@ -8,6 +8,7 @@ use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// How a program ended and all it printed.
 pub struct Output {
@@ -101,13 +102,31 @@ impl Running {
         line.trim_end_matches('\n').to_owned()
     }
 
+    /// The next line of stdout, if one comes in time.
+    pub fn line_within(&mut self, patience: Duration) -> Option<String> {
+        let line = self.lines.recv_timeout(patience).ok()?;
+        self.seen.extend_from_slice(&line);
+        Some(String::from_utf8(line).unwrap().trim_end_matches('\n').to_owned())
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill9(&mut self) -> Output {
+        self.kill();
+        self.wait()
+    }
+
+    /// As `kill9`, where children that outlive it still hold its pipes open: what it printed is lost.
+    pub fn kill9_alone(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Returns once stderr contains this.
-    #[allow(dead_code, reason = "for the tests of lost connections")]
     pub fn wait_stderr(&self, part: &str) {
         wait_until(part, || self.stderr_so_far().contains(part));
     }
 
-    fn stderr_so_far(&self) -> String {
+    pub fn stderr_so_far(&self) -> String {
         String::from_utf8_lossy(&self.stderr.lock().unwrap()).into_owned()
     }
 
@@ -158,4 +177,10 @@ impl Drop for Running {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Kills a process that a test's program left behind, by its number.
+pub fn kill(pid: &str) {
+    let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
+    let _ = kill_process(pid, Signal::KILL);
 }

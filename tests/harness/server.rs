@@ -95,7 +95,6 @@ impl Options {
     }
 
     /// Keep every write on disk before it is answered, so that it survives `kill9` and `restart`.
-    #[allow(dead_code, reason = "for the tests of lost connections")]
     pub fn append_only(mut self) -> Self {
         self.append_only = true;
         self
@@ -197,13 +196,11 @@ impl Server {
     }
 
     /// Stops the server in its tracks: connections stay open, nothing is answered.
-    #[allow(dead_code, reason = "for the tests of lost connections")]
     pub fn pause(&self) {
         self.signal(Signal::STOP);
     }
 
     /// Lets a paused server go on.
-    #[allow(dead_code, reason = "for the tests of lost connections")]
     pub fn resume(&self) {
         self.signal(Signal::CONT);
     }

@@ -1,0 +1,175 @@
+//! How a consumer ends: what it holds is finished or handed back, and its name is gone.
+
+use super::{GROUP, assert_all, assert_once, assert_settled, consume, ids, orders, runs};
+use crate::harness::{Server, Signal, Test, wait_until};
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+const SIGNALS: [(Signal, i32); 2] = [(Signal::INT, 130), (Signal::TERM, 143)];
+
+/// Long enough for any machine, short enough to tell that nothing was waited for.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+fn handle(server: &Server, options: &str, script: &str) -> Test {
+    consume(server)
+        .args(options.split_whitespace())
+        .args(["--", "sh", "-c", script])
+}
+
+/// The names in the group, but for the one that what was handed back is kept under.
+fn consumers(server: &Server) -> Vec<String> {
+    let mut names = server.consumers("orders", GROUP);
+    names.retain(|name| name != "handed-back");
+    names
+}
+
+#[test]
+fn a_signal_ends_waiting_handlers_at_once() {
+    let server = orders(0);
+    for (signal, status) in SIGNALS {
+        let mut consumer = handle(&server, "--block 60s --jobs 4", "true").spawn();
+        server.wait_blocked();
+        let start = Instant::now();
+        consumer.signal(signal);
+        let output = consumer.wait();
+        assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
+        assert_eq!((output.status, output.stderr().as_str()), (status, ""));
+        assert_eq!(consumers(&server), Vec::<String>::new());
+    }
+}
+
+/// Runs until the file `go` is there.
+const WAIT_FOR_GO: &str = "echo $REDIS_STREAMER_ID >> started; while ! [ -e go ]; do sleep 0.01; done; \
+     echo $REDIS_STREAMER_ID >> handled";
+
+fn lines_of(server: &Server, name: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(server.work().join(name)).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn handlers_at_work_finish_and_are_acknowledged() {
+    for (signal, status) in SIGNALS {
+        let server = orders(10);
+        let mut consumer = handle(&server, "--jobs 3", WAIT_FOR_GO).spawn();
+        wait_until("three handlers", || lines_of(&server, "started").len() == 3);
+        consumer.signal(signal);
+        // It has seen the signal when nothing of its group is read any more: the handlers are still at work.
+        server.file("go", "");
+        let output = consumer.wait();
+        assert_eq!((output.status, output.stderr().as_str()), (status, ""));
+        let handled = lines_of(&server, "handled");
+        assert_once(&handled);
+        assert!(handled.len() >= 3, "{handled:?}");
+        assert_eq!(handled.len(), lines_of(&server, "started").len());
+        assert_eq!(server.pending("orders", GROUP), Vec::<String>::new());
+        assert_eq!(consumers(&server), Vec::<String>::new());
+        handle(&server, "-e", WAIT_FOR_GO).run();
+        assert_once(&lines_of(&server, "handled"));
+        assert_all(&lines_of(&server, "handled"), 10);
+        assert_settled(&server);
+    }
+}
+
+#[test]
+fn what_waits_for_its_retry_is_handed_back() {
+    let server = orders(3);
+    let mut consumer = handle(&server, "--jobs 3 --retry-delay 1h", "exit 1").spawn();
+    wait_until("three failures", || {
+        consumer.stderr_so_far().matches("the handler failed").count() == 3
+    });
+    consumer.signal(Signal::TERM);
+    assert_eq!(consumer.wait().status, 143);
+    assert_eq!(server.pending("orders", GROUP).len(), 3);
+    assert_eq!(consumers(&server), Vec::<String>::new());
+    // The next gets them at once, although its --claim-idle is five minutes, and knows of the first try.
+    let output = consume(&server).args(["-e", "--claim-idle", "5m"]).stdout_any().run();
+    assert_eq!(ids(&output), ["1-0", "2-0", "3-0"]);
+    assert_eq!(output.stdout().matches("\"deliveries\":2").count(), 3);
+    assert_settled(&server);
+}
+
+#[test]
+fn the_second_signal_ends_handlers_too() {
+    for (signal, status) in SIGNALS {
+        let server = orders(2);
+        let script = "echo $$ >> started; exec sleep 60";
+        let mut consumer = handle(&server, "--jobs 2", script).spawn();
+        wait_until("two handlers", || lines_of(&server, "started").len() == 2);
+        consumer.signal(signal);
+        let start = Instant::now();
+        // The second one counts only once the first was heard.
+        wait_until("its end", || {
+            consumer.signal(signal);
+            !runs(&consumer.pid().to_string())
+        });
+        assert_eq!(consumer.wait().status, status);
+        assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
+        for pid in lines_of(&server, "started") {
+            wait_until("the handlers to be gone", || !runs(&pid));
+        }
+        // Nothing was acknowledged: it is all there for others.
+        let output = consume(&server).args(["-e", "--claim-idle", "1ms"]).stdout_any().run();
+        assert_eq!(ids(&output), ["1-0", "2-0"]);
+        assert_settled(&server);
+    }
+}
+
+#[test]
+fn a_signal_while_the_pipe_is_full_loses_nothing() {
+    const COUNT: usize = 20_000;
+    /// What a pipe holds on Linux, less what one page may waste.
+    const FULL: u64 = 65_536 - 4096;
+    for (signal, status) in SIGNALS {
+        let server = orders(COUNT);
+        let mut child = consume(&server).command().spawn().unwrap();
+        let mut pipe = child.stdout.take().unwrap();
+        wait_until("a full pipe", || rustix::io::ioctl_fionread(&pipe).unwrap() >= FULL);
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+        let mut stdout = Vec::new();
+        pipe.read_to_end(&mut stdout).unwrap();
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(status), &b""[..]));
+        let text = String::from_utf8(stdout).unwrap();
+        let mut printed: Vec<_> = text.lines().map(super::id_of).collect();
+        assert!(printed.len() < COUNT);
+        assert_eq!(consumers(&server), Vec::<String>::new());
+        let rest = consume(&server).args(["-e", "--claim-idle", "5m"]).stdout_any().run();
+        printed.extend(ids(&rest));
+        assert_once(&printed);
+        assert_all(&printed, COUNT);
+        assert_settled(&server);
+    }
+}
+
+#[test]
+fn the_second_signal_ends_a_consumer_whose_pipe_is_full() {
+    let server = orders(20_000);
+    let mut child = consume(&server).command().spawn().unwrap();
+    let pipe = child.stdout.take().unwrap();
+    wait_until("a full pipe", || rustix::io::ioctl_fionread(&pipe).unwrap() >= 60_000);
+    let pid = rustix::process::Pid::from_child(&child);
+    wait_until("its end", || {
+        let _ = rustix::process::kill_process(pid, Signal::TERM);
+        child.try_wait().unwrap().is_some()
+    });
+    use std::os::unix::process::ExitStatusExt;
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
+}
+
+#[test]
+fn what_n_leaves_is_for_others_at_once() {
+    let server = orders(500);
+    let first = consume(&server).args(["-n", "7", "--count", "100"]).stdout_any().run();
+    assert_eq!(consumers(&server), Vec::<String>::new());
+    let rest = consume(&server).args(["-e", "--claim-idle", "5m"]).stdout_any().run();
+    let printed = [ids(&first), ids(&rest)].concat();
+    assert_eq!(ids(&first).len(), 7);
+    assert!(
+        !rest.stdout().contains("deliveries"),
+        "a hand-back counts as no delivery"
+    );
+    assert_once(&printed);
+    assert_all(&printed, 500);
+    assert_settled(&server);
+}

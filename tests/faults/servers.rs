@@ -1,0 +1,297 @@
+//! Servers that die, hang, refuse or come back while messages are consumed.
+
+use super::{GROUP, assert_all, assert_once, assert_settled, consume, ids, orders, undelivered};
+use crate::harness::{Dice, End, Fate, Proxy, Server, Signal, Test, wait_until};
+use std::time::{Duration, Instant};
+
+#[test]
+fn printing_goes_on_when_the_server_comes_back() {
+    const COUNT: usize = 20_000;
+    let server = orders(COUNT);
+    let mut dice = Dice::new();
+    let mut consumer = consume(&server).args(["--count", "40", "--block", "60s"]).spawn();
+    for _ in 0..3 {
+        for _ in 0..dice.between(100, 4000) {
+            consumer.line();
+        }
+        server.kill9();
+        server.restart();
+    }
+    wait_until("all to be acknowledged", || {
+        undelivered(&server) == 0 && server.pending("orders", GROUP).is_empty()
+    });
+    consumer.signal(Signal::TERM);
+    let output = consumer.wait();
+    assert_eq!(output.status, 143);
+    assert!(output.stderr().contains("trying again"), "{}", output.stderr());
+    // The server forgot nothing, so nothing needs to come twice.
+    assert_once(&ids(&output));
+    assert_all(&ids(&output), COUNT);
+    assert_settled(&server);
+}
+
+fn handled(server: &Server) -> Vec<String> {
+    let notes = std::fs::read_to_string(server.work().join("handled")).unwrap_or_default();
+    notes.lines().map(str::to_owned).collect()
+}
+
+fn handle(server: &Server, options: &str) -> Test {
+    consume(server)
+        .args(options.split_whitespace())
+        .args(["--", "sh", "-c", "echo $REDIS_STREAMER_ID >> handled"])
+}
+
+#[test]
+fn handlers_go_on_when_the_server_comes_back() {
+    const COUNT: usize = 300;
+    let server = orders(COUNT);
+    let mut dice = Dice::new();
+    let mut consumer = handle(&server, "--jobs 4").spawn();
+    for _ in 0..3 {
+        let goal = (handled(&server).len() + dice.between(5, 60)).min(COUNT);
+        wait_until("some to be handled", || handled(&server).len() >= goal);
+        server.kill9();
+        server.restart();
+    }
+    wait_until("all to be acknowledged", || {
+        undelivered(&server) == 0 && server.pending("orders", GROUP).is_empty()
+    });
+    consumer.signal(Signal::TERM);
+    assert_eq!(consumer.wait().status, 143);
+    assert_once(&handled(&server));
+    assert_all(&handled(&server), COUNT);
+    assert_settled(&server);
+}
+
+#[test]
+fn handlers_finish_while_the_server_is_away() {
+    let server = orders(3);
+    let script = "echo $REDIS_STREAMER_ID >> handled; while ! [ -e go ]; do sleep 0.01; done";
+    let mut consumer = consume(&server)
+        .args(["-e", "--jobs", "3", "--", "sh", "-c", script])
+        .spawn();
+    wait_until("three handlers", || handled(&server).len() == 3);
+    server.kill9();
+    server.file("go", "");
+    server.restart();
+    let output = consumer.wait();
+    assert_eq!(output.status, 0, "{}", output.stderr());
+    assert_once(&handled(&server));
+    assert_settled(&server);
+}
+
+#[test]
+fn a_server_that_stays_away_ends_it() {
+    for handler in [&[][..], &["--", "true"]] {
+        let server = orders(1);
+        let mut consumer = consume(&server)
+            .args(["--reconnect-for", "300ms", "--block", "60s"])
+            .args(handler)
+            .spawn();
+        wait_until("the first message to be done", || {
+            undelivered(&server) == 0 && server.pending("orders", GROUP).is_empty()
+        });
+        server.wait_blocked();
+        let start = Instant::now();
+        server.kill9();
+        let output = consumer.wait();
+        assert_eq!(output.status, 3, "{}", output.stderr());
+        assert!(output.stderr().contains("error: "), "{}", output.stderr());
+        assert!(start.elapsed() >= Duration::from_millis(300));
+        server.restart();
+        assert_settled(&server);
+    }
+}
+
+#[test]
+fn a_signal_ends_it_while_the_server_is_away() {
+    for handler in [&[][..], &["--", "true"]] {
+        let server = orders(0);
+        let mut consumer = consume(&server).args(handler).spawn();
+        server.wait_blocked();
+        server.kill9();
+        consumer.wait_stderr("trying again");
+        let start = Instant::now();
+        consumer.signal(Signal::INT);
+        assert_eq!(consumer.wait().status, 130);
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn a_server_that_hangs_for_a_while_is_waited_for() {
+    const COUNT: usize = 5000;
+    let server = orders(COUNT);
+    let mut consumer = consume(&server).args(["-e", "--count", "20"]).spawn();
+    for _ in 0..100 {
+        consumer.line();
+    }
+    server.pause();
+    // It has printed all it has: nothing more comes from a server that hangs.
+    while consumer.line_within(Duration::from_millis(200)).is_some() {}
+    server.resume();
+    let output = consumer.wait();
+    assert_eq!((output.status, output.stderr().as_str()), (0, ""));
+    assert_once(&ids(&output));
+    assert_all(&ids(&output), COUNT);
+    assert_settled(&server);
+}
+
+#[test]
+fn killed_connections_are_made_again() {
+    const COUNT: usize = 20_000;
+    for more in [&[][..], &["--dedup"]] {
+        let server = orders(COUNT);
+        let mut dice = Dice::new();
+        let mut consumer = consume(&server)
+            .args(["-e", "--count", "40", "--claim-idle", "off"])
+            .args(more)
+            .spawn();
+        for _ in 0..8 {
+            for _ in 0..dice.between(1, 1500) {
+                consumer.line();
+            }
+            server.cli(["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        }
+        let output = consumer.wait();
+        assert_eq!(output.status, 0, "{}", output.stderr());
+        assert_once(&ids(&output));
+        assert_all(&ids(&output), COUNT);
+        assert_settled(&server);
+    }
+}
+
+#[test]
+fn connections_cut_anywhere_lose_and_repeat_nothing() {
+    const COUNT: usize = 300;
+    let mut dice = Dice::new();
+    for round in 0..24 {
+        let server = orders(COUNT);
+        let end = if round % 2 == 0 { End::Fin } else { End::Reset };
+        let mut fate = || match dice.between(0, 2) {
+            0 => Fate::Request(dice.between(1, 3000), end),
+            _ => Fate::Reply(dice.between(1, 20_000), end),
+        };
+        let proxy = Proxy::start(server.socket(), [fate(), fate(), fate()]);
+        let more: &[&str] = if round % 4 < 2 { &["--dedup"] } else { &[] };
+        // A cut before anything was consumed is a failure to connect; --wait does not concern it.
+        let mut printed = Vec::new();
+        wait_until("all to be consumed", || {
+            let output = consume(&server)
+                .args(["-e", "-c", "till-1", "--count", "15", "-u", &proxy.url()])
+                .args(more)
+                .spawn()
+                .wait();
+            printed.extend(ids(&output));
+            output.status == 0
+        });
+        assert_once(&printed);
+        assert_all(&printed, COUNT);
+        assert_settled(&server);
+    }
+}
+
+/// Refusals that pass, and how they are brought about and mended.
+const REFUSALS: [(&str, &[&str], &[&str]); 2] = [
+    (
+        "READONLY",
+        &["REPLICAOF", "127.0.0.1", "1"],
+        &["REPLICAOF", "NO", "ONE"],
+    ),
+    (
+        "NOREPLICAS",
+        &["CONFIG", "SET", "min-replicas-to-write", "1"],
+        &["CONFIG", "SET", "min-replicas-to-write", "0"],
+    ),
+];
+
+#[test]
+fn a_server_that_refuses_for_a_while_is_asked_again() {
+    const COUNT: usize = 3000;
+    for (code, refuse, mend) in REFUSALS {
+        for handler in [&["--count", "10"][..], &["--jobs", "4", "--", "cat"]] {
+            let count = if handler.len() == 2 { COUNT } else { 60 };
+            let server = orders(count);
+            let mut consumer = consume(&server).arg("-e").args(handler).spawn();
+            consumer.line();
+            server.cli(refuse);
+            consumer.wait_stderr(code);
+            server.cli(mend);
+            let output = consumer.wait();
+            assert_eq!(output.status, 0, "{}", output.stderr());
+            assert_once(&ids(&output));
+            assert_all(&ids(&output), count);
+            assert_settled(&server);
+        }
+    }
+}
+
+#[test]
+fn a_dead_letter_that_finds_no_room_is_not_lost() {
+    let server = orders(5);
+    let options = "-e --jobs 2 --max-deliveries 1 --dead-letter orders:dead --reconnect-for 20s";
+    server.cli(["CONFIG", "SET", "maxmemory", "1"]);
+    let mut consumer = consume(&server)
+        .args(options.split_whitespace())
+        .args(["--", "sh", "-c", "exit 7"])
+        .spawn();
+    consumer.wait_stderr("OOM");
+    assert_eq!(
+        server.pending("orders", GROUP).len().max(1),
+        server.pending("orders", GROUP).len()
+    );
+    server.cli(["CONFIG", "SET", "maxmemory", "0"]);
+    let output = consumer.wait();
+    assert_eq!(output.status, 1, "{}", output.stderr());
+    let dead: Vec<String> = server
+        .fields("orders:dead")
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| name == b"dead-id")
+        .map(|(_, id)| String::from_utf8(id).unwrap())
+        .collect();
+    assert_once(&dead);
+    assert_all(&dead, 5);
+    let reasons: Vec<_> = server
+        .fields("orders:dead")
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| name == b"dead-reason" || name == b"dead-deliveries")
+        .map(|(_, value)| String::from_utf8(value).unwrap())
+        .collect();
+    assert_eq!(reasons, ["1", "exit status 7"].repeat(5));
+    assert_settled(&server);
+}
+
+#[test]
+fn a_server_that_loads_its_data_is_waited_for() {
+    const LOADING: &[u8] = b"-LOADING Redis is loading the dataset in memory\r\n";
+    let server = orders(2000);
+    // The connection breaks, and the server that comes back is still loading, twice.
+    let fates = [
+        Fate::Reply(20_000, End::Fin),
+        Fate::Refused(LOADING),
+        Fate::Refused(LOADING),
+    ];
+    let proxy = Proxy::start(server.socket(), fates);
+    let mut consumer = consume(&server)
+        .args(["-e", "--count", "20", "-u", &proxy.url()])
+        .spawn();
+    let output = consumer.wait();
+    assert_eq!(output.status, 0, "{}", output.stderr());
+    assert_once(&ids(&output));
+    assert_all(&ids(&output), 2000);
+    assert_settled(&server);
+    // Told to wait for the first connection, it also waits for that.
+    let proxy = Proxy::start(server.socket(), [Fate::Refused(LOADING), Fate::Refused(LOADING)]);
+    consume(&server)
+        .args(["-e", "--wait", "20s", "-u", &proxy.url()])
+        .stderr_any()
+        .run();
+    let proxy = Proxy::start(server.socket(), [Fate::Refused(LOADING)]);
+    consume(&server)
+        .args(["-e", "-u", &proxy.url()])
+        .status(3)
+        .stderr_has(["LOADING"])
+        .run();
+}
