@@ -216,10 +216,39 @@ impl<'a> Sender<'a> {
             self.again.push_front(flight);
             return Err(error);
         }
+        if self.backoff.is_some()
+            && let Err(error) = self.probe(&mut flight, ledger)
+        {
+            self.again.push_front(flight);
+            return Err(error);
+        }
         let unsent = flight.unsent_from();
         self.in_flight.push_back(flight);
         let flight = &self.in_flight[self.in_flight.len() - 1];
         Ok(self.streamer.connection().send(&flight.batch.packed[unsent..])?)
+    }
+
+    /// Sends one record alone, to see whether the server takes entries again: it may go on refusing for a while,
+    /// and to begin to take them in the middle of a window would lose their order.
+    fn probe(&mut self, flight: &mut Flight, ledger: &mut Ledger) -> anyhow::Result<()> {
+        let Flight { batch, next } = flight;
+        let found = batch.records[*next..].iter().position(|record| record.command.is_ok());
+        let Some((index, Ok(command))) = found.map(|ahead| (*next + ahead, &batch.records[*next + ahead].command))
+        else {
+            return Ok(());
+        };
+        self.streamer.connection().send(&batch.packed[command.packed.clone()])?;
+        let id = match receive_added(self.streamer.connection())? {
+            Ok(id) => id,
+            Err(refusal) => return Err(refusal.into_error(&self.args.stream).into()),
+        };
+        reject_before(batch, *next, index, ledger)?;
+        self.last_id = Some(id);
+        ledger.added(batch, &batch.records[index], id);
+        *next = index + 1;
+        self.backoff = None;
+        self.context.ui.status("sending again");
+        Ok(())
     }
 
     /// Settles the records of a batch that landed, and makes sure that nobody can mistake the others.
@@ -246,7 +275,7 @@ impl<'a> Sender<'a> {
                 Fate::Unknown if self.args.on_ambiguous == OnAmbiguous::Stop => {
                     let place = ledger.place(batch.source, record.line);
                     return Err(Failure::data(format!(
-                        "{place}, and what follows, may or may not have been sent before the connection broke: equal entries are in the stream, or it was trimmed"
+                        "{place} may or may not have been sent before the connection broke, and so what follows it: equal entries are in the stream, or it was trimmed"
                     ))
                     .hint("to send it, perhaps again: --on-ambiguous repeat")
                     .into());
@@ -269,9 +298,6 @@ impl<'a> Sender<'a> {
                     Ok(id) => {
                         self.last_id = Some(id);
                         ledger.added(batch, record, id);
-                        if self.backoff.take().is_some() {
-                            self.context.ui.status("sending again");
-                        }
                     }
                     Err(refusal) => {
                         let error = refusal.into_error(&self.args.stream);
@@ -420,7 +446,9 @@ impl<'a> Sender<'a> {
                 } else {
                     format!("{first} to {last}")
                 };
-                error.context(Failure::lost(format!("gave up; whether {lines} went in is not known")))
+                error.context(Failure::lost(format!(
+                    "gave up; it is not known whether {lines} went in"
+                )))
             }
             _ => error,
         }
