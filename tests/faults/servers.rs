@@ -236,10 +236,7 @@ fn a_dead_letter_that_finds_no_room_is_not_lost() {
         .args(["--", "sh", "-c", "exit 7"])
         .spawn();
     consumer.wait_stderr("OOM");
-    assert_eq!(
-        server.pending("orders", GROUP).len().max(1),
-        server.pending("orders", GROUP).len()
-    );
+    assert!(!server.pending("orders", GROUP).is_empty());
     server.cli(["CONFIG", "SET", "maxmemory", "0"]);
     let output = consumer.wait();
     assert_eq!(output.status, 1, "{}", output.stderr());

@@ -35,6 +35,12 @@ impl Reservations {
         for (index, ids) in by_stream.iter().enumerate().filter(|(_, ids)| !ids.is_empty()) {
             processed.extend(self.reserve(member, index, ids)?);
         }
+        // Only now: had an answer failed to come, all would be asked for again.
+        for (index, ids) in by_stream.iter().enumerate() {
+            for id in ids {
+                self.unanswered.remove(&(index, *id));
+            }
+        }
         Ok(processed)
     }
 
@@ -42,7 +48,11 @@ impl Reservations {
     pub fn is_processed(&mut self, member: &mut Member<'_>, (index, id): Key) -> anyhow::Result<bool> {
         match member.args.dedup {
             None => Ok(false),
-            Some(_) => Ok(!self.reserve(member, index, &[id])?.is_empty()),
+            Some(_) => {
+                let processed = self.reserve(member, index, &[id])?;
+                self.unanswered.remove(&(index, id));
+                Ok(!processed.is_empty())
+            }
         }
     }
 
@@ -60,7 +70,6 @@ impl Reservations {
             if !ours {
                 processed.push(key);
             }
-            self.unanswered.remove(&key);
         }
         Ok(processed)
     }

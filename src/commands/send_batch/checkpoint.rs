@@ -187,7 +187,10 @@ impl Checkpoint {
         }
         self.unwritten += records;
         self.state.place = place;
-        self.state.last_id = last_id.map(|id| id.to_string());
+        // A batch of which nothing was added leaves the last entry what it was.
+        if let Some(id) = last_id {
+            self.state.last_id = Some(id.to_string());
+        }
         match self.written.elapsed() >= INTERVAL || self.unwritten >= MOST_UNWRITTEN {
             true => self.write(),
             false => Ok(()),

@@ -52,6 +52,8 @@ struct Flight {
     batch: Box<Batch>,
     /// The first record whose fate is not known.
     next: usize,
+    /// The last entry of it that is known to be added.
+    last_id: Option<EntryId>,
 }
 
 impl Flight {
@@ -186,7 +188,13 @@ impl<'a> Sender<'a> {
                 break;
             }
             match self.next_event(arriving) {
-                Some(Event::Batch(batch)) => return Turn::Send(Flight { batch, next: 0 }),
+                Some(Event::Batch(batch)) => {
+                    return Turn::Send(Flight {
+                        batch,
+                        next: 0,
+                        last_id: None,
+                    });
+                }
                 Some(Event::End) => self.input = Ok(Reading::Ended),
                 Some(Event::Failed(error)) => self.input = Err(error),
                 Some(Event::Stop) => {}
@@ -231,7 +239,7 @@ impl<'a> Sender<'a> {
     /// Sends one record alone, to see whether the server takes entries again: it may go on refusing for a while,
     /// and to begin to take them in the middle of a window would lose their order.
     fn probe(&mut self, flight: &mut Flight, ledger: &mut Ledger) -> anyhow::Result<()> {
-        let Flight { batch, next } = flight;
+        let Flight { batch, next, last_id } = flight;
         let found = batch.records[*next..].iter().position(|record| record.command.is_ok());
         let Some((index, Ok(command))) = found.map(|ahead| (*next + ahead, &batch.records[*next + ahead].command))
         else {
@@ -243,7 +251,7 @@ impl<'a> Sender<'a> {
             Err(refusal) => return Err(refusal.into_error(&self.args.stream).into()),
         };
         reject_before(batch, *next, index, ledger)?;
-        self.last_id = Some(id);
+        (self.last_id, *last_id) = (Some(id), Some(id));
         ledger.added(batch, &batch.records[index], id);
         *next = index + 1;
         self.backoff = None;
@@ -253,7 +261,7 @@ impl<'a> Sender<'a> {
 
     /// Settles the records of a batch that landed, and makes sure that nobody can mistake the others.
     fn match_landed(&mut self, flight: &mut Flight, ledger: &mut Ledger) -> anyhow::Result<()> {
-        let Flight { batch, next } = flight;
+        let Flight { batch, next, last_id } = flight;
         for index in *next..batch.records.len() {
             let Some((landed, in_doubt @ 1..)) = &mut self.landed else {
                 self.landed = None;
@@ -267,7 +275,7 @@ impl<'a> Sender<'a> {
             let fields = &batch.packed[command.encoded.fields_at..command.packed.end];
             match landed.fate(command.encoded.id, content(fields)) {
                 Fate::Added(id) => {
-                    self.last_id = Some(id);
+                    (self.last_id, *last_id) = (Some(id), Some(id));
                     reject_before(batch, *next, index, ledger)?;
                     ledger.added(batch, record, id);
                     *next = index + 1;
@@ -288,7 +296,7 @@ impl<'a> Sender<'a> {
 
     /// Takes the replies of the oldest batch.
     fn settle(&mut self, spare: &Return<Box<Batch>>, ledger: &mut Ledger, progress: &Progress) -> anyhow::Result<()> {
-        let Some(Flight { batch, next }) = self.in_flight.front_mut() else {
+        let Some(Flight { batch, next, last_id }) = self.in_flight.front_mut() else {
             return Ok(());
         };
         while let Some(record) = batch.records.get(*next) {
@@ -296,7 +304,7 @@ impl<'a> Sender<'a> {
                 Err(error) => ledger.rejected(batch, record, Some(error.column), &error.reason)?,
                 Ok(_) => match receive_added(self.streamer.connection())? {
                     Ok(id) => {
-                        self.last_id = Some(id);
+                        (self.last_id, *last_id) = (Some(id), Some(id));
                         ledger.added(batch, record, id);
                     }
                     Err(refusal) => {
@@ -322,13 +330,13 @@ impl<'a> Sender<'a> {
                 .map_err(|refusal| Error::refused(refusal, &self.args.stream, None))?;
         }
         ledger.flush()?;
-        let Some(Flight { batch, .. }) = self.in_flight.pop_front() else {
+        let Some(Flight { batch, last_id, .. }) = self.in_flight.pop_front() else {
             return Ok(());
         };
         if let Some(checkpoint) = &mut self.checkpoint
             && !ledger.is_stopped()
         {
-            checkpoint.advance(batch.end, batch.records.len(), self.last_id)?;
+            checkpoint.advance(batch.end, batch.records.len(), last_id)?;
         }
         self.bytes += batch.input.len() as u64;
         progress.update(self.bytes, || count(ledger.sent(), "message"));
@@ -343,7 +351,7 @@ impl<'a> Sender<'a> {
     fn settle_refusals(&mut self, first: Error, ledger: &mut Ledger) -> anyhow::Result<()> {
         let mut first = Some(first);
         let mut outcomes = VecDeque::new();
-        for Flight { batch, next } in &self.in_flight {
+        for Flight { batch, next, .. } in &self.in_flight {
             for _ in batch.records[*next..].iter().filter(|record| record.command.is_ok()) {
                 outcomes.push_back(match first.take() {
                     Some(error) => Err(error),
@@ -361,7 +369,7 @@ impl<'a> Sender<'a> {
                 _ => Ok(()),
             };
         }
-        for Flight { batch, next } in self.in_flight.drain(..) {
+        for Flight { batch, next, .. } in self.in_flight.drain(..) {
             for record in &batch.records[next..] {
                 match (
                     &record.command,
