@@ -107,7 +107,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s V -l version -d 'Print version'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s g -l group -d 'The consumer group, by its name as it stands' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s l -l listener -d 'The consumer group of a listener: STREAM:NAME:cg' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s l -l listener -d 'Short for -g STREAM:NAME:cg, the group\'s name by convention' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l from -d 'Where the group begins: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l user -d 'Authenticate as this ACL user' -r
@@ -127,16 +127,16 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s V -l version -d 'Print version'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s g -l group -d 'The consumer group, by its name as it stands' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s l -l listener -d 'The consumer group of a listener: STREAM:NAME:cg' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s l -l listener -d 'Short for -g STREAM:NAME:cg, the group\'s name by convention' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s n -l max -d 'End after N messages' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l timeout -d 'Fail (exit 4) if -n was not reached within DURATION' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l match -d 'Print only messages whose name matches GLOB (* and ?); others are acknowledged and passed over' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l match -d 'Take only messages whose name matches GLOB (* and ?); in a group the others are acknowledged unseen, for all its consumers' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l count -d 'Read up to N entries at a time [default: 1000]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l block -d 'Wait at the server for so long before asking again' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l rest -d 'Pause between two reads that found nothing more' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l rest -d 'Pause after everything there is was read, before asking again' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l reconnect-for -d 'Keep trying to reach a lost server for so long' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l from -d 'Begin at POINT: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m [default: latest]' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l to -d 'End behind POINT' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l to -d 'Stop behind POINT, which is included; never wait for what is not there yet' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l last -d 'Begin N entries before the end' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s c -l consumer -d 'The consumer\'s name [default: a new one each time: LISTENER.HOST.PID.RANDOM]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l ack -d 'When a message is acknowledged' -r -f -a "success\t'When its line is written, or its command exited with 0: at least once'
@@ -149,8 +149,8 @@ beginning\t'Create it; what is in the stream is delivered, again if need be'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l dedup -d 'Process no entry twice: consult and keep the group\'s ledger of processed entries over WINDOW' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l jobs -d 'Run up to N handlers at a time' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l handler-timeout -d 'End a handler that runs longer, with its whole process group: TERM, then KILL' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l retry-delay -d 'Wait so long before a failed message is tried again, twice as long each time' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l max-deliveries -d 'Try a message N times at most; then it goes to the dead letters' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l retry-delay -d 'Wait so long before a failed message is tried again, twice as long each time, an hour at most' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l max-deliveries -d 'Try a message N times at most; then it goes to the dead letters [default: try for ever]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l dead-letter -d 'Add messages that failed too often to STREAM, with where they came from and why, and acknowledge them' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l user -d 'Authenticate as this ACL user' -r
@@ -163,14 +163,14 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l color -d 'Colour stderr' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s e -l exit-on-empty -d 'End at the end of the streams as it stood at the start'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s e -l exit-on-empty -d 'Stop once everything that was in the streams at the start is read, and with a handler settled'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l insecure -d 'Do not check the server\'s certificate'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s v -l verbose -d 'Say on stderr what is being done'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s V -l version -d 'Print version'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s g -l group -d 'The consumer group, by its name as it stands' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s l -l listener -d 'The consumer group of a listener: STREAM:NAME:cg' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s l -l listener -d 'Short for -g STREAM:NAME:cg, the group\'s name by convention' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
@@ -189,7 +189,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s v 
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s V -l version -d 'Print version'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s g -l group -d 'The consumer group, by its name as it stands' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s l -l listener -d 'The consumer group of a listener: STREAM:NAME:cg' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s l -l listener -d 'Short for -g STREAM:NAME:cg, the group\'s name by convention' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l idle -d 'Show only entries of the group that have been idle for at least so long' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l consumer -d 'Show only this consumer of the group, and its entries' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s n -l max-entries -d 'Show at most N entries of the group [default: 20]' -r

@@ -176,6 +176,9 @@ fn hint_for(error: &Error) -> Option<String> {
         Error::Denied(refusal) if refusal.code == "NOPERM" => {
             "grant the user the command and the key: ACL SETUSER".to_owned()
         }
+        Error::Denied(refusal) if refusal.detail.contains("without any password configured") => {
+            "the server has no password for this user: give none (is $REDISCLI_AUTH set?)".to_owned()
+        }
         Error::Denied(_) => {
             "give --user and --password-file, $REDISCLI_AUTH, or a URL with user and password".to_owned()
         }

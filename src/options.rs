@@ -1,7 +1,9 @@
 //! Options that several commands share: where to connect, which group, what to trim.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use anyhow::Context as _;
 
 use crate::failure::Failure;
 use crate::streamer::{EntryId, Secret, Streamer, Target, Tls, Trim, Verify, group, parse_duration};
@@ -87,8 +89,10 @@ impl Global {
         if let Some(user) = &self.user {
             target.user = Some(user.clone());
         }
-        if let Some(password) = self.password()? {
-            target.password = Some(password);
+        if let Some(path) = &self.password_file {
+            target.password = Some(read_password(path)?);
+        } else if target.password.is_none() {
+            target.password = variable(&PASSWORD_VARIABLE).map(Secret);
         }
         if target.user.is_some() && target.password.is_none() {
             return Err(Failure::usage("a user needs a password")
@@ -97,17 +101,6 @@ impl Global {
         }
         target.tls = self.tls(target.tls)?;
         Ok(target)
-    }
-
-    /// A password given beside the URL. The variable is for servers whose URL has none.
-    fn password(&self) -> anyhow::Result<Option<Secret>> {
-        let Some(path) = &self.password_file else {
-            return Ok(variable(&PASSWORD_VARIABLE).map(Secret));
-        };
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            anyhow::Error::new(error).context(format!("cannot read the password file {}", path.display()))
-        })?;
-        Ok(Some(Secret(text.lines().next().unwrap_or_default().to_owned())))
     }
 
     /// The options of TLS only mean something for a URL that asks for it: silence would leave a connection in
@@ -130,6 +123,12 @@ impl Global {
     }
 }
 
+fn read_password(path: &Path) -> anyhow::Result<Secret> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read the password file {}", path.display()))?;
+    Ok(Secret(text.lines().next().unwrap_or_default().to_owned()))
+}
+
 fn variable(name: &&str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -141,7 +140,7 @@ pub struct GroupArgs {
     /// The consumer group, by its name as it stands
     #[arg(short, long, value_name = "GROUP")]
     pub group: Option<String>,
-    /// The consumer group of a listener: STREAM:NAME:cg
+    /// Short for -g STREAM:NAME:cg, the group's name by convention
     #[arg(short, long, value_name = "NAME")]
     pub listener: Option<String>,
 }
@@ -182,6 +181,11 @@ pub struct TrimArgs {
 }
 
 impl TrimArgs {
+    /// Whether anything is to be trimmed.
+    pub fn is_given(&self) -> bool {
+        self.maxlen.is_some() || self.retention.is_some()
+    }
+
     /// What to trim now. Retention asks for the server's clock: the IDs are made by it.
     pub fn now(&self, streamer: &mut Streamer) -> anyhow::Result<Option<Trim>> {
         Ok(match (self.maxlen, self.retention) {

@@ -71,6 +71,7 @@ impl Ui {
             },
             file,
             escaped: Vec::new(),
+            written: 0,
         })
     }
 
@@ -184,6 +185,8 @@ pub struct Data {
     file: File,
     kind: Kind,
     escaped: Vec<u8>,
+    /// How much of the last write went out, in a pipe.
+    written: usize,
 }
 
 /// What standard output is.
@@ -213,14 +216,21 @@ impl Data {
     /// JSON would, so that a message cannot command the terminal. A pipe that nobody empties is waited for
     /// until `give_up` says so; then the error is [`io::ErrorKind::Interrupted`].
     pub fn write_unless(&mut self, lines: &[u8], give_up: impl Fn() -> bool) -> io::Result<()> {
+        self.written = 0;
         match self.kind {
-            Kind::File => self.file.write_all(lines),
+            Kind::File => write_all(&self.file, lines),
             Kind::Pipe => self.write_to_pipe(lines, give_up),
             Kind::Terminal => {
                 escape(lines, &mut self.escaped);
-                self.file.write_all(&self.escaped)
+                write_all(&self.file, &self.escaped)
             }
         }
+    }
+
+    /// How many bytes of a write that failed may have reached a reader all the same.
+    pub fn may_be_read(&self) -> usize {
+        // The piece that failed was refused as a whole, by a pipe.
+        self.written
     }
 
     /// Writes in pieces that cannot block, each of whole lines where they fit, so that giving up leaves no line
@@ -235,7 +245,8 @@ impl Data {
                     return Err(io::ErrorKind::Interrupted.into());
                 }
             }
-            self.file.write_all(&lines[..piece])?;
+            write_all(&self.file, &lines[..piece])?;
+            self.written += piece;
             lines = &lines[piece..];
         }
         Ok(())
@@ -254,6 +265,22 @@ impl Data {
         });
         Ok(())
     }
+}
+
+/// Writes everything, also where whoever opened stdout for us set it not to block.
+fn write_all(mut file: &File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                poll(&mut [PollFd::new(&file, PollFlags::OUT)], None)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Lines for a terminal, with control characters as JSON escapes.

@@ -157,7 +157,7 @@ impl Connection {
                 Ok(())
             }
             Err(error) if is_timeout(&error) => {
-                let text = format!("no answer within {} s", patience.as_secs_f32());
+                let text = format!("no answer within {} s", patience.as_secs());
                 Err(self.lost(io::Error::new(io::ErrorKind::TimedOut, text)))
             }
             Err(error) => Err(self.lost(error)),

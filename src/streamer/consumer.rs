@@ -3,6 +3,7 @@
 //! Requests are queued and sent together; their replies come in the same order. That way acknowledgements
 //! ride along with reads, and the server prepares one reply while the last one is worked on.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::error::ServerError;
@@ -62,8 +63,14 @@ impl Consumer {
         }
     }
 
-    /// Queues a read of up to `count` new entries; with `block`, one that waits if there are none.
+    /// Queues a read of up to `count` new entries of each stream; with `block`, one that waits if there are none.
     pub fn queue_read(&mut self, count: usize, block: Option<Duration>) {
+        self.queue_read_of(0..self.membership.streams.len(), count, block);
+    }
+
+    /// Queues such a read of some of the streams.
+    pub fn queue_read_of(&mut self, streams: Range<usize>, count: usize, block: Option<Duration>) {
+        let streams = &self.membership.streams[streams];
         let count = count.to_string();
         let wait = block.map(|block| block.as_millis().max(1).to_string());
         let mut parts = self.membership.read_parts(&count);
@@ -74,8 +81,8 @@ impl Consumer {
             parts.push(b"NOACK");
         }
         parts.push(b"STREAMS");
-        parts.extend(self.membership.streams.iter().map(|stream| stream.as_bytes()));
-        parts.extend(self.membership.streams.iter().map(|_| &b">"[..]));
+        parts.extend(streams.iter().map(|stream| stream.as_bytes()));
+        parts.extend(streams.iter().map(|_| &b">"[..]));
         write_command(&mut self.queue, &parts);
     }
 

@@ -131,7 +131,7 @@ impl fmt::Display for ServerError {
 
 impl Error {
     /// Turns a server's refusal into what it means for this stream and group.
-    pub(super) fn refused(error: ServerError, stream: &str, group: Option<&str>) -> Self {
+    pub fn refused(error: ServerError, stream: &str, group: Option<&str>) -> Self {
         match (error.code.as_str(), group) {
             ("WRONGTYPE", _) => Self::WrongType {
                 stream: stream.to_owned(),

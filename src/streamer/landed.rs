@@ -55,8 +55,9 @@ impl Landed {
     /// Reads everything after `last`, the last entry known to be added, or the stream's last ID before the
     /// first; `None` if there was no stream.
     ///
+    /// `trims` says whether entries were trimmed as they were added.
     /// Fails with [`Error::RolledBack`] if the server no longer knows `last`: it lost what it had acknowledged.
-    pub fn after(streamer: &mut Streamer, stream: &str, last: Option<EntryId>) -> Result<Self, Error> {
+    pub fn after(streamer: &mut Streamer, stream: &str, last: Option<EntryId>, trims: bool) -> Result<Self, Error> {
         let known = streamer.stream_info(stream)?.map(|info| info.last_id);
         let connection = &mut streamer.connection;
         if known < last {
@@ -68,7 +69,7 @@ impl Landed {
         let mut landed = Self {
             entries: VecDeque::new(),
             foreign: HashSet::new(),
-            anchored: last.is_none_or(|last| last == EntryId::MIN),
+            anchored: !trims && last.is_none_or(|last| last == EntryId::MIN),
         };
         // From `last` itself: that it is there shows that nothing after it was trimmed.
         let (mut batch, mut scratch) = (Batch::default(), Vec::new());

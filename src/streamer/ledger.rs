@@ -3,16 +3,29 @@
 //! It is the sorted set `stream:S:group:G:processed` of the wire contract, kept by the Python package too:
 //! members are entry IDs, scores are times in milliseconds.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::{Consumer, EntryId, Error, read};
 
 impl Consumer {
-    /// Reserves entries in the group's ledger of processed entries, and forgets what is older than `window`.
+    /// When an entry was reserved, in milliseconds since the Unix epoch; 0 if it is not.
+    pub fn reserved_at(&mut self, stream: &str, id: EntryId) -> Result<u64, Error> {
+        let mut score = redis::cmd("ZSCORE");
+        score.arg(self.ledger(stream)).arg(id.to_string());
+        let score: Option<f64> = self.ask(&score, stream)?;
+        Ok(score.map_or(0, |score| score as u64))
+    }
+
+    /// Reserves entries in the group's ledger as of `now`, a time since the Unix epoch, and forgets what is older than `window`.
     /// Says of each entry whether it is this consumer's now: false if somebody processed it already.
-    pub fn reserve(&mut self, stream: &str, ids: &[EntryId], window: Duration) -> Result<Vec<bool>, Error> {
+    pub fn reserve(
+        &mut self,
+        stream: &str,
+        ids: &[EntryId],
+        now: Duration,
+        window: Duration,
+    ) -> Result<Vec<bool>, Error> {
         let key = self.ledger(stream);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut purge = redis::cmd("ZREMRANGEBYSCORE");
         let oldest = now.saturating_sub(window).as_millis();
         purge.arg(&key).arg("-inf").arg(format!("({oldest}"));

@@ -183,7 +183,7 @@ impl Streamer {
 }
 
 /// A connection, as another one can find it at the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Identity {
     /// Its number, until the server is restarted.
     id: u64,

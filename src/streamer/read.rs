@@ -174,16 +174,25 @@ pub struct Position {
 /// can prepare the next reply while the last one is printed.
 pub struct Reader {
     connection: Connection,
+    /// The first stream last asked for, to name in a refusal, which names none.
+    first: String,
 }
 
 impl Reader {
     /// A reader over a connection of its own.
     pub fn new(connection: Connection) -> Self {
-        Self { connection }
+        Self {
+            connection,
+            first: String::new(),
+        }
     }
 
     /// Asks for up to `count` entries after the positions; with `block`, waits for one if there is none.
     pub fn request(&mut self, positions: &[Position], count: usize, block: Option<Duration>) -> Result<(), Error> {
+        self.first = positions
+            .first()
+            .map(|position| position.stream.clone())
+            .unwrap_or_default();
         let count = count.to_string();
         let wait = block.map(|block| block.as_millis().max(1).to_string());
         let ids: Vec<String> = positions.iter().map(|position| position.after.to_string()).collect();
@@ -204,7 +213,7 @@ impl Reader {
         let patience = RESPONSE_TIMEOUT + block.unwrap_or_default();
         batch
             .receive(&mut self.connection, patience)?
-            .map_err(|refusal| Error::refused(refusal, "", None))
+            .map_err(|refusal| Error::refused(refusal, &self.first, None))
     }
 
     /// What a malformed reply means here.

@@ -136,6 +136,18 @@ impl<'a> Member<'a> {
         }
     }
 
+    /// Makes a new connection to leave by, after a failure that left the old one out of step. A failure that
+    /// tells that there is no server to leave is returned.
+    pub fn renew(&mut self, failure: anyhow::Error) -> anyhow::Result<anyhow::Error> {
+        match failure.downcast_ref::<Error>() {
+            Some(error) if !error.is_passing() => {}
+            _ => return Err(failure),
+        }
+        let streamer = Streamer::connect(&self.context.target)?;
+        self.consumer = Consumer::new(streamer.into_connection(), self.membership.clone());
+        Ok(failure)
+    }
+
     fn recreate_from(&self) -> Option<Point> {
         match self.args.on_nogroup {
             OnNoGroup::Fail => None,
@@ -183,10 +195,16 @@ impl<'a> Member<'a> {
         self.consumer.queue_ack(&self.membership.streams[stream], ids);
     }
 
-    /// Reserves entries in the group's ledger; says of each whether it is ours.
-    pub fn reserve(&mut self, stream: usize, ids: &[EntryId]) -> Result<Vec<bool>, Error> {
+    /// Reserves entries in the group's ledger as of a time since the Unix epoch; says of each whether it is ours.
+    pub fn reserve(&mut self, stream: usize, ids: &[EntryId], now: Duration) -> Result<Vec<bool>, Error> {
         let window = self.args.dedup.unwrap_or(Duration::MAX);
-        self.consumer.reserve(&self.membership.streams[stream], ids, window)
+        self.consumer
+            .reserve(&self.membership.streams[stream], ids, now, window)
+    }
+
+    /// When an entry was reserved, in milliseconds since the Unix epoch; 0 if it is not.
+    pub fn reserved_at(&mut self, (stream, id): Key) -> Result<u64, Error> {
+        self.consumer.reserved_at(&self.membership.streams[stream], id)
     }
 
     /// Another connection of the same consumer, to read by while this one acknowledges.

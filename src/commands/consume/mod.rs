@@ -27,7 +27,8 @@ use output::Output;
 /// Print the messages of streams, or run a command for each
 ///
 /// With a group (-g or -l): new messages, and those that crashed consumers left behind; each is acknowledged
-/// when its line is written, or when its command exited with 0. Without: a plain read that leaves no trace.
+/// when its line is written, or when its command exited with 0. The group must exist: see subscribe. Without a
+/// group: a plain read that leaves no trace.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -46,13 +47,13 @@ pub struct Args {
     /// End after N messages
     #[arg(short = 'n', long, value_name = "N")]
     max: Option<NonZeroUsize>,
-    /// End at the end of the streams as it stood at the start
+    /// Stop once everything that was in the streams at the start is read, and with a handler settled
     #[arg(short, long)]
     exit_on_empty: bool,
     /// Fail (exit 4) if -n was not reached within DURATION
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "max")]
     timeout: Option<Duration>,
-    /// Print only messages whose name matches GLOB (* and ?); others are acknowledged and passed over
+    /// Take only messages whose name matches GLOB (* and ?); in a group the others are acknowledged unseen, for all its consumers
     #[arg(long = "match", value_name = "GLOB")]
     matching: Option<String>,
     /// Read up to N entries at a time [default: 1000]
@@ -61,7 +62,7 @@ pub struct Args {
     /// Wait at the server for so long before asking again
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     block: Duration,
-    /// Pause between two reads that found nothing more
+    /// Pause after everything there is was read, before asking again
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     rest: Duration,
     /// Keep trying to reach a lost server for so long
@@ -71,7 +72,7 @@ pub struct Args {
     /// Begin at POINT: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m [default: latest]
     #[arg(long, value_name = "POINT", allow_hyphen_values = true, help_heading = PLAIN)]
     from: Option<Point>,
-    /// End behind POINT
+    /// Stop behind POINT, which is included; never wait for what is not there yet
     #[arg(long, value_name = "POINT", allow_hyphen_values = true, help_heading = PLAIN)]
     to: Option<Point>,
     /// Begin N entries before the end
@@ -104,10 +105,10 @@ pub struct Args {
     /// End a handler that runs longer, with its whole process group: TERM, then KILL
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "command", help_heading = HANDLERS)]
     handler_timeout: Option<Duration>,
-    /// Wait so long before a failed message is tried again, twice as long each time
+    /// Wait so long before a failed message is tried again, twice as long each time, an hour at most
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration, requires = "command", help_heading = HANDLERS)]
     retry_delay: Duration,
-    /// Try a message N times at most; then it goes to the dead letters
+    /// Try a message N times at most; then it goes to the dead letters [default: try for ever]
     #[arg(long, value_name = "N", requires = "dead_letter", help_heading = HANDLERS)]
     max_deliveries: Option<NonZeroU64>,
     /// Add messages that failed too often to STREAM, with where they came from and why, and acknowledge them

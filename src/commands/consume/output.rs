@@ -41,8 +41,9 @@ impl Budget {
         };
         // Durations print as they are written: 30s, 250ms.
         let passed = timeout.map(|timeout| format!("{timeout:?} ")).unwrap_or_default();
-        Failure::unmet(format!("{passed}passed, and {missing} short of -n"))
-            .hint("see what the group has still to read: redis-streamer pending STREAM")
+        Failure::unmet(format!(
+            "{passed}passed, and {missing} did not come, of those -n asks for"
+        ))
     }
 
     /// How many are left, at most `most`.
@@ -85,6 +86,11 @@ impl Output {
         }
         let give_up = || stop.signal().is_some();
         self.lock().write_unless(lines, give_up).map_err(Failure::stdout)
+    }
+
+    /// How many bytes of a write that failed may have reached a reader all the same.
+    pub fn may_be_read(&self) -> usize {
+        self.lock().may_be_read()
     }
 
     /// Ends the command when whoever reads has gone, even while it waits for messages.

@@ -81,9 +81,10 @@ impl<'a> Printer<'a> {
                     if error.downcast_ref::<Error>().is_none() {
                         break Err(error);
                     }
-                    // Without a connection there is nobody to say goodbye to.
-                    self.member.mend(error)?;
                     self.expected.clear();
+                    if let Err(error) = self.member.mend(error) {
+                        break Err(self.member.renew(error)?);
+                    }
                     self.flowing = true;
                     self.own_due = true;
                 }
@@ -115,6 +116,10 @@ impl<'a> Printer<'a> {
             }
             self.member.stop.sleep(self.member.args.rest);
             let count = self.output.budget().left(self.appetite.count());
+            // Another lane may have used up what was left; a COUNT of 0 would mean no limit.
+            if count == 0 || self.is_over()? {
+                return Ok(());
+            }
             let mut batch = std::mem::take(&mut self.batch);
             self.member.wait(count, self.deadline, &mut batch)?;
             self.flowing = self.deliver(batch.by_stream(), None, None)? >= count;
@@ -141,6 +146,9 @@ impl<'a> Printer<'a> {
             };
             while !self.is_over()? {
                 let count = self.output.budget().left(self.appetite.count());
+                if count == 0 {
+                    return Ok(());
+                }
                 let mut batch = std::mem::take(&mut self.batch);
                 let (last, deliveries) = self.member.read_own(index, after, count, &mut batch)?;
                 let Some(last) = last else {
@@ -268,6 +276,7 @@ impl<'a> Printer<'a> {
             if processed.contains(&(index, entry.id)) || !self.output.wants(&entry) {
                 sorted.passed[index].push(entry.id);
             } else if self.output.budget().take() {
+                sorted.starts.push(self.lines.len());
                 line::write(&mut self.lines, &self.member.streams()[index], &entry);
                 sorted.printed.push((index, entry.id, entry.deliveries.unwrap_or(1)));
             } else {
@@ -275,7 +284,7 @@ impl<'a> Printer<'a> {
             }
         }
         if let Err(error) = self.output.write(&self.lines, self.member.stop) {
-            self.held.append(&mut sorted.printed);
+            self.keep_unread(&mut sorted);
             return Err(error);
         }
         self.appetite.learn(bytes, sorted.read);
@@ -283,9 +292,26 @@ impl<'a> Printer<'a> {
         Ok(sorted.read)
     }
 
+    /// Keeps what a failed write did not bring to the reader, to hand it back. Where at most once is promised,
+    /// lines that a reader may have seen are done; where at least once is, none of them is.
+    fn keep_unread(&mut self, sorted: &mut Sorted) {
+        let may_be_read = match self.member.args.dedup {
+            Some(_) => self.output.may_be_read(),
+            None => 0,
+        };
+        let read = sorted.starts.partition_point(|start| *start < may_be_read);
+        self.held.extend(sorted.printed.split_off(read));
+        if read > 0 {
+            self.account(sorted);
+        }
+    }
+
     /// Queues the acknowledgement of what is done. What cannot be delivered or is passed over is done, too.
     fn account(&mut self, sorted: &Sorted) {
         let mut acks: Vec<Vec<EntryId>> = sorted.passed.clone();
+        for (last_read, passed) in self.last_read.iter_mut().zip(&sorted.passed) {
+            *last_read = (*last_read).max(passed.last().copied().unwrap_or(EntryId::MIN));
+        }
         for (index, id, _) in &sorted.printed {
             self.last_read[*index] = self.last_read[*index].max(*id);
             if self.member.args.ack == AckMode::Success {
@@ -347,6 +373,8 @@ struct Sorted {
     read: usize,
     /// With how often each was delivered.
     printed: Vec<(usize, EntryId, u64)>,
+    /// Where the line of each begins in what is written.
+    starts: Vec<usize>,
     /// Not asked for, or processed by somebody else; by stream.
     passed: Vec<Vec<EntryId>>,
     /// Deleted while pending; by stream.
@@ -358,6 +386,7 @@ impl Sorted {
         Self {
             read: 0,
             printed: Vec::new(),
+            starts: Vec::new(),
             passed: vec![Vec::new(); streams],
             gone: vec![Vec::new(); streams],
         }

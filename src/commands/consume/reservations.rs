@@ -1,16 +1,17 @@
 //! `--dedup`: which entries are this consumer's to process, by the group's ledger.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::streamer::{Entries, EntryId};
 
 use super::member::{Key, Member};
 
-/// What was asked of the ledger and not answered, because the connection was lost: those entries are still
-/// this consumer's, as long as they are pending under its name.
+/// What was asked of the ledger and not answered, because the connection was lost, with the times that were
+/// asked to be written there: the ledger tells by the time whose reservation it holds.
 #[derive(Debug, Default)]
 pub struct Reservations {
-    unanswered: HashSet<Key>,
+    unanswered: HashMap<Key, Vec<u64>>,
 }
 
 impl Reservations {
@@ -46,14 +47,21 @@ impl Reservations {
     }
 
     fn reserve(&mut self, member: &mut Member<'_>, index: usize, ids: &[EntryId]) -> anyhow::Result<Vec<Key>> {
-        let keys = || ids.iter().map(|id| (index, *id));
-        let ours: HashSet<Key> = keys().filter(|key| self.unanswered.contains(key)).collect();
-        self.unanswered.extend(keys());
-        let fresh = member.reserve(index, ids)?;
-        for key in keys() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        for id in ids {
+            let times = self.unanswered.entry((index, *id)).or_default();
+            times.push(now.as_millis() as u64);
+        }
+        let mut processed = Vec::new();
+        for (id, fresh) in ids.iter().zip(member.reserve(index, ids, now)?) {
+            let key = (index, *id);
+            let asked = self.unanswered.get(&key).map_or(&[][..], Vec::as_slice);
+            let ours = fresh || asked.len() > 1 && asked.contains(&member.reserved_at(key)?);
+            if !ours {
+                processed.push(key);
+            }
             self.unanswered.remove(&key);
         }
-        let processed = keys().zip(fresh).filter(|(key, fresh)| !fresh && !ours.contains(key));
-        Ok(processed.map(|(key, _)| key).collect())
+        Ok(processed)
     }
 }

@@ -53,7 +53,7 @@ impl<'a> Retry<'a> {
                 None => {}
             }
             if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return Err(error);
+                return Err(error.context(Failure::unmet("the time is up, and the server is away")));
             }
             let backoff = self.backoff.get_or_insert_with(|| {
                 self.context.ui.status(&format!("{error:#}; trying again"));

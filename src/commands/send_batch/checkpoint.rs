@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Args;
 use crate::failure::{Failure, quote};
-use crate::streamer::EntryId;
+use crate::streamer::{EntryId, Identity};
 
 /// A place between two records of the input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +83,8 @@ struct State {
     /// Whether nothing was on its way when this was written: then nothing needs to be looked up in the stream,
     /// where equal entries of others could be mistaken for ours.
     settled: bool,
+    /// The connection in use. What it still carries must not land after its commands were looked up.
+    connection: Option<Identity>,
 }
 
 /// A checkpoint file.
@@ -113,6 +115,7 @@ impl Checkpoint {
             place: Place::default(),
             last_id: origin.map(|id| id.to_string()),
             settled: true,
+            connection: None,
         };
         let state = match fs::read(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -147,15 +150,22 @@ impl Checkpoint {
         Ok(Some(checkpoint))
     }
 
-    /// Begins a sending: from now on something may be on its way. Says whether nothing was before; then all that
-    /// was not sent yet comes after `last_id`, the stream's last ID.
-    pub fn begin(&mut self, last_id: Option<EntryId>) -> anyhow::Result<bool> {
-        let settled = std::mem::replace(&mut self.state.settled, false);
-        if settled {
-            self.state.last_id = last_id.map(|id| id.to_string());
-        }
-        self.write()?;
-        Ok(settled)
+    /// Whether nothing was on its way when the last run ended.
+    pub fn is_settled(&self) -> bool {
+        self.state.settled
+    }
+
+    /// The connection of the last run.
+    pub fn connection(&self) -> Option<&Identity> {
+        self.state.connection.as_ref()
+    }
+
+    /// Begins to send over a connection: from now on something may be on its way, after `last_id`.
+    pub fn begin(&mut self, last_id: Option<EntryId>, connection: Option<Identity>) -> anyhow::Result<()> {
+        self.state.settled = false;
+        self.state.last_id = last_id.map(|id| id.to_string());
+        self.state.connection = connection;
+        self.write()
     }
 
     /// How far the sending came.

@@ -27,6 +27,9 @@ use crate::line::LineError;
 /// delay the first reply.
 const CHUNK: usize = 128 * 1024;
 
+/// How many records one batch takes, however short they are.
+pub const MOST_RECORDS: usize = 4096;
+
 /// The longest record: what Redis takes in one argument, `proto-max-bulk-len`, 512 MiB by default.
 const LONGEST_RECORD: usize = 512 * 1024 * 1024;
 
@@ -198,17 +201,25 @@ impl Source {
         poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 
+    fn wait(&self) -> io::Result<()> {
+        poll(&mut [PollFd::new(&self.file, PollFlags::IN)], None)?;
+        Ok(())
+    }
+
     /// Reads until a chunk is full or the source has no more for now, so that a line which arrives slowly is
     /// not held for a full batch. False at the end.
     fn fill(&mut self, input: &mut Vec<u8>) -> anyhow::Result<bool> {
         let start = input.len();
-        let full = start.max(CHUNK) + CHUNK / 2;
+        // Doubling, so that a long record is not looked at again and again.
+        let full = CHUNK.max(2 * start);
         input.reserve_exact(full - start);
         let mut more = true;
         while more && input.len() < full && (input.len() == start || self.is_ready()) {
             match rustix::io::read(&self.file, spare_capacity(input)) {
                 Ok(read) => more = read > 0,
                 Err(Errno::INTR) => {}
+                // Whoever opened it for us set it not to block.
+                Err(Errno::AGAIN) => self.wait()?,
                 Err(error) => {
                     return Err(io::Error::from(error)).with_context(|| format!("cannot read {}", self.name));
                 }
@@ -309,7 +320,7 @@ impl Reading {
     ) -> anyhow::Result<Next> {
         let mut at = 0;
         while at < batch.input.len() {
-            if self.pace.as_ref().is_some_and(|pace| batch.records.len() >= pace.step) {
+            if batch.records.len() >= self.pace.as_ref().map_or(MOST_RECORDS, |pace| pace.step) {
                 let rest = batch.input[at..].to_vec();
                 batch.input.truncate(at);
                 if self.hand_over(batch, events) == Next::End {

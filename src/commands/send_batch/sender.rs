@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender as Return, TryRecvError};
 
 use super::checkpoint::{Checkpoint, MOST_UNWRITTEN};
-use super::input::{Batch, Event};
+use super::input::{Batch, Event, MOST_RECORDS};
 use super::ledger::{Ended, Ledger, count};
 use super::{Args, OnAmbiguous};
 use crate::commands::Context;
@@ -159,15 +159,19 @@ impl<'a> Sender<'a> {
     /// Finds out what an earlier run sent after it last wrote its checkpoint.
     fn resume(&mut self) -> anyhow::Result<()> {
         self.identity = self.streamer.identify()?;
-        if let Some(checkpoint) = &mut self.checkpoint {
-            let settled = checkpoint.begin(self.last_id)?;
-            if !settled {
-                self.last_id = checkpoint.last_id()?;
-                let landed = Landed::after(&mut self.streamer, &self.args.stream, self.last_id)?;
-                self.landed = Some((landed, MOST_UNWRITTEN + 2 * WINDOW));
+        let Some(checkpoint) = &mut self.checkpoint else {
+            return Ok(());
+        };
+        if !checkpoint.is_settled() {
+            if let Some(connection) = checkpoint.connection() {
+                self.streamer.kill_client(connection)?;
             }
+            self.last_id = checkpoint.last_id()?;
+            let trims = self.args.trim.is_given();
+            let landed = Landed::after(&mut self.streamer, &self.args.stream, self.last_id, trims)?;
+            self.landed = Some((landed, MOST_UNWRITTEN + WINDOW + 2 * MOST_RECORDS));
         }
-        Ok(())
+        checkpoint.begin(self.last_id, self.identity.clone())
     }
 
     fn turn(&mut self, arriving: &Receiver<Event>, ledger: &Ledger, stop: &Stop) -> Turn {
@@ -242,7 +246,7 @@ impl<'a> Sender<'a> {
                 Fate::Unknown if self.args.on_ambiguous == OnAmbiguous::Stop => {
                     let place = ledger.place(batch.source, record.line);
                     return Err(Failure::data(format!(
-                        "{place} may or may not have been sent before the connection broke: equal entries are in the stream, or it was trimmed"
+                        "{place}, and what follows, may or may not have been sent before the connection broke: equal entries are in the stream, or it was trimmed"
                     ))
                     .hint("to send it, perhaps again: --on-ambiguous repeat")
                     .into());
@@ -271,8 +275,11 @@ impl<'a> Sender<'a> {
                     }
                     Err(refusal) => {
                         let error = refusal.into_error(&self.args.stream);
-                        // WRONGTYPE, NOPERM, a server that cannot serve now: no line would fare better.
-                        if !matches!(error, Error::Refused(_)) || error.is_passing() {
+                        if error.is_passing() {
+                            return self.settle_refusals(error, ledger);
+                        }
+                        // WRONGTYPE, NOPERM: no line would fare better.
+                        if !matches!(error, Error::Refused(_)) {
                             return Err(error.into());
                         }
                         ledger.rejected(batch, record, None, &error.to_string())?;
@@ -282,7 +289,11 @@ impl<'a> Sender<'a> {
             *next += 1;
         }
         if batch.trim_at.is_some() {
-            self.streamer.connection().receive()?.bytes().map_err(Error::Refused)?;
+            self.streamer
+                .connection()
+                .receive()?
+                .bytes()
+                .map_err(|refusal| Error::refused(refusal, &self.args.stream, None))?;
         }
         ledger.flush()?;
         let Some(Flight { batch, .. }) = self.in_flight.pop_front() else {
@@ -300,6 +311,49 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
+    /// Deals with a server that cannot serve now and refuses what is in flight. If it refused all the rest, that
+    /// is sent again later, in order: the refusal is returned. If it took some of it, their order is lost, and
+    /// those refused are rejected like any other line.
+    fn settle_refusals(&mut self, first: Error, ledger: &mut Ledger) -> anyhow::Result<()> {
+        let mut first = Some(first);
+        let mut outcomes = VecDeque::new();
+        for Flight { batch, next } in &self.in_flight {
+            for _ in batch.records[*next..].iter().filter(|record| record.command.is_ok()) {
+                outcomes.push_back(match first.take() {
+                    Some(error) => Err(error),
+                    None => receive_added(self.streamer.connection())?
+                        .map_err(|refusal| refusal.into_error(&self.args.stream)),
+                });
+            }
+            if batch.trim_at.is_some() {
+                self.streamer.connection().receive()?;
+            }
+        }
+        if !outcomes.iter().any(Result::is_ok) {
+            return match outcomes.pop_front() {
+                Some(Err(error)) => Err(error.into()),
+                _ => Ok(()),
+            };
+        }
+        for Flight { batch, next } in self.in_flight.drain(..) {
+            for record in &batch.records[next..] {
+                match (
+                    &record.command,
+                    record.command.is_ok().then(|| outcomes.pop_front()).flatten(),
+                ) {
+                    (Err(error), _) => ledger.rejected(&batch, record, Some(error.column), &error.reason)?,
+                    (Ok(_), Some(Ok(id))) => {
+                        self.last_id = self.last_id.max(Some(id));
+                        ledger.added(&batch, record, id);
+                    }
+                    (Ok(_), Some(Err(error))) => ledger.rejected(&batch, record, None, &error.to_string())?,
+                    (Ok(_), None) => {}
+                }
+            }
+        }
+        ledger.flush()
+    }
+
     /// Connects again and finds out what became of the records in flight.
     fn recover(&mut self, error: anyhow::Error, ledger: &Ledger, stop: &Stop) -> anyhow::Result<()> {
         while let Some(flight) = self.in_flight.pop_back() {
@@ -315,7 +369,12 @@ impl<'a> Sender<'a> {
         loop {
             let pause = match (backoff.next_pause(), stop.signal()) {
                 (Some(pause), None) => pause,
-                _ => return Err(self.give_up(last, ledger)),
+                (_, None) => return Err(self.give_up(last, ledger)),
+                (_, Some(signal)) => {
+                    // The exit code tells of the signal; what is in doubt must be said all the same.
+                    self.context.ui.warning(&self.give_up(last, ledger).to_string());
+                    return Err(Failure::signal(signal).into());
+                }
             };
             stop.sleep(pause);
             match self.reconnect(in_doubt) {
@@ -334,7 +393,8 @@ impl<'a> Sender<'a> {
         if let Some(identity) = &self.identity {
             streamer.kill_client(identity)?;
         }
-        let landed = Landed::after(&mut streamer, &self.args.stream, self.last_id)?;
+        let trims = self.args.trim.is_given();
+        let landed = Landed::after(&mut streamer, &self.args.stream, self.last_id, trims)?;
         self.identity = streamer.identify()?;
         self.streamer = streamer;
         self.landed = (in_doubt > 0).then_some((landed, in_doubt));
@@ -352,11 +412,16 @@ impl<'a> Sender<'a> {
             .back()
             .and_then(|flight| Some((flight, flight.batch.records.last()?)));
         match (first, last) {
-            (Some((first_of, first)), Some((last_of, last))) => error.context(Failure::lost(format!(
-                "gave up; it is not known whether {} to {} are in the stream",
-                ledger.place(first_of.batch.source, first.line),
-                ledger.place(last_of.batch.source, last.line),
-            ))),
+            (Some((first_of, first)), Some((last_of, last))) => {
+                let first = ledger.place(first_of.batch.source, first.line);
+                let last = ledger.place(last_of.batch.source, last.line);
+                let lines = if first == last {
+                    first
+                } else {
+                    format!("{first} to {last}")
+                };
+                error.context(Failure::lost(format!("gave up; whether {lines} went in is not known")))
+            }
             _ => error,
         }
     }

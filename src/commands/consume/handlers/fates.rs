@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::commands::consume::member::Key;
 use crate::commands::consume::{AckMode, Args, CLAIM_IDLE};
-use crate::failure::quote;
+use crate::failure::{Failure, quote};
 use crate::streamer::{Error, jittered};
 
 use super::process::Verdict;
@@ -28,7 +28,10 @@ impl Desk<'_> {
             Verdict::Unusable(error) => {
                 self.held.push((key.0, key.1, task.deliveries));
                 let program = self.member.args.command.first().map(String::as_str).unwrap_or_default();
-                return Err(anyhow::Error::new(error).context(format!("cannot run the handler {}", quote(program))));
+                let why = format!("cannot run the handler {}: {error}", quote(program));
+                return Err(Failure::data(why)
+                    .hint("it must be on the PATH, or a path to it; a script must be executable and begin with #!")
+                    .into());
             }
             Verdict::Failed(reason) => reason,
         };
@@ -87,14 +90,14 @@ impl Desk<'_> {
         let added = self.member.bury(&grave, key, (&task.fields, deliveries), reason);
         match added {
             Ok(()) => {}
-            // The server cannot take it now: it stays pending, and is buried at its next try.
-            Err(Error::Refused(refusal)) if refusal.is_passing() => {
-                self.try_again(
-                    key,
-                    task.deliveries,
-                    &format!("it cannot be added to {grave}: {refusal}"),
-                );
-                return Ok(());
+            // It stays pending, and is buried when the server can take it.
+            Err(error) if error.is_passing() => {
+                self.doomed.insert(key, (deliveries, reason.to_owned()));
+                self.try_again(key, task.deliveries, &format!("it cannot be added to {grave}: {error}"));
+                return match error.is_connection() {
+                    true => Err(error.into()),
+                    false => Ok(()),
+                };
             }
             Err(error) => {
                 self.held.push((key.0, key.1, task.deliveries + 1));

@@ -20,8 +20,9 @@ impl<'a> Desk<'a> {
         while self.free() > 0 && self.retry_next()? {}
         // A read under way may bring entries that would then be found pending, and taken twice.
         if self.own_due && self.pool.asked() == 0 {
-            self.take_own()?;
+            self.find_own()?;
         }
+        while self.free() > 0 && self.take_own()? {}
         if self.free() > 0 && self.member.is_claim_due() {
             self.take_stale()?;
         }
@@ -31,22 +32,22 @@ impl<'a> Desk<'a> {
     /// Takes new messages. While there are some, the read goes out with the acknowledgements of what is done;
     /// then the reading thread waits for more.
     fn take_new<'scope>(&mut self, scope: &'scope Scope<'scope, 'a>) -> anyhow::Result<()> {
-        let room = !self.own_due && self.pool.asked() == 0 && self.waiting.len() < MOST_WAITING;
+        let room = !self.own_due && self.own.is_empty() && self.pool.asked() == 0 && self.waiting.len() < MOST_WAITING;
         let wanted = if room {
             self.output.budget().left(self.free())
         } else {
             0
         };
         if wanted > 0 && self.flowing && !self.drained {
-            let acks = self.queue_acks();
-            self.member.consumer.queue_read(wanted, None);
-            self.member.consumer.flush()?;
-            self.confirmed(acks)?;
-            let mut batch = std::mem::take(&mut self.batch);
-            self.member.consumer.receive_batch(&mut batch, None)?;
-            self.member.succeeded();
-            let read = self.take(batch.by_stream(), None, None)?;
-            self.batch = batch;
+            let mut read = 0;
+            // COUNT is per stream: one stream at a time brings no more than there are free handlers.
+            for _ in 0..self.member.streams().len() {
+                read = self.take_new_of(self.turn, wanted)?;
+                if read > 0 {
+                    break;
+                }
+                self.turn = (self.turn + 1) % self.member.streams().len();
+            }
             self.flowing = read > 0;
             self.drained = self.ends.is_some() && (read == 0 || self.is_past_end());
         }
@@ -54,6 +55,20 @@ impl<'a> Desk<'a> {
             self.pool.read(scope, &self.member, wanted, self.deadline)?;
         }
         Ok(())
+    }
+
+    /// Reads one stream, and acknowledges what is done in the same round trip; says how many entries came.
+    fn take_new_of(&mut self, stream: usize, wanted: usize) -> anyhow::Result<usize> {
+        let acks = self.queue_acks();
+        self.member.consumer.queue_read_of(stream..stream + 1, wanted, None);
+        self.member.consumer.flush()?;
+        self.confirmed(acks)?;
+        let mut batch = std::mem::take(&mut self.batch);
+        self.member.consumer.receive_batch(&mut batch, None)?;
+        self.member.succeeded();
+        let read = self.take(batch.by_stream(), None, None)?;
+        self.batch = batch;
+        Ok(read)
     }
 
     /// Starts handlers for entries, as far as they are asked for; says how many entries there were.
@@ -118,6 +133,9 @@ impl<'a> Desk<'a> {
             deliveries,
         };
         let key = (index, entry.id);
+        if let Some((deliveries, reason)) = self.doomed.remove(&key) {
+            return self.bury(key, &task, deliveries, &reason);
+        }
         if self
             .member
             .args
@@ -181,28 +199,34 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    /// Takes on what is pending under this consumer and not at hand: from an earlier run, or lost on the way.
-    pub(super) fn take_own(&mut self) -> anyhow::Result<()> {
+    /// Finds what is pending under this consumer and not at hand: from an earlier run, or lost on the way.
+    fn find_own(&mut self) -> anyhow::Result<()> {
+        self.confirm()?;
+        self.own.clear();
         for index in 0..self.member.streams().len() {
-            for id in self.member.own_pending(index)?.into_keys() {
-                let key = (index, id);
-                if self.is_at_hand(key) {
-                    continue;
-                }
-                if self.output.budget().left(1) == 0 {
-                    break;
-                }
-                if self.free() == 0 || self.is_ending()? {
-                    return Ok(());
-                }
-                match self.reservations.is_processed(&mut self.member, key)? {
-                    true => self.unconfirmed.push(key),
-                    false => self.take_again(key, Self::admit)?,
-                }
-            }
+            let pending = self.member.own_pending(index)?;
+            self.own.extend(pending.into_keys().map(|id| (index, id)));
         }
         self.own_due = false;
         Ok(())
+    }
+
+    /// Takes on the next of those; says whether there was one.
+    fn take_own(&mut self) -> anyhow::Result<bool> {
+        if self.output.budget().left(1) == 0 {
+            self.own.clear();
+        }
+        let Some(key) = self.own.pop_front() else {
+            return Ok(false);
+        };
+        if self.is_at_hand(key) {
+            return Ok(true);
+        }
+        match self.reservations.is_processed(&mut self.member, key)? {
+            true => self.unconfirmed.push(key),
+            false => self.take_again(key, Self::admit)?,
+        }
+        Ok(true)
     }
 
     /// Takes over what other consumers left, as far as handlers are free.

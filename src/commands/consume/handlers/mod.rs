@@ -10,7 +10,7 @@ mod intake;
 mod pool;
 mod process;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread::Scope;
 use std::time::{Duration, Instant};
@@ -50,6 +50,10 @@ pub struct Desk<'a> {
     /// Delivered and not handled: handed back at the end.
     held: Vec<(usize, EntryId, u64)>,
     reservations: Reservations,
+    /// Failed for the last time and not buried yet: with how many deliveries, and why.
+    doomed: HashMap<Key, (u64, String)>,
+    /// Pending under this consumer and not at hand.
+    own: VecDeque<Key>,
     /// Whether entries may be pending under this consumer that are not at hand.
     own_due: bool,
     /// Where the search for stale entries goes on.
@@ -58,6 +62,8 @@ pub struct Desk<'a> {
     /// The last ID of each stream at the start, and the last read, for `-e`.
     ends: Option<Vec<EntryId>>,
     last_read: Vec<EntryId>,
+    /// Which stream to read next.
+    turn: usize,
     /// Whether the last read found anything.
     flowing: bool,
     /// Whether everything there was at the start has been read.
@@ -94,10 +100,13 @@ impl<'a> Desk<'a> {
             held: Vec::new(),
             own_due: member.has_given_name() && member.args.ack != AckMode::Read,
             reservations: Reservations::default(),
+            doomed: HashMap::new(),
+            own: VecDeque::new(),
             claim_from: None,
             next_touch: Instant::now(),
             ends,
             last_read: vec![EntryId::MIN; streams],
+            turn: 0,
             flowing: true,
             drained: false,
             handled: 0,
@@ -113,7 +122,9 @@ impl<'a> Desk<'a> {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 Err(error) if error.downcast_ref::<Error>().is_some() => {
-                    self.member.mend(error)?;
+                    if let Err(error) = self.member.mend(error) {
+                        break Err(self.member.renew(error)?);
+                    }
                     self.own_due = self.member.args.ack != AckMode::Read;
                     self.flowing = true;
                 }
@@ -201,7 +212,8 @@ impl<'a> Desk<'a> {
     /// Whether all that was asked for is settled.
     fn is_done(&self) -> bool {
         let is_full = self.output.budget().left(1) == 0;
-        let all_taken = is_full || (self.drained && !self.own_due && !self.member.is_claim_due());
+        let all_taken =
+            is_full || (self.drained && !self.own_due && self.own.is_empty() && !self.member.is_claim_due());
         all_taken && self.pool.asked() == 0 && self.waiting.is_empty()
     }
 

@@ -92,8 +92,9 @@ pub fn run(args: &Args, job: &Job, groups: &Groups) -> Verdict {
     let ended = wait(&mut child, args.handler_timeout);
     groups.lock().remove(&group);
     match ended {
-        Ok((status, _)) if status.success() => Verdict::Done,
+        // Whatever its status says: many programs exit with 0 when TERM ends them before their work is done.
         Ok((_, Ending::Overran(limit))) => Verdict::Failed(format!("it ran for more than {} s", limit.as_secs_f64())),
+        Ok((status, Ending::OfItself)) if status.success() => Verdict::Done,
         Ok((status, Ending::OfItself)) => Verdict::Failed(describe(status)),
         Err(error) => Verdict::Failed(format!("its end could not be awaited: {error}")),
     }
