@@ -1,6 +1,8 @@
 use proptest::prelude::*;
+use serde_json::value::RawValue;
 
 use super::*;
+use crate::streamer::EntryId;
 
 fn entry<'a>(fields: &[(&'a [u8], &'a [u8])]) -> Entry<'a> {
     Entry {

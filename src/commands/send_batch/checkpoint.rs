@@ -104,7 +104,7 @@ pub const MOST_UNWRITTEN: usize = 50_000;
 const INTERVAL: Duration = Duration::from_millis(200);
 
 impl Checkpoint {
-    /// Reads the file, or writes the first one. `origin` is the stream's last ID before anything is sent.
+    /// Reads the file, if there is one. `origin` is the stream's last ID before anything is sent.
     pub fn open(args: &Args, names: Vec<String>, origin: Option<EntryId>) -> anyhow::Result<Option<Self>> {
         let Some(path) = args.checkpoint.clone() else {
             return Ok(None);
@@ -137,17 +137,12 @@ impl Checkpoint {
             .hint(format!("rm {} to start anew", quote(&path.display().to_string())))
             .into());
         }
-        let is_new = state.is_none();
-        let mut checkpoint = Self {
+        Ok(Some(Self {
             path,
             state: state.unwrap_or(fresh),
             written: Instant::now(),
             unwritten: 0,
-        };
-        if is_new {
-            checkpoint.write()?;
-        }
-        Ok(Some(checkpoint))
+        }))
     }
 
     /// Whether nothing was on its way when the last run ended.

@@ -1,12 +1,15 @@
 //! `send-batch`: many messages, from files or a pipe, pipelined.
 //!
-//! A thread reads and encodes ([`input`], [`record`]); this one sends and matches replies to lines
-//! ([`sender`]), and tells of each line what became of it ([`ledger`]).
+//! A thread reads and encodes ([`input`], [`reading`], [`record`]); this one sends and matches replies to lines
+//! ([`sender`]), also across failures ([`recovery`], [`checkpoint`]), and tells of each line what became of it
+//! ([`ledger`]).
 
 mod checkpoint;
 mod input;
 mod ledger;
+mod reading;
 mod record;
+mod recovery;
 mod sender;
 
 use std::num::NonZeroU32;
