@@ -1,6 +1,7 @@
 //! Crashes, lost servers, cut connections, handlers that misbehave: nothing is lost, and what is promised once
 //! happens once. Random faults come from a seed that a failure prints: set `FAULT_SEED` to repeat them.
 
+mod checkpoints;
 mod endings;
 mod groups;
 mod handlers;

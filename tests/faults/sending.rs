@@ -3,12 +3,12 @@
 use crate::harness::{Dice, End, Fate, Proxy, Running, Server, Test, wait_until};
 
 /// A server whose every write survives a kill.
-fn durable() -> Server {
+pub fn durable() -> Server {
     Server::options().append_only().start()
 }
 
 /// `input.jsonl` with the bodies 1 to N, some of them long; as `add_numbered`, no two are equal.
-fn input(server: &Server, count: usize) -> Vec<String> {
+pub fn input(server: &Server, count: usize) -> Vec<String> {
     let bodies: Vec<String> = (1..=count)
         .map(|n| format!("{{\"n\":{n},\"pad\":\"{}\"}}", "x".repeat(n * 7 % 60)))
         .collect();
@@ -16,13 +16,13 @@ fn input(server: &Server, count: usize) -> Vec<String> {
     bodies
 }
 
-fn batch(server: &Server) -> Test {
+pub fn batch(server: &Server) -> Test {
     Test::new(server).args(["send-batch", "s", "input.jsonl", "--name", "n"])
 }
 
 /// The stream holds these bodies, in this order, and nothing else.
 #[track_caller]
-fn assert_stream(server: &Server, bodies: &[String]) {
+pub fn assert_stream(server: &Server, bodies: &[String]) {
     let found = server.bodies("s");
     let differs = found.iter().zip(bodies).position(|(a, b)| a != b);
     assert_eq!(
@@ -32,18 +32,18 @@ fn assert_stream(server: &Server, bodies: &[String]) {
     );
 }
 
-fn length(server: &Server) -> usize {
+pub fn length(server: &Server) -> usize {
     server.cli(["XLEN", "s"]).parse().unwrap_or(0)
 }
 
 /// Waits until there is more in the stream than so much, or the sending has ended.
-fn wait_length(server: &Server, sending: &Running, length_at_least: usize) {
+pub fn wait_length(server: &Server, sending: &Running, length_at_least: usize) {
     wait_until("the stream to grow", || {
         length(server) >= length_at_least || !super::runs(&sending.pid().to_string())
     });
 }
 
-const COUNT: usize = 25_000;
+pub const COUNT: usize = 25_000;
 
 #[test]
 fn a_server_that_dies_and_comes_back() {
@@ -131,28 +131,6 @@ fn equal_lines_across_cut_connections() {
 }
 
 #[test]
-fn a_killed_sending_goes_on_from_its_checkpoint() {
-    let server = durable();
-    let bodies = input(&server, COUNT);
-    let mut dice = Dice::new();
-    let resumable = || batch(&server).args(["--checkpoint", "c"]);
-    for part in 1..=5 {
-        let mut sending = resumable().spawn();
-        wait_length(&server, &sending, dice.between(part * 4000, part * 4000 + 2000));
-        sending.kill9();
-        if part == 3 {
-            server.kill9();
-            server.restart();
-        }
-    }
-    resumable().stderr_any().run();
-    assert_stream(&server, &bodies);
-    // Done is done.
-    resumable().stderr_any().run();
-    assert_stream(&server, &bodies);
-}
-
-#[test]
 fn a_hung_server_is_waited_for() {
     let server = durable();
     let bodies = input(&server, COUNT);
@@ -178,11 +156,8 @@ fn a_server_that_stays_away() {
     server.kill9();
     let output = sending.wait();
     assert_eq!(output.status, 3, "{}", output.stderr());
-    assert!(
-        output.stderr().contains("it is not known whether input.jsonl:"),
-        "{}",
-        output.stderr()
-    );
+    assert!(output.stderr().contains("input.jsonl:"), "{}", output.stderr());
+    assert!(output.stderr().contains("not known"), "{}", output.stderr());
     server.restart();
     assert_stream(&server, &bodies[..length(&server)]);
 }
@@ -296,7 +271,7 @@ fn an_equal_entry_of_another_producer_leaves_doubt() {
         found.remove(theirs);
         if action == "stop" {
             assert!(
-                output.stderr().contains("input.jsonl:96 may or may not have been sent"),
+                output.stderr().contains("input.jsonl:96") && output.stderr().contains("may or may not have been sent"),
                 "{}",
                 output.stderr()
             );
@@ -306,126 +281,4 @@ fn an_equal_entry_of_another_producer_leaves_doubt() {
             assert_eq!(found, bodies);
         }
     }
-}
-
-/// A checkpoint of a sending that was stopped by a bad line behind some thousands of good ones; returns the lines
-/// as they should have been.
-fn half_sent(server: &Server) -> Vec<String> {
-    let mut lines: Vec<String> = (1..=5000)
-        .map(|n| format!("{{\"n\":{n},\"pad\":\"{}\"}}", "x".repeat(100)))
-        .collect();
-    let good = std::mem::replace(&mut lines[4500], "{\"n\":".to_owned());
-    server.file("input.jsonl", lines.join("\n") + "\n");
-    batch(server).args(["--checkpoint", "c"]).status(1).stderr_any().run();
-    lines[4500] = good;
-    lines
-}
-
-#[test]
-fn a_checkpoint_goes_on_behind_a_line_that_was_mended() {
-    let server = Server::start();
-    let lines = half_sent(&server);
-    server.file("input.jsonl", lines.join("\n") + "\n");
-    batch(&server).args(["--checkpoint", "c"]).stderr_any().run();
-    assert_stream(&server, &lines);
-}
-
-#[test]
-fn a_sending_killed_while_it_resumed() {
-    use std::io::Write;
-    let server = durable();
-    let bodies = input(&server, 30_000);
-    let text = |from: usize, to: usize| bodies[from..to].join("\n") + "\n";
-    let command = || Test::new(&server).args(["send-batch", "s", "--name", "n", "--checkpoint", "c"]);
-    // The first is killed when 20,000 lines have landed and its checkpoint still says that none has.
-    let mut first = command().command().spawn().unwrap();
-    let mut stdin = first.stdin.take().unwrap();
-    wait_until("the checkpoint", || server.work().join("c").exists());
-    let fresh = server.read("c");
-    stdin.write_all(text(0, 20_000).as_bytes()).unwrap();
-    wait_until("lines to land", || length(&server) == 20_000);
-    first.kill().unwrap();
-    first.wait().unwrap();
-    server.file("c", &fresh);
-    // The second finds them in the stream, and is killed while it still does.
-    let mut second = command().command().spawn().unwrap();
-    let mut stdin = second.stdin.take().unwrap();
-    stdin.write_all(text(0, 10).as_bytes()).unwrap();
-    // Longer than the checkpoint is left unwritten.
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    stdin.write_all(text(10, 20_000).as_bytes()).unwrap();
-    wait_until("the checkpoint to be written", || server.read("c") != fresh);
-    second.kill().unwrap();
-    second.wait().unwrap();
-    // The third sends the rest.
-    let output = command().stdin(text(0, 30_000)).spawn().wait();
-    let found = server.bodies("s");
-    assert_eq!(
-        (output.status, found.len()),
-        (0, bodies.len()),
-        "the checkpoint was {}: {}",
-        server.read("c"),
-        output.stderr()
-    );
-    assert_stream(&server, &bodies);
-}
-
-#[test]
-fn the_checkpoint_of_another_sending_is_refused() {
-    let server = Server::start();
-    half_sent(&server);
-    let before = server.bodies("s");
-    let refused = |args: &[&str]| {
-        Test::new(&server)
-            .arg("send-batch")
-            .args(args)
-            .args(["--name", "n", "--checkpoint", "c"])
-            .status(1)
-            .stderr_has(["error: "])
-            .run();
-        assert_eq!(server.bodies("s"), before);
-        assert_eq!(server.bodies("t"), Vec::<String>::new());
-    };
-    server.file("other.jsonl", server.read("input.jsonl"));
-    refused(&["t", "input.jsonl"]);
-    refused(&["s", "other.jsonl"]);
-    refused(&["s", "input.jsonl", "other.jsonl"]);
-    for changed in ["1\n2\n3\n".to_owned(), "{\"n\":1000000}\n".repeat(5000), String::new()] {
-        server.file("input.jsonl", changed);
-        refused(&["s", "input.jsonl"]);
-    }
-    server.file("c", "{}");
-    refused(&["s", "input.jsonl"]);
-}
-
-#[test]
-fn a_checkpoint_of_a_done_sending_does_not_hide_another_input() {
-    let server = Server::start();
-    let done = || Test::new(&server).args(["send-batch", "s", "--name", "n", "--checkpoint", "c"]);
-    done().stdin("1\n2\n3\n").stderr_any().run();
-    // Exit code 0 would mean that all of these lines are in the stream.
-    let output = done().stdin("4\n5\n6\n7\n").spawn().wait();
-    let found = server.bodies("s");
-    assert!(
-        output.status != 0 || found == ["1", "2", "3", "4", "5", "6", "7"],
-        "status {}, the stream holds {found:?}: {}",
-        output.status,
-        output.stderr()
-    );
-}
-
-#[test]
-fn a_checkpoint_of_a_done_sending_does_not_hide_lines_that_were_added() {
-    let server = Server::start();
-    server.file("input.jsonl", "1\n2\n3\n");
-    batch(&server).args(["--checkpoint", "c"]).stderr_any().run();
-    server.file("input.jsonl", "1\n2\n3\n4\n");
-    let output = batch(&server).args(["--checkpoint", "c"]).spawn().wait();
-    let found = server.bodies("s");
-    assert!(
-        output.status != 0 || found == ["1", "2", "3", "4"],
-        "status {}, the stream holds {found:?}: {}",
-        output.status,
-        output.stderr()
-    );
 }
