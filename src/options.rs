@@ -18,28 +18,28 @@ pub struct Global {
     #[arg(short, long, global = true, value_name = "URL")]
     url: Option<String>,
     /// Authenticate as this ACL user
-    #[arg(long, global = true, value_name = "USER")]
+    #[arg(long, global = true, value_name = "USER", hide_short_help = true)]
     user: Option<String>,
     /// Read the password from the first line of FILE [default: $REDISCLI_AUTH]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     password_file: Option<PathBuf>,
     /// Trust the authorities in FILE (PEM) in place of the system's
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     cacert: Option<PathBuf>,
     /// Show the server this certificate (PEM)
-    #[arg(long, global = true, value_name = "FILE", requires = "key")]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true, requires = "key")]
     cert: Option<PathBuf>,
     /// The private key of --cert (PEM)
-    #[arg(long, global = true, value_name = "FILE", requires = "cert")]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true, requires = "cert")]
     key: Option<PathBuf>,
     /// Do not check the server's certificate
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     insecure: bool,
     /// Give one attempt to connect so long
-    #[arg(long, global = true, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    #[arg(long, global = true, value_name = "DURATION", hide_short_help = true, default_value = "5s", value_parser = parse_duration)]
     connect_timeout: Duration,
     /// Keep trying the first connection for so long, as when a server is just being started
-    #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, global = true, value_name = "DURATION", hide_short_help = true, value_parser = parse_duration)]
     pub wait: Option<Duration>,
     /// Say nothing on stderr but warnings and errors
     #[arg(
@@ -51,7 +51,7 @@ pub struct Global {
     )]
     quiet: bool,
     /// Say on stderr what is being done
-    #[arg(short, long, global = true, help_heading = "Output options")]
+    #[arg(short, long, global = true, hide_short_help = true, help_heading = "Output options")]
     verbose: bool,
     /// Colour stderr
     #[arg(

@@ -74,7 +74,7 @@ pub fn run(
             let ended = lanes
                 .into_iter()
                 .map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            ended.collect()
+            worst(ended)
         }),
     };
     match shared.stop.signal() {
@@ -82,6 +82,15 @@ pub fn run(
             Err(Failure::signal(signal).into())
         }
         _ => ended,
+    }
+}
+
+/// The first failure; lanes that one lane's failure ended say nothing of their own.
+fn worst(ended: impl Iterator<Item = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let (quiet, failed): (Vec<_>, Vec<_>) = ended.filter_map(Result::err).partition(failure::is_normal_ending);
+    match failed.into_iter().chain(quiet).next() {
+        Some(error) => Err(error),
+        None => Ok(()),
     }
 }
 
