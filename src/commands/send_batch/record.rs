@@ -283,27 +283,36 @@ fn json_body(text: &str) -> Result<&str, LineError> {
 }
 
 /// The columns of one row of CSV, in memory that is used again for the next.
-#[derive(Default)]
 struct Columns {
+    /// Made once: it builds its tables as it is made.
+    reader: csv_core::Reader,
+    row: Vec<u8>,
     text: Vec<u8>,
     ends: Vec<usize>,
+}
+
+impl Default for Columns {
+    fn default() -> Self {
+        Self {
+            // Not its Default, whose tables are not built.
+            reader: csv_core::Reader::new(),
+            row: Vec::new(),
+            text: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
 }
 
 impl Columns {
     /// Reads a row. Unquoting only shortens it, and a row has no more columns than bytes and one.
     fn read(&mut self, row: &str) {
-        let mut reader = csv_core::Reader::new();
-        self.text.resize(row.len() + 1, 0);
-        self.ends.resize(row.len() + 2, 0);
-        let (_, read, mut written, mut columns) = reader.read_record(row.as_bytes(), &mut self.text, &mut self.ends);
-        // The end of the input ends the last column.
-        let (_, _, more, last) = reader.read_record(
-            &row.as_bytes()[read..],
-            &mut self.text[written..],
-            &mut self.ends[columns..],
-        );
-        written += more;
-        columns += last;
+        // With its line break the row is complete, and the reader ready for the next.
+        self.row.clear();
+        self.row.extend_from_slice(row.as_bytes());
+        self.row.push(b'\n');
+        self.text.resize(self.row.len(), 0);
+        self.ends.resize(self.row.len() + 1, 0);
+        let (_, _, written, columns) = self.reader.read_record(&self.row, &mut self.text, &mut self.ends);
         self.text.truncate(written);
         self.ends.truncate(columns);
     }
