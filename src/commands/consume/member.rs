@@ -68,6 +68,11 @@ pub fn memberships(args: &Args, name: &Name) -> Vec<Membership> {
     memberships
 }
 
+/// With `-e`, whether every stream was read up to `ends`, the last IDs there were at the start.
+pub fn is_past_end(ends: Option<&[EntryId]>, last_read: &[EntryId]) -> bool {
+    ends.is_some_and(|ends| last_read.iter().zip(ends).all(|(read, end)| read >= end))
+}
+
 impl<'a> Member<'a> {
     /// A member over a connection of its own.
     pub fn join(

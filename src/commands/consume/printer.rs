@@ -12,7 +12,7 @@ use crate::line;
 use crate::streamer::{Batch, Delivered, Entries, EntryId, Error};
 
 use super::AckMode;
-use super::member::Member;
+use super::member::{Member, is_past_end};
 use super::output::{Appetite, Output};
 use super::reservations::Reservations;
 
@@ -222,7 +222,7 @@ impl<'a> Printer<'a> {
                 .budget()
                 .left(self.appetite.count() + asked)
                 .saturating_sub(asked);
-            if !self.flowing || count == 0 || self.is_past_end() || self.is_over()? {
+            if !self.flowing || count == 0 || is_past_end(self.ends.as_deref(), &self.last_read) || self.is_over()? {
                 break;
             }
             self.member.consumer.queue_read(count, None);
@@ -348,12 +348,6 @@ impl<'a> Printer<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Whether everything there was at the start has been read.
-    fn is_past_end(&self) -> bool {
-        let ends = self.ends.as_ref();
-        ends.is_some_and(|ends| self.last_read.iter().zip(ends).all(|(read, end)| read >= end))
     }
 
     /// Whether to end now; fails if that is too early.

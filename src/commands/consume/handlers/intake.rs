@@ -9,7 +9,7 @@ use crate::streamer::{Delivered, Entries, Entry, EntryId};
 
 use super::process::Job;
 use super::{Desk, Task};
-use crate::commands::consume::member::Key;
+use crate::commands::consume::member::{Key, is_past_end};
 
 /// How many failed messages may wait for their next try before no new ones are taken on.
 const MOST_WAITING: usize = 10_000;
@@ -49,7 +49,7 @@ impl<'a> Desk<'a> {
                 self.turn = (self.turn + 1) % self.member.streams().len();
             }
             self.flowing = read > 0;
-            self.drained = self.ends.is_some() && (read == 0 || self.is_past_end());
+            self.drained = self.ends.is_some() && (read == 0 || is_past_end(self.ends.as_deref(), &self.last_read));
         }
         if wanted > 0 && !self.flowing && !self.drained {
             self.pool.read(scope, &self.member, wanted, self.deadline)?;

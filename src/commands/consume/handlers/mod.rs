@@ -228,11 +228,6 @@ impl<'a> Desk<'a> {
         }
     }
 
-    pub(super) fn is_past_end(&self) -> bool {
-        let ends = self.ends.as_ref();
-        ends.is_some_and(|ends| self.last_read.iter().zip(ends).all(|(read, end)| read >= end))
-    }
-
     /// Lets the handlers at work finish, acknowledges what they did, and hands back the rest.
     fn finish(&mut self) -> anyhow::Result<()> {
         if self.pool.asked() > 0 {
