@@ -5,6 +5,7 @@
 //! ([`ledger`]).
 
 mod checkpoint;
+mod csv;
 mod input;
 mod ledger;
 mod reading;

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use memchr::{memchr, memchr_iter, memchr2, memrchr};
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::Args;
+use super::csv::{Header, Rows};
 use crate::line::{self, LineError};
 use crate::streamer::{AddOptions, EntryId, Field, Message, MessageWriter, Missing, Trim, write_add, write_trim};
 
@@ -28,22 +29,19 @@ impl Format {
         }
     }
 
-    /// The first record of `bytes`: where it ends, and how many line breaks it holds.
+    /// The first record of `bytes`: what is left of the input, where nothing ends it.
     pub fn first(self, bytes: &[u8]) -> Row {
-        let whole = Row {
-            end: bytes.len(),
-            line_breaks: 0,
-        };
-        match self {
-            Self::Jsonl | Self::Text => memchr(b'\n', bytes).map_or(whole, |end| Row {
+        let row = match self {
+            Self::Jsonl | Self::Text => memchr(b'\n', bytes).map(|end| Row {
                 end: end + 1,
                 line_breaks: 1,
             }),
-            Self::Csv => Rows::new(bytes).next().unwrap_or(Row {
-                line_breaks: memchr_iter(b'\n', bytes).count() as u64,
-                ..whole
-            }),
-        }
+            Self::Csv => Rows::new(bytes).next(),
+        };
+        row.unwrap_or_else(|| Row {
+            end: bytes.len(),
+            line_breaks: memchr_iter(b'\n', bytes).count() as u64,
+        })
     }
 }
 
@@ -54,58 +52,6 @@ pub struct Row {
     pub end: usize,
     /// How many line breaks it holds: more than one where CSV quotes some.
     pub line_breaks: u64,
-}
-
-/// The complete rows of CSV. A line break within quotes does not end one, and only a quote at the beginning of
-/// a column opens quotes, as for the reader of the columns.
-struct Rows<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Rows<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
-    }
-
-    /// Moves behind a quoted text, whose opening quote lies before; `None` if it does not end.
-    fn pass_quoted(&mut self) -> Option<()> {
-        loop {
-            self.at += memchr(b'"', &self.bytes[self.at..])? + 1;
-            // Two quotes stand for one.
-            match self.bytes.get(self.at) {
-                Some(b'"') => self.at += 1,
-                _ => return Some(()),
-            }
-        }
-    }
-}
-
-impl Iterator for Rows<'_> {
-    type Item = Row;
-
-    fn next(&mut self) -> Option<Row> {
-        let start = self.at;
-        loop {
-            if self.bytes.get(self.at) == Some(&b'"') {
-                self.at += 1;
-                self.pass_quoted()?;
-            }
-            self.at += memchr2(b',', b'\n', &self.bytes[self.at..])? + 1;
-            if self.bytes[self.at - 1] == b'\n' {
-                let line_breaks = memchr_iter(b'\n', &self.bytes[start..self.at]).count() as u64;
-                return Some(Row {
-                    end: self.at,
-                    line_breaks,
-                });
-            }
-        }
-    }
-}
-
-/// Whether the last row of CSV, which has no line break, ends within quotes.
-fn is_unclosed(row: &str) -> bool {
-    Rows::new(row.as_bytes()).next().is_none() && Rows::new(format!("{row}\n").as_bytes()).next().is_none()
 }
 
 /// What to trim when: retention moves with the clock, the server's as it was at the start.
@@ -144,8 +90,7 @@ pub struct Encoder {
     keep_ids: bool,
     trim: TrimClock,
     /// The header of the CSV file being read.
-    header: Vec<String>,
-    row: Columns,
+    header: Header,
     body: Vec<u8>,
 }
 
@@ -168,8 +113,7 @@ impl Encoder {
             name: args.name.clone(),
             keep_ids: args.keep_ids,
             trim,
-            header: Vec::new(),
-            row: Columns::default(),
+            header: Header::default(),
             body: Vec::new(),
         }
     }
@@ -183,8 +127,14 @@ impl Encoder {
     pub fn take_header(&mut self, record: &[u8]) -> Result<(), LineError> {
         // Spreadsheets begin their exports with a byte order mark.
         let record = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
-        self.row.read(text(record)?);
-        self.header = self.row.iter().map(str::to_owned).collect();
+        let header = text(record)?;
+        if let Some(at) = header.find('\r') {
+            return Err(LineError {
+                column: at + 1,
+                reason: "a carriage return; lines must end with LF or CR LF".to_owned(),
+            });
+        }
+        self.header = Header::read(header)?;
         Ok(())
     }
 
@@ -202,9 +152,13 @@ impl Encoder {
 
     /// Writes the XADD of a record; `None` if the record is nothing.
     pub fn encode(&mut self, record: &[u8], out: &mut Vec<u8>) -> Result<Option<Encoded>, LineError> {
-        let record = record.strip_suffix(b"\n").unwrap_or(record);
-        let text = text(record.strip_suffix(b"\r").unwrap_or(record))?;
-        if self.format != Format::Text && text.trim_ascii().is_empty() {
+        let text = text(record)?;
+        let is_nothing = match self.format {
+            Format::Jsonl => text.trim_ascii().is_empty(),
+            Format::Text => false,
+            Format::Csv => text.is_empty(),
+        };
+        if is_nothing {
             return Ok(None);
         }
         let Some(name) = &self.name else {
@@ -223,15 +177,8 @@ impl Encoder {
                 line::string(&mut self.body, text);
                 &self.body
             }
-            Format::Csv if is_unclosed(text) => {
-                return Err(LineError {
-                    column: 1,
-                    reason: "a quote is opened and never closed".to_owned(),
-                });
-            }
             Format::Csv => {
-                self.row.read(text);
-                object(&mut self.body, &self.header, &self.row)?;
+                self.header.write_object(&mut self.body, text)?;
                 &self.body
             }
         };
@@ -267,7 +214,10 @@ impl Encoder {
     }
 }
 
+/// A record without its line break.
 fn text(record: &[u8]) -> Result<&str, LineError> {
+    let record = record.strip_suffix(b"\n").unwrap_or(record);
+    let record = record.strip_suffix(b"\r").unwrap_or(record);
     std::str::from_utf8(record).map_err(|error| LineError {
         column: error.valid_up_to() + 1,
         reason: "not UTF-8".to_owned(),
@@ -282,107 +232,14 @@ fn json_body(text: &str) -> Result<&str, LineError> {
     }
 }
 
-/// The columns of one row of CSV, in memory that is used again for the next.
-struct Columns {
-    /// Made once: it builds its tables as it is made.
-    reader: csv_core::Reader,
-    row: Vec<u8>,
-    text: Vec<u8>,
-    ends: Vec<usize>,
-}
-
-impl Default for Columns {
-    fn default() -> Self {
-        Self {
-            // Not its Default, whose tables are not built.
-            reader: csv_core::Reader::new(),
-            row: Vec::new(),
-            text: Vec::new(),
-            ends: Vec::new(),
-        }
-    }
-}
-
-impl Columns {
-    /// Reads a row. Unquoting only shortens it, and a row has no more columns than bytes and one.
-    fn read(&mut self, row: &str) {
-        // With its line break the row is complete, and the reader ready for the next.
-        self.row.clear();
-        self.row.extend_from_slice(row.as_bytes());
-        self.row.push(b'\n');
-        self.text.resize(self.row.len(), 0);
-        self.ends.resize(self.row.len() + 1, 0);
-        let (_, _, written, columns) = self.reader.read_record(&self.row, &mut self.text, &mut self.ends);
-        self.text.truncate(written);
-        self.ends.truncate(columns);
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &str> {
-        // Cut out of a text at commas and quotes, every column is text.
-        let starts = std::iter::once(&0).chain(&self.ends);
-        starts
-            .zip(&self.ends)
-            .map(|(start, end)| std::str::from_utf8(&self.text[*start..*end]).unwrap_or_default())
-    }
-}
-
-/// A row as an object of strings.
-fn object(out: &mut Vec<u8>, header: &[String], row: &Columns) -> Result<(), LineError> {
-    if header.len() != row.ends.len() {
-        return Err(LineError {
-            column: 1,
-            reason: format!("{} columns, where the header has {}", row.ends.len(), header.len()),
-        });
-    }
-    out.push(b'{');
-    for (index, (name, value)) in header.iter().zip(row.iter()).enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        line::string(out, name);
-        out.push(b':');
-        line::string(out, value);
-    }
-    out.push(b'}');
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rows_of_csv_end_outside_quotes() {
-        let text = b"a,\"x\ny\"\nb,\"\"\"\"\nc,\"";
-        assert_eq!(Format::Csv.complete(text), text.len() - 3);
-        let first = Format::Csv.first(text);
-        assert_eq!((first.end, first.line_breaks), (8, 2));
-        assert_eq!(Format::Csv.first(b"c,d").end, 3);
-        let inches = b"1,5\" pipe\n2,\"a\"\"b\"\n";
-        assert_eq!(Format::Csv.first(inches).end, 10);
-        assert_eq!(Format::Csv.complete(inches), inches.len());
-        assert!(is_unclosed("1,\"abc\n2,def") && !is_unclosed("1,\"abc\""));
-    }
 
     #[test]
     fn lines_end_at_their_break() {
         assert_eq!(Format::Jsonl.complete(b"a\nb\nc"), 4);
         assert_eq!(Format::Jsonl.complete(b"abc"), 0);
         assert_eq!(Format::Text.first(b"abc").end, 3);
-    }
-
-    #[test]
-    fn a_row_is_unquoted() {
-        let mut columns = Columns::default();
-        for (row, expected) in [
-            ("a,b", &["a", "b"][..]),
-            ("\"x, \"\"y\"\"\",é,", &["x, \"y\"", "é", ""]),
-            (",", &["", ""]),
-            ("one", &["one"]),
-            ("\"a\nb\"", &["a\nb"]),
-        ] {
-            columns.read(row);
-            assert_eq!(columns.iter().collect::<Vec<_>>(), expected, "{row}");
-        }
     }
 }
