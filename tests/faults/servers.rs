@@ -162,6 +162,27 @@ fn killed_connections_are_made_again() {
 }
 
 #[test]
+fn a_plain_read_goes_on_where_it_was() {
+    const COUNT: usize = 20_000;
+    let server = Server::start();
+    server.add_numbered("orders", COUNT);
+    let mut dice = Dice::new();
+    let mut reading = Test::new(&server)
+        .args(["consume", "orders", "--from", "beginning", "-e", "--count", "40"])
+        .spawn();
+    for _ in 0..20 {
+        for _ in 0..dice.between(1, 700) {
+            reading.line();
+        }
+        server.cli(["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    }
+    let output = reading.wait();
+    assert_eq!(output.status, 0, "{}", output.stderr());
+    assert_once(&ids(&output));
+    assert_all(&ids(&output), COUNT);
+}
+
+#[test]
 fn connections_cut_anywhere_lose_and_repeat_nothing() {
     const COUNT: usize = 300;
     let mut dice = Dice::new();

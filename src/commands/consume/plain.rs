@@ -130,8 +130,13 @@ impl Reading<'_> {
             retry.succeeded();
             let read = self.advance(batch, reader)?;
             self.appetite.learn(batch.bytes(), read);
-            asked = if read < asked { 0 } else { self.request(reader, None)? };
+            let next = match read < asked {
+                true => Ok(0),
+                false => self.request(reader, None),
+            };
+            // Printed even if the connection is lost by now: the next one goes on behind it.
             self.print(batch, reader)?;
+            asked = next?;
         }
         Ok(())
     }
