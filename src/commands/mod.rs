@@ -5,6 +5,7 @@ pub mod completions;
 pub mod consume;
 pub mod man;
 pub mod pending;
+pub mod retry;
 pub mod send;
 pub mod send_batch;
 pub mod subscribe;

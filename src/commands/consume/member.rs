@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::commands::Context;
+use crate::commands::retry::{Retry, until};
 use crate::signals::Stop;
 use crate::streamer::{
     Batch, Claim, Claimed, Consumer, Delivery, EntryId, Error, Membership, OwnedFields, Point, Streamer, group,
 };
 
 use super::alarm::{Alarm, Blockable};
-use super::plain::until;
-use super::retry::Retry;
 use super::{AckMode, Args, Name, OnNoGroup};
 
 /// How often stale entries are looked for: twice within the time after which they are stale, but not so often
@@ -99,7 +98,7 @@ impl<'a> Member<'a> {
             membership,
             name,
             blockable,
-            retry: Retry::new(context, args.reconnect_for, deadline),
+            retry: Retry::new(context, stop, args.reconnect_for, deadline),
             next_claim: (args.ack != AckMode::Read).then(Instant::now),
         })
     }
@@ -128,17 +127,14 @@ impl<'a> Member<'a> {
         {
             return self.recreate(from);
         }
-        let mut streamer = self.retry.reconnect(error, self.stop)?;
-        loop {
-            match Blockable::new(&mut streamer) {
-                Ok(blockable) => {
-                    self.blockable = blockable;
-                    self.consumer = Consumer::new(streamer.into_connection(), self.membership.clone());
-                    return Ok(());
-                }
-                Err(error) => streamer = self.retry.reconnect(error.into(), self.stop)?,
-            }
-        }
+        let (streamer, blockable) = self.retry.until_done(error, || {
+            let mut streamer = Streamer::connect(&self.context.target)?;
+            let blockable = Blockable::new(&mut streamer)?;
+            Ok((streamer, blockable))
+        })?;
+        self.blockable = blockable;
+        self.consumer = Consumer::new(streamer.into_connection(), self.membership.clone());
+        Ok(())
     }
 
     /// Makes a new connection to leave by, after a failure that left the old one out of step. A failure that

@@ -12,7 +12,6 @@ mod output;
 mod plain;
 mod printer;
 mod reservations;
-mod retry;
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::{Duration, Instant};

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use crate::commands::Context;
+use crate::commands::retry::{Retry, until};
 use crate::failure::Failure;
 use crate::line;
 use crate::signals::Stop;
@@ -14,7 +15,6 @@ use crate::streamer::{Batch, Delivered, EntryId, Error, Point, Position, Reader,
 use super::Args;
 use super::alarm::{Alarm, Blockable};
 use super::output::{Appetite, Output};
-use super::retry::Retry;
 
 /// Runs `consume` without a group.
 pub fn run(args: &Args, context: &Context, output: Output, deadline: Option<Instant>) -> anyhow::Result<()> {
@@ -34,20 +34,20 @@ pub fn run(args: &Args, context: &Context, output: Output, deadline: Option<Inst
         args,
         output,
         alarm,
-        stop,
+        stop: &stop,
+        retry: Retry::new(context, &stop, args.reconnect_for, deadline),
         deadline,
         ranges: ranges?,
         appetite: Appetite::new(args.count),
         lines: Vec::new(),
     };
-    let mut retry = Retry::new(context, args.reconnect_for, deadline);
     loop {
-        let error = match reading.read(streamer, &mut retry) {
+        let error = match reading.read(streamer) {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
         // Positions are kept: the next connection goes on behind the last entry printed.
-        streamer = retry.reconnect(error, &reading.stop)?;
+        streamer = reading.retry.until_done(error, || Streamer::connect(&context.target))?;
     }
 }
 
@@ -93,7 +93,8 @@ struct Reading<'a> {
     args: &'a Args,
     output: Output,
     alarm: Alarm,
-    stop: Stop,
+    stop: &'a Stop,
+    retry: Retry<'a>,
     deadline: Option<Instant>,
     ranges: Vec<Range>,
     appetite: Appetite,
@@ -102,12 +103,12 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     /// Reads until the end, over one connection.
-    fn read(&mut self, mut streamer: Streamer, retry: &mut Retry<'_>) -> anyhow::Result<()> {
+    fn read(&mut self, mut streamer: Streamer) -> anyhow::Result<()> {
         let blockable = Blockable::new(&mut streamer)?;
         let mut reader = Reader::new(streamer.into_connection());
         let mut batch = Batch::default();
         loop {
-            self.drain(&mut reader, &mut batch, retry)?;
+            self.drain(&mut reader, &mut batch)?;
             if self.is_over()? || self.ranges.iter().all(|range| range.end.is_some()) {
                 return Ok(());
             }
@@ -116,18 +117,18 @@ impl Reading<'_> {
             self.request(&mut reader, Some(block))?;
             self.alarm
                 .while_blocked(&blockable, || reader.receive(&mut batch, Some(block)))?;
-            retry.succeeded();
+            self.retry.succeeded();
             self.advance(&batch, &reader)?;
             self.print(&batch, &reader)?;
         }
     }
 
     /// Prints what is there. While one reply is printed, the server prepares the next one.
-    fn drain(&mut self, reader: &mut Reader, batch: &mut Batch, retry: &mut Retry<'_>) -> anyhow::Result<()> {
+    fn drain(&mut self, reader: &mut Reader, batch: &mut Batch) -> anyhow::Result<()> {
         let mut asked = self.request(reader, None)?;
         while asked > 0 && !self.is_over()? {
             reader.receive(batch, None)?;
-            retry.succeeded();
+            self.retry.succeeded();
             let read = self.advance(batch, reader)?;
             self.appetite.learn(batch.bytes(), read);
             let next = match read < asked {
@@ -183,7 +184,7 @@ impl Reading<'_> {
                 line::write(&mut self.lines, &range.position.stream, &entry);
             }
         }
-        self.output.write(&self.lines, &self.stop)
+        self.output.write(&self.lines, self.stop)
     }
 
     /// Whether to end now, and how.
@@ -205,11 +206,4 @@ fn find<'r>(ranges: &'r mut [Range], stream: &[u8]) -> Option<&'r mut Range> {
     ranges
         .iter_mut()
         .find(|range| range.position.stream.as_bytes() == stream)
-}
-
-/// A wait, but not past a deadline.
-pub fn until(wait: Duration, deadline: Option<Instant>) -> Duration {
-    deadline.map_or(wait, |deadline| {
-        wait.min(deadline.saturating_duration_since(Instant::now()))
-    })
 }

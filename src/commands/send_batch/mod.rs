@@ -139,7 +139,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     if args.rejects.is_some() && args.rejects == args.receipts {
         return Err(Failure::usage("--rejects and --receipts name one file").into());
     }
-    let mut ledger = Ledger::open(&args, on_reject, input.names(), context.ui)?;
+    let ledger = Ledger::open(&args, on_reject, input.names(), context.ui)?;
     let mut streamer = context.connect()?;
     let trim = record::TrimClock::start(args.trim.now(&mut streamer)?);
     let origin = streamer.stream_info(&args.stream)?.map(|info| info.last_id);
@@ -154,8 +154,12 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     // A full channel means that the sender is at work and will look; the wake waits until then.
     let stop = Stop::listen(move || drop(wake.send(Event::Stop)), || ())?;
     let spare = input.start(encoder, args.rate, on_reject, events);
-    let mut sender = Sender::new(&args, context, streamer, origin, checkpoint);
-    let ended = sender.run(&arriving, &spare, &mut ledger, &progress, &stop);
-    progress.finish();
-    ledger.close(ended, context, &args)
+    Sender::new(
+        (&args, context, &stop),
+        (arriving, spare),
+        (streamer, origin),
+        checkpoint,
+        (ledger, progress),
+    )
+    .run()
 }

@@ -3,14 +3,14 @@
 
 use std::collections::VecDeque;
 
-use super::OnAmbiguous;
 use super::checkpoint::MOST_UNWRITTEN;
 use super::input::{Batch, MOST_RECORDS};
 use super::ledger::Ledger;
 use super::sender::{Flight, Sender, WINDOW};
+use super::{Args, OnAmbiguous};
+use crate::commands::Context;
 use crate::failure::Failure;
-use crate::signals::Stop;
-use crate::streamer::{Backoff, Error, Fate, Landed, Streamer, content, receive_added};
+use crate::streamer::{EntryId, Error, Fate, Identity, Landed, Streamer, content, receive_added};
 
 impl Sender<'_> {
     /// Finds out what an earlier run sent after it last wrote its checkpoint.
@@ -33,7 +33,7 @@ impl Sender<'_> {
 
     /// Sends one record alone, to see whether the server takes entries again: it may go on refusing for a while,
     /// and to begin to take them in the middle of a window would lose their order.
-    pub(super) fn probe(&mut self, flight: &mut Flight, ledger: &mut Ledger) -> anyhow::Result<()> {
+    pub(super) fn probe(&mut self, flight: &mut Flight) -> anyhow::Result<()> {
         let Flight { batch, next, last_id } = flight;
         let found = batch.records[*next..].iter().position(|record| record.command.is_ok());
         let Some((index, Ok(command))) = found.map(|ahead| (*next + ahead, &batch.records[*next + ahead].command))
@@ -45,17 +45,16 @@ impl Sender<'_> {
             Ok(id) => id,
             Err(refusal) => return Err(refusal.into_error(&self.args.stream).into()),
         };
-        reject_before(batch, *next, index, ledger)?;
+        reject_before(batch, *next, index, &mut self.ledger)?;
         (self.last_id, *last_id) = (Some(id), Some(id));
-        ledger.added(batch, &batch.records[index], id);
+        self.ledger.added(batch, &batch.records[index], id);
         *next = index + 1;
-        self.backoff = None;
-        self.context.ui.status("sending again");
+        self.retry.succeeded();
         Ok(())
     }
 
     /// Settles the records of a batch that landed, and makes sure that nobody can mistake the others.
-    pub(super) fn match_landed(&mut self, flight: &mut Flight, ledger: &mut Ledger) -> anyhow::Result<()> {
+    pub(super) fn match_landed(&mut self, flight: &mut Flight) -> anyhow::Result<()> {
         let Flight { batch, next, last_id } = flight;
         for index in *next..batch.records.len() {
             let Some((landed, in_doubt @ 1..)) = &mut self.landed else {
@@ -71,12 +70,12 @@ impl Sender<'_> {
             match landed.fate(command.encoded.id, content(fields)) {
                 Fate::Added(id) => {
                     (self.last_id, *last_id) = (Some(id), Some(id));
-                    reject_before(batch, *next, index, ledger)?;
-                    ledger.added(batch, record, id);
+                    reject_before(batch, *next, index, &mut self.ledger)?;
+                    self.ledger.added(batch, record, id);
                     *next = index + 1;
                 }
                 Fate::Unknown if self.args.on_ambiguous == OnAmbiguous::Stop => {
-                    let place = ledger.place(batch.source, record.line);
+                    let place = self.ledger.place(batch.source, record.line);
                     return Err(Failure::data(format!(
                         "{place} may or may not have been sent before the connection broke, and so what follows it: equal entries are in the stream, or it was trimmed"
                     ))
@@ -92,7 +91,7 @@ impl Sender<'_> {
     /// Deals with a server that cannot serve now and refuses what is in flight. If it refused all the rest, that
     /// is sent again later, in order: the refusal is returned. If it took some of it, their order is lost, and
     /// those refused are rejected like any other line.
-    pub(super) fn settle_refusals(&mut self, first: Error, ledger: &mut Ledger) -> anyhow::Result<()> {
+    pub(super) fn settle_refusals(&mut self, first: Error) -> anyhow::Result<()> {
         let mut first = Some(first);
         let mut outcomes = VecDeque::new();
         for Flight { batch, next, .. } in &self.in_flight {
@@ -119,92 +118,84 @@ impl Sender<'_> {
                     &record.command,
                     record.command.is_ok().then(|| outcomes.pop_front()).flatten(),
                 ) {
-                    (Err(error), _) => ledger.rejected(&batch, record, Some(error.column), &error.reason)?,
+                    (Err(error), _) => self
+                        .ledger
+                        .rejected(&batch, record, Some(error.column), &error.reason)?,
                     (Ok(_), Some(Ok(id))) => {
                         self.last_id = self.last_id.max(Some(id));
-                        ledger.added(&batch, record, id);
+                        self.ledger.added(&batch, record, id);
                     }
-                    (Ok(_), Some(Err(error))) => ledger.rejected(&batch, record, None, &error.to_string())?,
+                    (Ok(_), Some(Err(error))) => self.ledger.rejected(&batch, record, None, &error.to_string())?,
                     (Ok(_), None) => {}
                 }
             }
         }
-        ledger.flush()
+        self.ledger.flush()
     }
 
     /// Connects again and finds out what became of the records in flight.
-    pub(super) fn recover(&mut self, error: anyhow::Error, ledger: &Ledger, stop: &Stop) -> anyhow::Result<()> {
+    pub(super) fn recover(&mut self, failure: anyhow::Error) -> anyhow::Result<()> {
         while let Some(flight) = self.in_flight.pop_back() {
             self.again.push_front(flight);
         }
-        let in_doubt: usize = self.again.iter().map(Flight::unknown).sum();
-        let backoff = self.backoff.get_or_insert_with(|| {
-            self.context.ui.status(&format!("{error:#}; trying again"));
-            Backoff::new(self.args.reconnect_for)
-        });
-        let mut backoff = backoff.clone();
-        let mut last = error;
-        loop {
-            let pause = match (backoff.next_pause(), stop.signal()) {
-                (Some(pause), None) => pause,
-                (_, None) => return Err(self.give_up(last, ledger)),
-                (_, Some(signal)) => {
-                    // The exit code tells of the signal; what is in doubt must be said all the same.
-                    self.context.ui.warning(&self.give_up(last, ledger).to_string());
-                    return Err(Failure::signal(signal).into());
-                }
-            };
-            stop.sleep(pause);
-            match self.reconnect(in_doubt) {
-                Ok(()) => break,
-                Err(error) if error.is_passing() => last = error.into(),
-                Err(error) => return Err(self.give_up(error.into(), ledger)),
+        let attempt = || reattach(self.context, self.args, self.identity.as_ref(), self.last_id);
+        match self.retry.until_done(failure, attempt) {
+            Ok((streamer, identity, landed)) => {
+                let in_doubt: usize = self.again.iter().map(Flight::unknown).sum();
+                self.landed = (in_doubt > 0).then_some((landed, in_doubt));
+                (self.streamer, self.identity) = (streamer, identity);
+                Ok(())
             }
+            Err(failure) => Err(self.give_up(failure)),
         }
-        self.backoff = Some(backoff);
-        Ok(())
-    }
-
-    pub(super) fn reconnect(&mut self, in_doubt: usize) -> Result<(), Error> {
-        let mut streamer = Streamer::connect(&self.context.target)?;
-        // What the old connection carried may still wait in the server's socket: it must not land any more.
-        if let Some(identity) = &self.identity {
-            streamer.kill_client(identity)?;
-        }
-        let trims = self.args.trim.is_given();
-        let landed = Landed::after(&mut streamer, &self.args.stream, self.last_id, trims)?;
-        self.identity = streamer.identify()?;
-        self.streamer = streamer;
-        self.landed = (in_doubt > 0).then_some((landed, in_doubt));
-        Ok(())
     }
 
     /// The failure of a sending whose connection is not to be had again, with the lines in doubt.
-    pub(super) fn give_up(&self, error: anyhow::Error, ledger: &Ledger) -> anyhow::Error {
+    fn give_up(&self, failure: anyhow::Error) -> anyhow::Error {
         let first = self
             .again
             .front()
-            .and_then(|flight| Some((flight, flight.batch.records.get(flight.next)?)));
+            .zip(self.again.front().and_then(Flight::first_unknown));
         let last = self
             .again
             .back()
-            .and_then(|flight| Some((flight, flight.batch.records.last()?)));
-        match (first, last) {
-            (Some((first_of, first)), Some((last_of, last))) => {
-                let first = ledger.place(first_of.batch.source, first.line);
-                let last = ledger.place(last_of.batch.source, last.line);
-                let lines = if first == last {
-                    first
-                } else {
-                    format!("{first} to {last}")
-                };
-                error.context(Failure::lost(format!(
-                    "gave up; it is not known whether {lines} went in"
-                )))
+            .zip(self.again.back().and_then(|flight| flight.batch.records.last()));
+        let (Some((first_of, first)), Some((last_of, last))) = (first, last) else {
+            return failure;
+        };
+        let first = self.ledger.place(first_of.batch.source, first.line);
+        let last = self.ledger.place(last_of.batch.source, last.line);
+        let lines = match first == last {
+            true => first,
+            false => format!("{first} to {last}"),
+        };
+        let doubt = format!("gave up; it is not known whether {lines} went in");
+        match self.stop.signal() {
+            // The exit code tells of the signal; what is in doubt must be said all the same.
+            Some(_) => {
+                self.context.ui.warning(&doubt);
+                failure
             }
-            _ => error,
+            None => failure.context(Failure::lost(doubt)),
         }
     }
+}
+
+/// A new connection, how the next one can find it, and what landed after the last entry known to be added.
+fn reattach(
+    context: &Context,
+    args: &Args,
+    lost: Option<&Identity>,
+    last_id: Option<EntryId>,
+) -> Result<(Streamer, Option<Identity>, Landed), Error> {
+    let mut streamer = Streamer::connect(&context.target)?;
+    // What the old connection carried may still wait in the server's socket: it must not land any more.
+    if let Some(lost) = lost {
+        streamer.kill_client(lost)?;
+    }
+    let landed = Landed::after(&mut streamer, &args.stream, last_id, args.trim.is_given())?;
+    let identity = streamer.identify()?;
+    Ok((streamer, identity, landed))
 }
 
 /// Accounts for the records without a command that stand before one that landed.

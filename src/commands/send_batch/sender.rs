@@ -5,11 +5,12 @@ use std::sync::mpsc::{Receiver, Sender as Return, TryRecvError};
 
 use super::Args;
 use super::checkpoint::Checkpoint;
-use super::input::{Batch, Event};
+use super::input::{Batch, Event, Record};
 use super::ledger::{Ended, Ledger, count};
 use crate::commands::Context;
+use crate::commands::retry::{Retry, is_passing};
 use crate::signals::Stop;
-use crate::streamer::{Backoff, EntryId, Error, Identity, Landed, Streamer, receive_added};
+use crate::streamer::{EntryId, Error, Identity, Landed, Streamer, receive_added};
 use crate::ui::Progress;
 
 /// How many entries may be in flight: a dozen batches of messages of 150 bytes. A quarter of that left the server
@@ -20,9 +21,15 @@ pub const WINDOW: usize = 16 * 1024;
 pub struct Sender<'a> {
     pub(super) args: &'a Args,
     pub(super) context: &'a Context,
+    pub(super) stop: &'a Stop,
     pub(super) streamer: Streamer,
     /// The connection as the next one can find it, where the server allows it.
     pub(super) identity: Option<Identity>,
+    /// What the reading thread has, and where batches go back to.
+    arriving: Receiver<Event>,
+    spare: Return<Box<Batch>>,
+    /// How the reading goes, or why it failed.
+    input: anyhow::Result<Reading>,
     /// Batches written, oldest first, whose replies are not all in.
     pub(super) in_flight: VecDeque<Flight>,
     /// Batches to send again, before any others.
@@ -31,13 +38,12 @@ pub struct Sender<'a> {
     pub(super) last_id: Option<EntryId>,
     /// What landed although nobody said so, and how many records may be among it.
     pub(super) landed: Option<(Landed, usize)>,
+    pub(super) retry: Retry<'a>,
     pub(super) checkpoint: Option<Checkpoint>,
+    pub(super) ledger: Ledger,
+    progress: Progress,
     /// How much input is settled.
-    pub(super) bytes: u64,
-    /// How the reading goes, or why it failed.
-    pub(super) input: anyhow::Result<Reading>,
-    /// The attempts since an entry was last added, while something is wrong.
-    pub(super) backoff: Option<Backoff>,
+    bytes: u64,
 }
 
 /// Whether more may be read.
@@ -66,6 +72,12 @@ impl Flight {
             .unwrap_or(self.batch.packed.len())
     }
 
+    /// The first record whose fate is not known.
+    pub fn first_unknown(&self) -> Option<&Record> {
+        self.batch.records.get(self.next)
+    }
+
+    /// How many records have a fate that is not known.
     pub fn unknown(&self) -> usize {
         self.batch.records.len() - self.next
     }
@@ -82,83 +94,75 @@ enum Turn {
 }
 
 impl<'a> Sender<'a> {
-    /// A sender over a connection of its own.
+    /// A sender over a connection of its own. `origin` is the stream's last ID, if there is a stream.
     pub fn new(
-        args: &'a Args,
-        context: &'a Context,
-        streamer: Streamer,
-        origin: Option<EntryId>,
+        (args, context, stop): (&'a Args, &'a Context, &'a Stop),
+        (arriving, spare): (Receiver<Event>, Return<Box<Batch>>),
+        (streamer, origin): (Streamer, Option<EntryId>),
         checkpoint: Option<Checkpoint>,
+        (ledger, progress): (Ledger, Progress),
     ) -> Self {
         Self {
             args,
             context,
+            stop,
             streamer,
             identity: None,
+            arriving,
+            spare,
+            input: Ok(Reading::Open),
             in_flight: VecDeque::new(),
             again: VecDeque::new(),
             last_id: origin,
             landed: None,
+            retry: Retry::new(context, stop, args.reconnect_for, None),
             checkpoint,
+            ledger,
+            progress,
             bytes: 0,
-            input: Ok(Reading::Open),
-            backoff: None,
         }
     }
 
-    /// Sends what arrives until it ends.
-    pub fn run(
-        &mut self,
-        arriving: &Receiver<Event>,
-        spare: &Return<Box<Batch>>,
-        ledger: &mut Ledger,
-        progress: &Progress,
-        stop: &Stop,
-    ) -> anyhow::Result<Ended> {
-        let ended = self.send_all(arriving, spare, ledger, progress, stop);
+    /// Sends what arrives until it ends, and says what became of it.
+    pub fn run(mut self) -> anyhow::Result<()> {
+        let mut ended = self.send_all();
         if let Some(checkpoint) = &mut self.checkpoint {
             // After a line that stopped the batch, lines before it are in the stream that no place marks.
-            let closed = checkpoint.close(ended.is_ok() && !ledger.is_stopped());
-            return ended.and_then(|ended| closed.map(|()| ended));
+            let closed = checkpoint.close(ended.is_ok() && !self.ledger.is_stopped());
+            ended = ended.and_then(|ended| closed.map(|()| ended));
         }
-        ended
+        self.progress.finish();
+        self.ledger.close(ended, self.context, self.args)
     }
 
-    fn send_all(
-        &mut self,
-        arriving: &Receiver<Event>,
-        spare: &Return<Box<Batch>>,
-        ledger: &mut Ledger,
-        progress: &Progress,
-        stop: &Stop,
-    ) -> anyhow::Result<Ended> {
+    fn send_all(&mut self) -> anyhow::Result<Ended> {
         self.resume()?;
         loop {
-            let step = match self.turn(arriving, ledger, stop) {
+            let step = match self.turn() {
                 Turn::Finish => break,
-                Turn::Send(flight) => self.dispatch(flight, ledger),
-                Turn::Settle => self.settle(spare, ledger, progress),
+                Turn::Send(flight) => self.dispatch(flight),
+                Turn::Settle => self.settle(),
             };
             match step {
                 Ok(()) => {}
-                Err(error) if is_passing(&error) => self.recover(error, ledger, stop)?,
+                Err(error) if is_passing(&error) => self.recover(error)?,
                 Err(error) => return Err(error),
             }
         }
         // What is not to be sent any more may have gone in before the connection broke.
         while let Some(mut flight) = self.again.pop_front() {
-            self.match_landed(&mut flight, ledger)?;
+            self.match_landed(&mut flight)?;
         }
         let input = std::mem::replace(&mut self.input, Ok(Reading::Ended));
-        match (input, stop.signal()) {
+        match (input, self.stop.signal()) {
             (Err(error), _) => Err(error),
             (Ok(_), Some(signal)) => Ok(Ended::Signal(signal)),
             (Ok(_), None) => Ok(Ended::Input),
         }
     }
 
-    fn turn(&mut self, arriving: &Receiver<Event>, ledger: &Ledger, stop: &Stop) -> Turn {
-        while !ledger.is_stopped() && stop.signal().is_none() {
+    fn turn(&mut self) -> Turn {
+        while !self.ledger.is_stopped() && self.stop.signal().is_none() {
             if self.in_flight.iter().map(Flight::unknown).sum::<usize>() >= WINDOW {
                 break;
             }
@@ -168,7 +172,7 @@ impl<'a> Sender<'a> {
             if !matches!(self.input, Ok(Reading::Open)) {
                 break;
             }
-            match self.next_event(arriving) {
+            match self.next_event() {
                 Some(Event::Batch(batch)) => {
                     return Turn::Send(Flight {
                         batch,
@@ -189,24 +193,24 @@ impl<'a> Sender<'a> {
     }
 
     /// What the reading thread has; waits for it only when no replies are to come.
-    fn next_event(&self, arriving: &Receiver<Event>) -> Option<Event> {
-        match arriving.try_recv() {
+    fn next_event(&self) -> Option<Event> {
+        match self.arriving.try_recv() {
             Ok(event) => Some(event),
-            Err(TryRecvError::Empty) if self.in_flight.is_empty() => arriving.recv().ok(),
+            Err(TryRecvError::Empty) if self.in_flight.is_empty() => self.arriving.recv().ok(),
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
         }
     }
 
     /// Writes what is still to be sent of a batch, after what landed unnoticed was found.
-    fn dispatch(&mut self, mut flight: Flight, ledger: &mut Ledger) -> anyhow::Result<()> {
+    fn dispatch(&mut self, mut flight: Flight) -> anyhow::Result<()> {
         if self.landed.is_some()
-            && let Err(error) = self.match_landed(&mut flight, ledger)
+            && let Err(error) = self.match_landed(&mut flight)
         {
             self.again.push_front(flight);
             return Err(error);
         }
-        if self.backoff.is_some()
-            && let Err(error) = self.probe(&mut flight, ledger)
+        if self.retry.is_at_work()
+            && let Err(error) = self.probe(&mut flight)
         {
             self.again.push_front(flight);
             return Err(error);
@@ -218,28 +222,28 @@ impl<'a> Sender<'a> {
     }
 
     /// Takes the replies of the oldest batch.
-    fn settle(&mut self, spare: &Return<Box<Batch>>, ledger: &mut Ledger, progress: &Progress) -> anyhow::Result<()> {
+    fn settle(&mut self) -> anyhow::Result<()> {
         let Some(Flight { batch, next, last_id }) = self.in_flight.front_mut() else {
             return Ok(());
         };
         while let Some(record) = batch.records.get(*next) {
             match &record.command {
-                Err(error) => ledger.rejected(batch, record, Some(error.column), &error.reason)?,
+                Err(error) => self.ledger.rejected(batch, record, Some(error.column), &error.reason)?,
                 Ok(_) => match receive_added(self.streamer.connection())? {
                     Ok(id) => {
                         (self.last_id, *last_id) = (Some(id), Some(id));
-                        ledger.added(batch, record, id);
+                        self.ledger.added(batch, record, id);
                     }
                     Err(refusal) => {
                         let error = refusal.into_error(&self.args.stream);
                         if error.is_passing() {
-                            return self.settle_refusals(error, ledger);
+                            return self.settle_refusals(error);
                         }
                         // WRONGTYPE, NOPERM: no line would fare better.
                         if !matches!(error, Error::Refused(_)) {
                             return Err(error.into());
                         }
-                        ledger.rejected(batch, record, None, &error.to_string())?;
+                        self.ledger.rejected(batch, record, None, &error.to_string())?;
                     }
                 },
             }
@@ -252,24 +256,20 @@ impl<'a> Sender<'a> {
                 .bytes()
                 .map_err(|refusal| Error::refused(refusal, &self.args.stream, None))?;
         }
-        ledger.flush()?;
+        self.ledger.flush()?;
         let Some(Flight { batch, last_id, .. }) = self.in_flight.pop_front() else {
             return Ok(());
         };
         if let Some(checkpoint) = &mut self.checkpoint
-            && !ledger.is_stopped()
+            && !self.ledger.is_stopped()
         {
             checkpoint.advance(batch.end, batch.records.len(), last_id)?;
         }
         self.bytes += batch.input.len() as u64;
-        progress.update(self.bytes, || count(ledger.sent(), "message"));
+        self.progress
+            .update(self.bytes, || count(self.ledger.sent(), "message"));
         // The reading thread may have ended; then nobody needs the memory.
-        let _ = spare.send(batch);
+        let _ = self.spare.send(batch);
         Ok(())
     }
-}
-
-/// Whether a new connection, or time, may mend it.
-fn is_passing(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<Error>().is_some_and(Error::is_passing)
 }
