@@ -65,10 +65,16 @@ impl Stop {
         if !matches!(state.reason, Some(Reason::Signal(_))) {
             state.reason = Some(reason);
         }
-        if let Some(wake) = state.wake.take() {
+        drop(state);
+        self.wake();
+        self.state.1.notify_all();
+    }
+
+    /// Brings whatever the command waits for to an end, as if it were asked to end.
+    pub fn wake(&self) {
+        if let Some(wake) = self.lock().wake.take() {
             thread::spawn(wake);
         }
-        self.state.1.notify_all();
     }
 
     /// Why to end, if at all.

@@ -173,3 +173,24 @@ fn what_n_leaves_is_for_others_at_once() {
     assert_all(&printed, 500);
     assert_settled(&server);
 }
+
+#[test]
+fn what_is_tried_again_counts_towards_n_of_all_streams() {
+    let server = Server::start();
+    for stream in ["orders", "returns"] {
+        server.add_message(stream, "1-0", "n", "1");
+        server.cli(["XGROUP", "CREATE", stream, &format!("{stream}:billing:cg"), "0"]);
+    }
+    // The message of one stream fails once; meanwhile the other's is done, and makes up the number.
+    let script = "case $REDIS_STREAMER_STREAM-$REDIS_STREAMER_DELIVERIES in
+        orders-1) touch failed; exit 1;;
+        returns-*) until [ -e failed ]; do sleep 0.01; done;;
+        esac; echo $REDIS_STREAMER_STREAM >> handled";
+    Test::new(&server)
+        .args(["consume", "orders", "returns", "-l", "billing", "-n", "2"])
+        .args(["--retry-delay", "500ms", "--", "sh", "-c", script])
+        .stderr_has(["orders 1-0: the handler failed"])
+        .run();
+    assert_eq!(server.read("handled"), "returns\norders\n");
+    assert_eq!(server.pending("orders", "orders:billing:cg"), Vec::<String>::new());
+}

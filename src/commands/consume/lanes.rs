@@ -3,64 +3,39 @@
 
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
-
-use anyhow::Context as _;
 
 use crate::commands::Context;
-use crate::failure::{self, Failure};
-use crate::signals::Stop;
-use crate::streamer::{EntryId, Error, Membership, Streamer};
+use crate::failure;
+use crate::streamer::{Membership, Streamer};
 
-use super::alarm::Alarm;
 use super::handlers::{Desk, Groups, Pool};
+use super::horizon::Horizon;
 use super::member::{Member, memberships};
-use super::output::Output;
 use super::printer::Printer;
+use super::run::Run;
 use super::{Args, Name};
 
 /// What all lanes share.
 struct Shared<'a> {
-    args: &'a Args,
-    context: &'a Context,
+    run: Run<'a>,
     name: Name,
-    output: Output,
-    deadline: Option<Instant>,
-    alarm: Alarm,
-    stop: Stop,
+    /// The handlers at work.
     groups: Groups,
     /// The first connection, for the first lane that asks.
     first: Mutex<Option<Streamer>>,
 }
 
 /// Runs `consume` in a group.
-pub fn run(
-    args: &Args,
-    context: &Context,
-    name: Name,
-    output: Output,
-    deadline: Option<Instant>,
-) -> anyhow::Result<()> {
+pub fn run(args: &Args, context: &Context, name: Name) -> anyhow::Result<()> {
     let groups = Groups::default();
     let at_last = groups.clone();
-    // Until there is a connection, a signal ends the process as signals do.
-    let first = Mutex::new(Some(context.connect()?));
-    let (alarm, stop) = Alarm::listen(&context.target, move || at_last.kill()).context("cannot listen for signals")?;
-    // Handlers write to stdout themselves, and learn themselves that it is closed.
-    if args.command.is_empty() {
-        output.halt_when_closed(&stop).context("cannot watch stdout")?;
-    }
+    let (run, first) = Run::start(args, context, move || at_last.kill())?;
     let mut memberships = memberships(args, &name);
     let shared = Shared {
-        args,
-        context,
+        run,
         name,
-        output,
-        deadline,
-        alarm,
-        stop,
         groups,
-        first,
+        first: Mutex::new(Some(first)),
     };
     let ended = match memberships.len() {
         1 => memberships
@@ -77,12 +52,7 @@ pub fn run(
             worst(ended)
         }),
     };
-    match shared.stop.signal() {
-        Some(signal) if ended.as_ref().err().is_none_or(failure::is_normal_ending) => {
-            Err(Failure::signal(signal).into())
-        }
-        _ => ended,
-    }
+    shared.run.told(ended)
 }
 
 /// The first failure; lanes that one lane's failure ended say nothing of their own.
@@ -96,50 +66,33 @@ fn worst(ended: impl Iterator<Item = anyhow::Result<()>>) -> anyhow::Result<()> 
 
 fn lane(shared: &Shared<'_>, membership: Membership) -> anyhow::Result<()> {
     let ended = consume(shared, membership);
-    // One stream's failure, or its filling the -n, ends the others too.
-    if ended.is_err() || shared.output.budget().left(1) == 0 {
-        shared.stop.halt();
+    if ended.is_err() {
+        // One stream's failure ends the others, too.
+        shared.run.stop.halt();
+    } else if shared.run.is_full() {
+        // They need not wait for messages any more, but may have some in hand.
+        shared.run.stop.wake();
     }
     ended
 }
 
 fn consume(shared: &Shared<'_>, membership: Membership) -> anyhow::Result<()> {
-    let Shared {
-        args,
-        context,
-        output,
-        deadline,
-        ..
-    } = shared;
+    let Shared { run, name, groups, .. } = shared;
     let first = shared.first.lock().unwrap_or_else(PoisonError::into_inner).take();
     let mut streamer = match first {
         Some(streamer) => streamer,
-        None => Streamer::connect(&context.target)?,
+        None => Streamer::connect(&run.context.target)?,
     };
-    let ends = match args.exit_on_empty {
-        true => Some(ends(&mut streamer, &membership)?),
-        false => None,
+    let horizon = match run.args.exit_on_empty {
+        true => Horizon::here(&mut streamer, &membership.streams)?,
+        false => Horizon::open(membership.streams.len()),
     };
-    let ending = (&shared.alarm, &shared.stop);
-    let member = Member::join(
-        args,
-        context,
-        ending,
-        (membership, shared.name.clone()),
-        *deadline,
-        streamer,
-    )?;
-    if args.command.is_empty() {
-        return Printer::new(member, output, *deadline, ends).run();
+    let member = Member::join(run, membership, name.clone(), streamer)?;
+    if run.args.command.is_empty() {
+        return Printer::new(member, horizon).run();
     }
     thread::scope(|scope| {
-        let pool = Pool::start(scope, args, &shared.groups);
-        Desk::new(member, output, pool, *deadline, ends).run(scope)
+        let pool = Pool::start(scope, run.args, groups);
+        Desk::new(member, horizon, pool).run(scope)
     })
-}
-
-/// The last ID of each stream.
-fn ends(streamer: &mut Streamer, membership: &Membership) -> Result<Vec<EntryId>, Error> {
-    let last = |stream: &String| Ok(streamer.stream_info(stream)?.map_or(EntryId::MIN, |info| info.last_id));
-    membership.streams.iter().map(last).collect()
 }

@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::commands::Context;
 use crate::commands::retry::{Retry, until};
-use crate::signals::Stop;
 use crate::streamer::{
     Batch, Claim, Claimed, Consumer, Delivery, EntryId, Error, Membership, OwnedFields, Point, Streamer, group,
 };
 
-use super::alarm::{Alarm, Blockable};
+use super::alarm::Blockable;
+use super::run::Run;
 use super::{AckMode, Args, Name, OnNoGroup};
 
 /// How often stale entries are looked for: twice within the time after which they are stale, but not so often
@@ -27,20 +26,17 @@ pub type Key = (usize, EntryId);
 
 /// A member of a group, on the streams where the group has the same name.
 pub struct Member<'a> {
-    /// The options.
-    pub args: &'a Args,
-    /// The terminal and the server.
-    pub context: &'a Context,
-    /// When to end.
-    pub stop: &'a Stop,
+    /// The run it is part of.
+    pub run: &'a Run<'a>,
     /// The consumer, for requests whose replies the caller awaits.
     pub consumer: Consumer,
-    alarm: &'a Alarm,
     membership: Membership,
     name: Name,
     blockable: Arc<Blockable>,
     retry: Retry<'a>,
     next_claim: Option<Instant>,
+    /// Delivered and not done, with how often: handed back at the end.
+    held: Vec<(Key, u64)>,
 }
 
 /// The streams of the command line by the names of their groups.
@@ -67,22 +63,10 @@ pub fn memberships(args: &Args, name: &Name) -> Vec<Membership> {
     memberships
 }
 
-/// With `-e`, whether every stream was read up to `ends`, the last IDs there were at the start.
-pub fn is_past_end(ends: Option<&[EntryId]>, last_read: &[EntryId]) -> bool {
-    ends.is_some_and(|ends| last_read.iter().zip(ends).all(|(read, end)| read >= end))
-}
-
 impl<'a> Member<'a> {
     /// A member over a connection of its own.
-    pub fn join(
-        args: &'a Args,
-        context: &'a Context,
-        (alarm, stop): (&'a Alarm, &'a Stop),
-        (membership, name): (Membership, Name),
-        deadline: Option<Instant>,
-        mut streamer: Streamer,
-    ) -> Result<Self, Error> {
-        context.ui.detail(&format!(
+    pub fn join(run: &'a Run<'a>, membership: Membership, name: Name, mut streamer: Streamer) -> Result<Self, Error> {
+        run.context.ui.detail(&format!(
             "consuming {} as {} of group {}",
             membership.streams.join(", "),
             membership.consumer,
@@ -90,16 +74,14 @@ impl<'a> Member<'a> {
         ));
         let blockable = Blockable::new(&mut streamer)?;
         Ok(Self {
-            args,
-            context,
-            stop,
-            alarm,
+            run,
             consumer: Consumer::new(streamer.into_connection(), membership.clone()),
             membership,
             name,
             blockable,
-            retry: Retry::new(context, stop, args.reconnect_for, deadline),
-            next_claim: (args.ack != AckMode::Read).then(Instant::now),
+            retry: run.retry(),
+            next_claim: (run.args.ack != AckMode::Read).then(Instant::now),
+            held: Vec::new(),
         })
     }
 
@@ -128,7 +110,7 @@ impl<'a> Member<'a> {
             return self.recreate(from);
         }
         let (streamer, blockable) = self.retry.until_done(error, || {
-            let mut streamer = Streamer::connect(&self.context.target)?;
+            let mut streamer = Streamer::connect(&self.run.context.target)?;
             let blockable = Blockable::new(&mut streamer)?;
             Ok((streamer, blockable))
         })?;
@@ -144,13 +126,13 @@ impl<'a> Member<'a> {
             Some(error) if !error.is_passing() => {}
             _ => return Err(failure),
         }
-        let streamer = Streamer::connect(&self.context.target)?;
+        let streamer = Streamer::connect(&self.run.context.target)?;
         self.consumer = Consumer::new(streamer.into_connection(), self.membership.clone());
         Ok(failure)
     }
 
     fn recreate_from(&self) -> Option<Point> {
-        match self.args.on_nogroup {
+        match self.run.args.on_nogroup {
             OnNoGroup::Fail => None,
             OnNoGroup::Latest => Some(Point::Latest),
             OnNoGroup::Beginning => Some(Point::Beginning),
@@ -159,11 +141,12 @@ impl<'a> Member<'a> {
 
     /// Creates the group where it is missing, and says so.
     fn recreate(&mut self, from: Point) -> anyhow::Result<()> {
-        let mut streamer = Streamer::connect(&self.context.target)?;
+        let mut streamer = Streamer::connect(&self.run.context.target)?;
         let Membership { streams, group, .. } = &self.membership;
         for stream in streams {
             if streamer.subscribe(stream, group, from)? == crate::streamer::Subscribed::Created {
-                self.context
+                self.run
+                    .context
                     .ui
                     .warning(&format!("group {group} on {stream} was missing: created from {from}"));
             }
@@ -178,14 +161,15 @@ impl<'a> Member<'a> {
         self.retry.succeeded();
     }
 
-    /// Waits for new entries, at most for the time asked for, and not past a deadline or the next claim.
-    pub fn wait(&mut self, count: usize, deadline: Option<Instant>, batch: &mut Batch) -> Result<(), Error> {
-        let block = until(until(self.args.block, deadline), self.next_claim);
+    /// Waits for new entries, at most for the time asked for, and not past the deadline or the next claim.
+    pub fn wait(&mut self, count: usize, batch: &mut Batch) -> Result<(), Error> {
+        let block = until(until(self.run.args.block, self.run.deadline), self.next_claim);
         let block = self.blockable.longest_block(block);
         self.consumer.queue_read(count, Some(block));
         self.consumer.flush()?;
         let consumer = &mut self.consumer;
-        self.alarm
+        self.run
+            .alarm
             .while_blocked(&self.blockable, || consumer.receive_batch(batch, Some(block)))?;
         self.retry.succeeded();
         Ok(())
@@ -198,7 +182,7 @@ impl<'a> Member<'a> {
 
     /// Reserves entries in the group's ledger as of a time since the Unix epoch; says of each whether it is ours.
     pub fn reserve(&mut self, stream: usize, ids: &[EntryId], now: Duration) -> Result<Vec<bool>, Error> {
-        let window = self.args.dedup.unwrap_or(Duration::MAX);
+        let window = self.run.args.dedup.unwrap_or(Duration::MAX);
         self.consumer
             .reserve(&self.membership.streams[stream], ids, now, window)
     }
@@ -211,12 +195,10 @@ impl<'a> Member<'a> {
     /// Another connection of the same consumer, to read by while this one acknowledges.
     pub fn twin(&self) -> Result<Member<'a>, Error> {
         let twin = Self::join(
-            self.args,
-            self.context,
-            (self.alarm, self.stop),
-            (self.membership.clone(), self.name.clone()),
-            None,
-            Streamer::connect(&self.context.target)?,
+            self.run,
+            self.membership.clone(),
+            self.name.clone(),
+            Streamer::connect(&self.run.context.target)?,
         )?;
         // One of the two claims.
         Ok(Self {
@@ -294,7 +276,7 @@ impl<'a> Member<'a> {
     /// Stale entries were looked for, through all streams.
     pub fn claimed_all(&mut self) {
         let (soonest, latest) = CLAIM_EVERY;
-        self.next_claim = Some(Instant::now() + (self.args.claim_idle() / 2).clamp(soonest, latest));
+        self.next_claim = Some(Instant::now() + (self.run.args.claim_idle() / 2).clamp(soonest, latest));
     }
 
     /// Takes over stale entries from an ID on: where to go on, and how often each was delivered.
@@ -306,7 +288,7 @@ impl<'a> Member<'a> {
         batch: &mut Batch,
     ) -> Result<(Option<EntryId>, HashMap<EntryId, u64>), Error> {
         let claim = Claim {
-            min_idle: self.args.claim_idle(),
+            min_idle: self.run.args.claim_idle(),
             from,
             count,
         };
@@ -332,7 +314,7 @@ impl<'a> Member<'a> {
         }
         let named: Vec<_> = gone.iter().take(NAMED).map(ToString::to_string).collect();
         let more = if gone.len() > NAMED { ", …" } else { "" };
-        self.context.ui.warning(&format!(
+        self.run.context.ui.warning(&format!(
             "{}: {} pending {} deleted or trimmed before being acknowledged: {}{more}",
             self.membership.streams[stream],
             gone.len(),
@@ -341,11 +323,26 @@ impl<'a> Member<'a> {
         ));
     }
 
-    /// Leaves: hands back what is held, given with how often it was delivered, and removes a name of our own
-    /// making where nothing is pending under it. A consumer with a name that was given finds what it left when
-    /// it comes back; others get it at once.
-    pub fn leave(&mut self, held: &[(usize, EntryId, u64)]) -> Result<(), Error> {
-        if self.args.ack == AckMode::Read {
+    /// Keeps an entry that was delivered so often and is not done, to hand it back.
+    pub fn hold(&mut self, key: Key, deliveries: u64) {
+        self.held.push((key, deliveries));
+    }
+
+    /// Keeps the entries of a read's reply, all of them new.
+    pub fn hold_reply(&mut self, batch: &Batch) -> Result<(), Error> {
+        for element in batch.by_stream() {
+            let (name, delivered) = element.map_err(|malformed| self.consumer.malformed(malformed))?;
+            if let Some(index) = self.index_of(name) {
+                self.hold((index, delivered.id()), 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves: hands back what is held, and removes a name of our own making where nothing is pending under it.
+    /// A consumer with a name that was given finds what it left when it comes back; others get it at once.
+    pub fn leave(&mut self) -> Result<(), Error> {
+        if self.run.args.ack == AckMode::Read {
             return self.resign();
         }
         let heir = match &self.name {
@@ -355,15 +352,15 @@ impl<'a> Member<'a> {
         for index in 0..self.membership.streams.len() {
             // What somebody else has claimed meanwhile is theirs.
             let mut ours = self.own_pending(index)?;
-            if matches!(self.name, Name::Given(_)) || self.args.ack == AckMode::Manual {
-                ours.retain(|id, _| held.iter().any(|(of, held, _)| (*of, held) == (index, id)));
+            if matches!(self.name, Name::Given(_)) || self.run.args.ack == AckMode::Manual {
+                ours.retain(|id, _| self.held.iter().any(|(held, _)| *held == (index, *id)));
             }
-            for (_, id, deliveries) in held.iter().filter(|(of, ..)| *of == index) {
+            for ((_, id), deliveries) in self.held.iter().filter(|((of, _), _)| *of == index) {
                 ours.entry(*id).and_modify(|known| *known = *deliveries);
             }
             let entries: Vec<_> = ours.into_iter().collect();
             let stream = &self.membership.streams[index];
-            if self.args.dedup.is_some() {
+            if self.run.args.dedup.is_some() {
                 self.consumer.release(stream, &entries)?;
             }
             self.consumer.hand_back(stream, &entries, &heir)?;

@@ -2,26 +2,26 @@
 //!
 //! [`plain`] reads without a group. [`member`] is one consumer's life in a group: joining, taking over what
 //! others left, lost connections, leaving. [`printer`] and [`handlers`] are what it does with the messages,
-//! [`lanes`] runs one of them for each group.
+//! [`lanes`] runs one of them for each group, and [`Run`](run::Run) is what all share.
 
 mod alarm;
 mod handlers;
+mod horizon;
 mod lanes;
 mod member;
 mod output;
 mod plain;
 mod printer;
 mod reservations;
+mod run;
 
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::options::GroupArgs;
 use crate::streamer::{Point, group, parse_duration};
-
-use output::Output;
 
 /// Print the messages of streams, or run a command for each
 ///
@@ -165,20 +165,18 @@ fn parse_claim_idle(text: &str) -> Result<ClaimIdle, crate::streamer::InvalidDur
 
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let output = Output::open(context.ui, &args)?;
-    let deadline = args.timeout.map(|timeout| Instant::now() + timeout);
     match args.group.label() {
         None => {
             args.refuse_group_options()?;
-            plain::run(&args, context, output, deadline)
+            plain::run(&args, context)
         }
         Some(label) => {
             args.refuse_plain_options()?;
-            let consumer = match &args.consumer {
+            let name = match &args.consumer {
                 Some(name) => Name::Given(name.clone()),
                 None => Name::Made(group::new_consumer(label)),
             };
-            lanes::run(&args, context, consumer, output, deadline)
+            lanes::run(&args, context, name)
         }
     }
 }

@@ -1,27 +1,21 @@
 //! Reading without a group: from a position on, leaving no trace at the server.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
-
-use anyhow::Context as _;
+use std::time::Duration;
 
 use crate::commands::Context;
 use crate::commands::retry::{Retry, until};
-use crate::failure::Failure;
 use crate::line;
-use crate::signals::Stop;
 use crate::streamer::{Batch, Delivered, EntryId, Error, Point, Position, Reader, Streamer};
 
 use super::Args;
-use super::alarm::{Alarm, Blockable};
-use super::output::{Appetite, Output};
+use super::alarm::Blockable;
+use super::output::Appetite;
+use super::run::Run;
 
 /// Runs `consume` without a group.
-pub fn run(args: &Args, context: &Context, output: Output, deadline: Option<Instant>) -> anyhow::Result<()> {
-    // Until there is a connection, a signal ends the process as signals do.
-    let mut streamer = context.connect()?;
-    let (alarm, stop) = Alarm::listen(&context.target, || ()).context("cannot listen for signals")?;
-    output.halt_when_closed(&stop).context("cannot watch stdout")?;
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let (run, mut streamer) = Run::start(args, context, || ())?;
     let now = streamer.now_ms()?;
     let mut streams = args.streams.clone();
     let mut seen = HashSet::new();
@@ -31,23 +25,23 @@ pub fn run(args: &Args, context: &Context, output: Output, deadline: Option<Inst
         .map(|stream| range(&mut streamer, args, stream, now))
         .collect();
     let mut reading = Reading {
-        args,
-        output,
-        alarm,
-        stop: &stop,
-        retry: Retry::new(context, &stop, args.reconnect_for, deadline),
-        deadline,
+        run: &run,
+        retry: run.retry(),
         ranges: ranges?,
         appetite: Appetite::new(args.count),
         lines: Vec::new(),
     };
     loop {
         let error = match reading.read(streamer) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return run.told(Ok(())),
             Err(error) => error,
         };
         // Positions are kept: the next connection goes on behind the last entry printed.
-        streamer = reading.retry.until_done(error, || Streamer::connect(&context.target))?;
+        let attempt = || Streamer::connect(&context.target);
+        streamer = match reading.retry.until_done(error, attempt) {
+            Ok(streamer) => streamer,
+            Err(error) => return run.told(Err(error)),
+        };
     }
 }
 
@@ -90,12 +84,8 @@ fn range(streamer: &mut Streamer, args: &Args, stream: &str, now: u64) -> Result
 
 /// A plain read under way.
 struct Reading<'a> {
-    args: &'a Args,
-    output: Output,
-    alarm: Alarm,
-    stop: &'a Stop,
+    run: &'a Run<'a>,
     retry: Retry<'a>,
-    deadline: Option<Instant>,
     ranges: Vec<Range>,
     appetite: Appetite,
     lines: Vec<u8>,
@@ -109,13 +99,14 @@ impl Reading<'_> {
         let mut batch = Batch::default();
         loop {
             self.drain(&mut reader, &mut batch)?;
-            if self.is_over()? || self.ranges.iter().all(|range| range.end.is_some()) {
+            if self.run.is_over()? || self.ranges.iter().all(|range| range.end.is_some()) {
                 return Ok(());
             }
-            self.stop.sleep(self.args.rest);
-            let block = blockable.longest_block(until(self.args.block, self.deadline));
+            self.run.stop.sleep(self.run.args.rest);
+            let block = blockable.longest_block(until(self.run.args.block, self.run.deadline));
             self.request(&mut reader, Some(block))?;
-            self.alarm
+            self.run
+                .alarm
                 .while_blocked(&blockable, || reader.receive(&mut batch, Some(block)))?;
             self.retry.succeeded();
             self.advance(&batch, &reader)?;
@@ -126,7 +117,7 @@ impl Reading<'_> {
     /// Prints what is there. While one reply is printed, the server prepares the next one.
     fn drain(&mut self, reader: &mut Reader, batch: &mut Batch) -> anyhow::Result<()> {
         let mut asked = self.request(reader, None)?;
-        while asked > 0 && !self.is_over()? {
+        while asked > 0 && !self.run.is_over()? {
             reader.receive(batch, None)?;
             self.retry.succeeded();
             let read = self.advance(batch, reader)?;
@@ -153,7 +144,7 @@ impl Reading<'_> {
         if positions.is_empty() {
             return Ok(0);
         }
-        let count = self.output.budget().left(self.appetite.count());
+        let count = self.run.left(self.appetite.count());
         reader.request(&positions, count, block)?;
         Ok(count)
     }
@@ -180,25 +171,11 @@ impl Reading<'_> {
                 continue;
             };
             let in_range = range.end.is_none_or(|end| entry.id <= end);
-            if in_range && self.output.wants(&entry) && self.output.budget().take() {
+            if in_range && self.run.output.wants(&entry) && self.run.output.budget().take() {
                 line::write(&mut self.lines, &range.position.stream, &entry);
             }
         }
-        self.output.write(&self.lines, self.stop)
-    }
-
-    /// Whether to end now, and how.
-    fn is_over(&self) -> anyhow::Result<bool> {
-        if let Some(signal) = self.stop.signal() {
-            return Err(Failure::signal(signal).into());
-        }
-        if self.stop.reason().is_some() || self.output.budget().left(1) == 0 {
-            return Ok(true);
-        }
-        match self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            true => Err(self.output.budget().missed(self.args.timeout).into()),
-            false => Ok(false),
-        }
+        self.run.output.write(&self.lines, &self.run.stop)
     }
 }
 

@@ -4,7 +4,6 @@
 //! when everything is printed and acknowledged.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Instant;
 
 use anyhow::Context as _;
 
@@ -12,9 +11,11 @@ use crate::line;
 use crate::streamer::{Batch, Delivered, Entries, EntryId, Error};
 
 use super::AckMode;
-use super::member::{Member, is_past_end};
-use super::output::{Appetite, Output};
+use super::horizon::Horizon;
+use super::member::{Key, Member};
+use super::output::Appetite;
 use super::reservations::Reservations;
+use super::run::Run;
 
 /// How many reads are in flight while data flows: the server prepares one while the other is printed.
 const DEPTH: usize = 2;
@@ -30,8 +31,7 @@ enum Expected {
 /// A member that prints.
 pub struct Printer<'a> {
     member: Member<'a>,
-    output: &'a Output,
-    deadline: Option<Instant>,
+    run: &'a Run<'a>,
     appetite: Appetite,
     batch: Batch,
     lines: Vec<u8>,
@@ -39,11 +39,7 @@ pub struct Printer<'a> {
     /// Printed, and its acknowledgement not confirmed: acknowledged again after a lost connection, not printed.
     unconfirmed: VecDeque<(usize, Vec<EntryId>)>,
     reservations: Reservations,
-    /// Delivered and not printed: handed back at the end.
-    held: Vec<(usize, EntryId, u64)>,
-    /// The last entry read of each stream, and the last there was at the start, for `-e`.
-    last_read: Vec<EntryId>,
-    ends: Option<Vec<EntryId>>,
+    horizon: Horizon,
     /// Whether the last read found as many entries as it asked for.
     flowing: bool,
     /// Whether entries may be pending under this consumer that it does not hold.
@@ -51,21 +47,17 @@ pub struct Printer<'a> {
 }
 
 impl<'a> Printer<'a> {
-    /// A printer. `ends` are the last IDs of the streams at the start, for `-e`.
-    pub fn new(member: Member<'a>, output: &'a Output, deadline: Option<Instant>, ends: Option<Vec<EntryId>>) -> Self {
-        let streams = member.streams().len();
+    /// A printer.
+    pub fn new(member: Member<'a>, horizon: Horizon) -> Self {
         Self {
-            output,
-            deadline,
-            appetite: Appetite::new(member.args.count),
+            run: member.run,
+            appetite: Appetite::new(member.run.args.count),
             batch: Batch::default(),
             lines: Vec::new(),
             expected: VecDeque::new(),
             unconfirmed: VecDeque::new(),
             reservations: Reservations::default(),
-            held: Vec::new(),
-            last_read: vec![EntryId::MIN; streams],
-            ends,
+            horizon,
             flowing: true,
             own_due: member.has_given_name(),
             member,
@@ -90,7 +82,7 @@ impl<'a> Printer<'a> {
                 }
             }
         };
-        let left = self.take_in().and_then(|()| self.member.leave(&self.held));
+        let left = self.take_in().and_then(|()| self.member.leave());
         match (ended, left) {
             (Err(error), _) => Err(error),
             // The work is done and said; what could not be handed back is claimed by others in time.
@@ -100,28 +92,28 @@ impl<'a> Printer<'a> {
 
     fn work(&mut self) -> anyhow::Result<()> {
         self.confirm()?;
-        if std::mem::take(&mut self.own_due) && self.member.args.ack != AckMode::Read {
+        if std::mem::take(&mut self.own_due) && self.run.args.ack != AckMode::Read {
             self.print_own()?;
         }
         loop {
-            if self.is_over()? {
+            if self.run.is_over()? {
                 return Ok(());
             }
             if self.member.is_claim_due() {
                 self.print_stale()?;
             }
             self.drain()?;
-            if self.is_over()? || self.ends.is_some() {
+            if self.run.is_over()? || self.horizon.is_limited() {
                 return Ok(());
             }
-            self.member.stop.sleep(self.member.args.rest);
-            let count = self.output.budget().left(self.appetite.count());
+            self.run.stop.sleep(self.run.args.rest);
+            let count = self.run.left(self.appetite.count());
             // Another lane may have used up what was left; a COUNT of 0 would mean no limit.
-            if count == 0 || self.is_over()? {
+            if count == 0 || self.run.is_over()? {
                 return Ok(());
             }
             let mut batch = std::mem::take(&mut self.batch);
-            self.member.wait(count, self.deadline, &mut batch)?;
+            self.member.wait(count, &mut batch)?;
             self.flowing = self.deliver(batch.by_stream(), None, None)? >= count;
             self.batch = batch;
         }
@@ -140,12 +132,12 @@ impl<'a> Printer<'a> {
     /// acknowledgement, what this run printed is pending too, and not printed again.
     fn print_own(&mut self) -> anyhow::Result<()> {
         for index in 0..self.member.streams().len() {
-            let mut after = match self.member.args.ack {
-                AckMode::Manual => self.last_read[index],
+            let mut after = match self.run.args.ack {
+                AckMode::Manual => self.horizon.last_read(index),
                 AckMode::Success | AckMode::Read => EntryId::MIN,
             };
-            while !self.is_over()? {
-                let count = self.output.budget().left(self.appetite.count());
+            while !self.run.is_over()? {
+                let count = self.run.left(self.appetite.count());
                 if count == 0 {
                     return Ok(());
                 }
@@ -167,8 +159,8 @@ impl<'a> Printer<'a> {
     fn print_stale(&mut self) -> anyhow::Result<()> {
         for index in 0..self.member.streams().len() {
             let mut from = Some(EntryId::MIN);
-            while let Some(start) = from.filter(|_| self.member.stop.reason().is_none()) {
-                let count = self.output.budget().left(self.appetite.count());
+            while let Some(start) = from.filter(|_| self.run.stop.reason().is_none()) {
+                let count = self.run.left(self.appetite.count());
                 if count == 0 {
                     return Ok(());
                 }
@@ -214,15 +206,11 @@ impl<'a> Printer<'a> {
             })
             .collect();
         // The ledger is asked in between, so its replies must not queue behind a read's.
-        let depth = if self.member.args.dedup.is_some() { 1 } else { DEPTH };
+        let depth = if self.run.args.dedup.is_some() { 1 } else { DEPTH };
         let mut asked: usize = reads.iter().sum();
         for _ in reads.len()..depth {
-            let count = self
-                .output
-                .budget()
-                .left(self.appetite.count() + asked)
-                .saturating_sub(asked);
-            if !self.flowing || count == 0 || is_past_end(self.ends.as_deref(), &self.last_read) || self.is_over()? {
+            let count = self.run.left(self.appetite.count() + asked).saturating_sub(asked);
+            if !self.flowing || count == 0 || self.horizon.is_reached() || self.run.is_over()? {
                 break;
             }
             self.member.consumer.queue_read(count, None);
@@ -273,17 +261,17 @@ impl<'a> Printer<'a> {
                 Delivered::Entry(entry) => entry,
             };
             entry.deliveries = deliveries.and_then(|known| known.get(&entry.id).copied());
-            if processed.contains(&(index, entry.id)) || !self.output.wants(&entry) {
+            if processed.contains(&(index, entry.id)) || !self.run.output.wants(&entry) {
                 sorted.passed[index].push(entry.id);
-            } else if self.output.budget().take() {
+            } else if self.run.output.budget().take() {
                 sorted.starts.push(self.lines.len());
                 line::write(&mut self.lines, &self.member.streams()[index], &entry);
-                sorted.printed.push((index, entry.id, entry.deliveries.unwrap_or(1)));
+                sorted.printed.push(((index, entry.id), entry.deliveries.unwrap_or(1)));
             } else {
-                self.held.push((index, entry.id, entry.deliveries.unwrap_or(1)));
+                self.member.hold((index, entry.id), entry.deliveries.unwrap_or(1));
             }
         }
-        if let Err(error) = self.output.write(&self.lines, self.member.stop) {
+        if let Err(error) = self.run.output.write(&self.lines, &self.run.stop) {
             self.keep_unread(&mut sorted);
             return Err(error);
         }
@@ -295,12 +283,14 @@ impl<'a> Printer<'a> {
     /// Keeps what a failed write did not bring to the reader, to hand it back. Where at most once is promised,
     /// lines that a reader may have seen are done; where at least once is, none of them is.
     fn keep_unread(&mut self, sorted: &mut Sorted) {
-        let may_be_read = match self.member.args.dedup {
-            Some(_) => self.output.may_be_read(),
+        let may_be_read = match self.run.args.dedup {
+            Some(_) => self.run.output.may_be_read(),
             None => 0,
         };
         let read = sorted.starts.partition_point(|start| *start < may_be_read);
-        self.held.extend(sorted.printed.split_off(read));
+        for (key, deliveries) in sorted.printed.split_off(read) {
+            self.member.hold(key, deliveries);
+        }
         if read > 0 {
             self.account(sorted);
         }
@@ -309,13 +299,15 @@ impl<'a> Printer<'a> {
     /// Queues the acknowledgement of what is done. What cannot be delivered or is passed over is done, too.
     fn account(&mut self, sorted: &Sorted) {
         let mut acks: Vec<Vec<EntryId>> = sorted.passed.clone();
-        for (last_read, passed) in self.last_read.iter_mut().zip(&sorted.passed) {
-            *last_read = (*last_read).max(passed.last().copied().unwrap_or(EntryId::MIN));
+        for (index, passed) in sorted.passed.iter().enumerate() {
+            if let Some(last) = passed.last() {
+                self.horizon.pass((index, *last));
+            }
         }
-        for (index, id, _) in &sorted.printed {
-            self.last_read[*index] = self.last_read[*index].max(*id);
-            if self.member.args.ack == AckMode::Success {
-                acks[*index].push(*id);
+        for (key, _) in &sorted.printed {
+            self.horizon.pass(*key);
+            if self.run.args.ack == AckMode::Success {
+                acks[key.0].push(key.1);
             }
         }
         for (index, gone) in sorted.gone.iter().enumerate() {
@@ -323,7 +315,7 @@ impl<'a> Printer<'a> {
             acks[index].extend(gone);
         }
         for (index, ids) in acks.into_iter().enumerate() {
-            if !ids.is_empty() && self.member.args.ack != AckMode::Read {
+            if !ids.is_empty() && self.run.args.ack != AckMode::Read {
                 self.member.queue_ack(index, &ids);
                 self.unconfirmed.push_back((index, ids));
                 self.expected.push_back(Expected::Ack);
@@ -339,26 +331,11 @@ impl<'a> Printer<'a> {
                 Expected::Ack => self.confirmed()?,
                 Expected::Read(_) => {
                     self.member.consumer.receive_batch(&mut self.batch, None)?;
-                    for element in self.batch.by_stream() {
-                        let (name, entry) = element.map_err(|malformed| self.member.consumer.malformed(malformed))?;
-                        let index = self.member.index_of(name).unwrap_or_default();
-                        self.held.push((index, entry.id(), 1));
-                    }
+                    self.member.hold_reply(&self.batch)?;
                 }
             }
         }
         Ok(())
-    }
-
-    /// Whether to end now; fails if that is too early.
-    fn is_over(&self) -> anyhow::Result<bool> {
-        if self.member.stop.reason().is_some() || self.output.budget().left(1) == 0 {
-            return Ok(true);
-        }
-        match self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            true => Err(self.output.budget().missed(self.member.args.timeout).into()),
-            false => Ok(false),
-        }
     }
 }
 
@@ -366,7 +343,7 @@ impl<'a> Printer<'a> {
 struct Sorted {
     read: usize,
     /// With how often each was delivered.
-    printed: Vec<(usize, EntryId, u64)>,
+    printed: Vec<(Key, u64)>,
     /// Where the line of each begins in what is written.
     starts: Vec<usize>,
     /// Not asked for, or processed by somebody else; by stream.

@@ -23,7 +23,7 @@ impl Reservations {
         stream: Option<usize>,
     ) -> anyhow::Result<HashSet<Key>> {
         let mut by_stream = vec![Vec::new(); member.streams().len()];
-        if member.args.dedup.is_some() {
+        if member.run.args.dedup.is_some() {
             for element in entries {
                 let (name, delivered) = element.map_err(|malformed| member.consumer.malformed(malformed))?;
                 if let Some(index) = stream.or_else(|| member.index_of(name)) {
@@ -46,7 +46,7 @@ impl Reservations {
 
     /// Reserves one entry, if `--dedup` asks for it; says whether somebody processed it already.
     pub fn is_processed(&mut self, member: &mut Member<'_>, (index, id): Key) -> anyhow::Result<bool> {
-        match member.args.dedup {
+        match member.run.args.dedup {
             None => Ok(false),
             Some(_) => {
                 let processed = self.reserve(member, index, &[id])?;

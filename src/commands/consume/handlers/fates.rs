@@ -26,8 +26,8 @@ impl Desk<'_> {
                 return Ok(());
             }
             Verdict::Unusable(error) => {
-                self.held.push((key.0, key.1, task.deliveries));
-                let program = self.member.args.command.first().map(String::as_str).unwrap_or_default();
+                self.member.hold(key, task.deliveries);
+                let program = self.run.args.command.first().map(String::as_str).unwrap_or_default();
                 let why = format!("cannot run the handler {}: {error}", quote(program));
                 return Err(Failure::data(why)
                     .hint("it must be on the PATH, or a path to it; a script must be executable and begin with #!")
@@ -40,21 +40,21 @@ impl Desk<'_> {
             self.member.streams()[key.0],
             key.1
         );
-        if self.member.args.ack == AckMode::Read {
+        if self.run.args.ack == AckMode::Read {
             self.failed += 1;
-            self.member
+            self.run
                 .context
                 .ui
                 .warning(&format!("{message}; not tried again, as --ack read asks"));
             return Ok(());
         }
         if self
-            .member
+            .run
             .args
             .max_deliveries
             .is_some_and(|most| task.deliveries >= most.get())
         {
-            self.member.context.ui.warning(&message);
+            self.run.context.ui.warning(&message);
             return self.bury(key, &task, task.deliveries, &reason);
         }
         self.try_again(key, task.deliveries, &format!("the handler failed: {reason}"));
@@ -64,7 +64,7 @@ impl Desk<'_> {
     /// Leaves a message pending until its next try, and says why.
     fn try_again(&mut self, key: Key, deliveries: u64, why: &str) {
         let delay = self.retry_delay(deliveries);
-        self.member.context.ui.warning(&format!(
+        self.run.context.ui.warning(&format!(
             "{} {}: {why}; again in {:.1} s",
             self.member.streams()[key.0],
             key.1,
@@ -77,14 +77,14 @@ impl Desk<'_> {
     /// Doubles with each delivery, with jitter, so that what failed together is not tried again together.
     pub(super) fn retry_delay(&self, deliveries: u64) -> Duration {
         let doublings = u32::try_from(deliveries.saturating_sub(1)).unwrap_or(u32::MAX).min(31);
-        let delay = self.member.args.retry_delay.saturating_mul(1 << doublings);
+        let delay = self.run.args.retry_delay.saturating_mul(1 << doublings);
         jittered(delay.min(LONGEST_RETRY_DELAY))
     }
 
     /// Adds a message to the dead letters; only then it is acknowledged, so that a crash in between can repeat
     /// it there but never lose it.
     pub(super) fn bury(&mut self, key: Key, task: &Task, deliveries: u64, reason: &str) -> anyhow::Result<()> {
-        let Some(grave) = self.member.args.dead_letter.clone() else {
+        let Some(grave) = self.run.args.dead_letter.clone() else {
             return Ok(());
         };
         let added = self.member.bury(&grave, key, (&task.fields, deliveries), reason);
@@ -100,7 +100,7 @@ impl Desk<'_> {
                 };
             }
             Err(error) => {
-                self.held.push((key.0, key.1, task.deliveries + 1));
+                self.member.hold(key, task.deliveries + 1);
                 return Err(error.into());
             }
         }
@@ -122,7 +122,7 @@ impl Desk<'_> {
 
     /// Queues the acknowledgement of what is settled; says how many replies that will give.
     pub(super) fn queue_acks(&mut self) -> usize {
-        if self.member.args.ack == AckMode::Read {
+        if self.run.args.ack == AckMode::Read {
             self.unconfirmed.clear();
         }
         let mut by_stream = vec![Vec::new(); self.member.streams().len()];
@@ -148,8 +148,8 @@ impl Desk<'_> {
 
     /// Keeps others from claiming what is at work here or waits for its retry.
     pub(super) fn touch(&mut self) -> anyhow::Result<()> {
-        self.next_touch = Instant::now() + touch_interval(self.member.args);
-        if self.member.args.ack == AckMode::Read {
+        self.next_touch = Instant::now() + touch_interval(self.run.args);
+        if self.run.args.ack == AckMode::Read {
             return Ok(());
         }
         for index in 0..self.member.streams().len() {

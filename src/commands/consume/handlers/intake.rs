@@ -1,6 +1,6 @@
 //! What the desk takes on: messages due again, stale ones, new ones.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::thread::Scope;
 use std::time::Instant;
 
@@ -8,8 +8,8 @@ use crate::line;
 use crate::streamer::{Delivered, Entries, Entry, EntryId};
 
 use super::process::Job;
-use super::{Desk, Task};
-use crate::commands::consume::member::{Key, is_past_end};
+use super::{Desk, News, Own, Task};
+use crate::commands::consume::member::Key;
 
 /// How many failed messages may wait for their next try before no new ones are taken on.
 const MOST_WAITING: usize = 10_000;
@@ -19,7 +19,7 @@ impl<'a> Desk<'a> {
     pub(super) fn take_on<'scope>(&mut self, scope: &'scope Scope<'scope, 'a>) -> anyhow::Result<()> {
         while self.free() > 0 && self.retry_next()? {}
         // A read under way may bring entries that would then be found pending, and taken twice.
-        if self.own_due && self.pool.asked() == 0 {
+        if matches!(self.own, Own::Unknown) && self.pool.asked() == 0 {
             self.find_own()?;
         }
         while self.free() > 0 && self.take_own()? {}
@@ -32,29 +32,37 @@ impl<'a> Desk<'a> {
     /// Takes new messages. While there are some, the read goes out with the acknowledgements of what is done;
     /// then the reading thread waits for more.
     fn take_new<'scope>(&mut self, scope: &'scope Scope<'scope, 'a>) -> anyhow::Result<()> {
-        let room = !self.own_due && self.own.is_empty() && self.pool.asked() == 0 && self.waiting.len() < MOST_WAITING;
-        let wanted = if room {
-            self.output.budget().left(self.free())
-        } else {
-            0
-        };
-        if wanted > 0 && self.flowing && !self.drained {
-            let mut read = 0;
-            // COUNT is per stream: one stream at a time brings no more than there are free handlers.
-            for _ in 0..self.member.streams().len() {
-                read = self.take_new_of(self.turn, wanted)?;
-                if read > 0 {
-                    break;
-                }
-                self.turn = (self.turn + 1) % self.member.streams().len();
-            }
-            self.flowing = read > 0;
-            self.drained = self.ends.is_some() && (read == 0 || is_past_end(self.ends.as_deref(), &self.last_read));
+        let has_room = self.own.is_none() && self.pool.asked() == 0 && self.waiting.len() < MOST_WAITING;
+        let wanted = self.run.left(self.free());
+        if !has_room || wanted == 0 {
+            return Ok(());
         }
-        if wanted > 0 && !self.flowing && !self.drained {
-            self.pool.read(scope, &self.member, wanted, self.deadline)?;
+        if self.news == News::Flow {
+            self.news = self.take_flowing(wanted)?;
+        }
+        if self.news == News::Pause {
+            self.pool.read(scope, &self.member, wanted)?;
         }
         Ok(())
+    }
+
+    /// Reads on without waiting, and says how it stands after that.
+    fn take_flowing(&mut self, wanted: usize) -> anyhow::Result<News> {
+        let mut read = 0;
+        // COUNT is per stream: one stream at a time brings no more than there are free handlers.
+        for _ in 0..self.member.streams().len() {
+            read = self.take_new_of(self.turn, wanted)?;
+            if read > 0 {
+                break;
+            }
+            self.turn = (self.turn + 1) % self.member.streams().len();
+        }
+        Ok(match read {
+            _ if self.horizon.is_reached() => News::Over,
+            0 if self.horizon.is_limited() => News::Over,
+            0 => News::Pause,
+            _ => News::Flow,
+        })
     }
 
     /// Reads one stream, and acknowledges what is done in the same round trip; says how many entries came.
@@ -87,7 +95,7 @@ impl<'a> Desk<'a> {
             };
             read += 1;
             let key = (index, delivered.id());
-            self.last_read[index] = self.last_read[index].max(key.1);
+            self.horizon.pass(key);
             if self.is_at_hand(key) {
                 continue;
             }
@@ -110,12 +118,12 @@ impl<'a> Desk<'a> {
 
     /// Takes on an entry that is asked for and within `-n`.
     fn admit(&mut self, index: usize, entry: &Entry<'_>) -> anyhow::Result<()> {
-        if !self.output.wants(entry) {
+        if !self.run.output.wants(entry) {
             self.unconfirmed.push((index, entry.id));
-        } else if self.output.budget().take() {
+        } else if self.run.output.budget().take() {
             return self.start(index, entry);
         } else {
-            self.held.push((index, entry.id, entry.deliveries.unwrap_or(1)));
+            self.member.hold((index, entry.id), entry.deliveries.unwrap_or(1));
         }
         Ok(())
     }
@@ -136,12 +144,7 @@ impl<'a> Desk<'a> {
         if let Some((deliveries, reason)) = self.doomed.remove(&key) {
             return self.bury(key, &task, deliveries, &reason);
         }
-        if self
-            .member
-            .args
-            .max_deliveries
-            .is_some_and(|most| deliveries > most.get())
-        {
+        if self.run.args.max_deliveries.is_some_and(|most| deliveries > most.get()) {
             let reason = "it was never finished: its consumers ended while it was handled";
             return self.bury(key, &task, deliveries - 1, reason);
         }
@@ -199,24 +202,27 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    /// Finds what is pending under this consumer and not at hand: from an earlier run, or lost on the way.
+    /// Finds what is pending under this consumer and not at hand.
     fn find_own(&mut self) -> anyhow::Result<()> {
         self.confirm()?;
-        self.own.clear();
+        let mut own = VecDeque::new();
         for index in 0..self.member.streams().len() {
             let pending = self.member.own_pending(index)?;
-            self.own.extend(pending.into_keys().map(|id| (index, id)));
+            own.extend(pending.into_keys().map(|id| (index, id)));
         }
-        self.own_due = false;
+        self.own = Own::Known(own);
         Ok(())
     }
 
     /// Takes on the next of those; says whether there was one.
     fn take_own(&mut self) -> anyhow::Result<bool> {
-        if self.output.budget().left(1) == 0 {
-            self.own.clear();
+        let Own::Known(keys) = &mut self.own else {
+            return Ok(false);
+        };
+        if self.run.is_full() {
+            keys.clear();
         }
-        let Some(key) = self.own.pop_front() else {
+        let Some(key) = keys.pop_front() else {
             return Ok(false);
         };
         if self.is_at_hand(key) {
@@ -233,7 +239,7 @@ impl<'a> Desk<'a> {
     pub(super) fn take_stale(&mut self) -> anyhow::Result<()> {
         let (mut index, mut from) = self.claim_from.take().unwrap_or((0, EntryId::MIN));
         while index < self.member.streams().len() {
-            let count = self.output.budget().left(self.free());
+            let count = self.run.left(self.free());
             if count == 0 {
                 self.claim_from = Some((index, from));
                 return Ok(());

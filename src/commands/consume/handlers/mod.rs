@@ -16,12 +16,13 @@ use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
-use crate::streamer::{Batch, EntryId, Error, OwnedFields};
+use crate::streamer::{Batch, Error, OwnedFields};
 
 use super::AckMode;
+use super::horizon::Horizon;
 use super::member::{Key, Member};
-use super::output::Output;
 use super::reservations::Reservations;
+use super::run::Run;
 
 pub use pool::Pool;
 pub use process::Groups;
@@ -36,9 +37,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// Where the messages are handed out and their fates decided.
 pub struct Desk<'a> {
     member: Member<'a>,
-    output: &'a Output,
+    run: &'a Run<'a>,
     pool: Pool,
-    deadline: Option<Instant>,
     batch: Batch,
     /// At work in a handler.
     running: HashMap<Key, Task>,
@@ -47,29 +47,45 @@ pub struct Desk<'a> {
     waiting: HashMap<Key, u64>,
     /// Settled, and the acknowledgement not confirmed.
     unconfirmed: Vec<Key>,
-    /// Delivered and not handled: handed back at the end.
-    held: Vec<(usize, EntryId, u64)>,
     reservations: Reservations,
     /// Failed for the last time and not buried yet: with how many deliveries, and why.
     doomed: HashMap<Key, (u64, String)>,
-    /// Pending under this consumer and not at hand.
-    own: VecDeque<Key>,
-    /// Whether entries may be pending under this consumer that are not at hand.
-    own_due: bool,
+    own: Own,
     /// Where the search for stale entries goes on.
     claim_from: Option<Key>,
     next_touch: Instant,
-    /// The last ID of each stream at the start, and the last read, for `-e`.
-    ends: Option<Vec<EntryId>>,
-    last_read: Vec<EntryId>,
+    horizon: Horizon,
+    news: News,
     /// Which stream to read next.
     turn: usize,
-    /// Whether the last read found anything.
-    flowing: bool,
-    /// Whether everything there was at the start has been read.
-    drained: bool,
     handled: u64,
     failed: u64,
+}
+
+/// What is pending under this consumer and not at hand: from an earlier run, or lost on the way.
+enum Own {
+    /// It is to be looked for.
+    Unknown,
+    /// These are to be taken on.
+    Known(VecDeque<Key>),
+}
+
+impl Own {
+    /// Whether there is none.
+    fn is_none(&self) -> bool {
+        matches!(self, Self::Known(keys) if keys.is_empty())
+    }
+}
+
+/// How it stands with new messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    /// The last read found some: the next will hardly have to wait.
+    Flow,
+    /// The last read found none: the reading thread waits for them.
+    Pause,
+    /// All that `-e` asks for were read.
+    Over,
 }
 
 /// A message at work.
@@ -80,35 +96,26 @@ struct Task {
 
 impl<'a> Desk<'a> {
     /// A desk for one member.
-    pub fn new(
-        member: Member<'a>,
-        output: &'a Output,
-        pool: Pool,
-        deadline: Option<Instant>,
-        ends: Option<Vec<EntryId>>,
-    ) -> Self {
-        let streams = member.streams().len();
+    pub fn new(member: Member<'a>, horizon: Horizon, pool: Pool) -> Self {
         Self {
-            output,
+            run: member.run,
             pool,
-            deadline,
             batch: Batch::default(),
             running: HashMap::new(),
             retries: BTreeSet::new(),
             waiting: HashMap::new(),
             unconfirmed: Vec::new(),
-            held: Vec::new(),
-            own_due: member.has_given_name() && member.args.ack != AckMode::Read,
             reservations: Reservations::default(),
             doomed: HashMap::new(),
-            own: VecDeque::new(),
+            own: match member.has_given_name() && member.run.args.ack != AckMode::Read {
+                true => Own::Unknown,
+                false => Own::Known(VecDeque::new()),
+            },
             claim_from: None,
             next_touch: Instant::now(),
-            ends,
-            last_read: vec![EntryId::MIN; streams],
+            horizon,
+            news: News::Flow,
             turn: 0,
-            flowing: true,
-            drained: false,
             handled: 0,
             failed: 0,
             member,
@@ -125,8 +132,7 @@ impl<'a> Desk<'a> {
                     if let Err(error) = self.member.mend(error) {
                         break Err(self.member.renew(error)?);
                     }
-                    self.own_due = self.member.args.ack != AckMode::Read;
-                    self.flowing = true;
+                    self.start_over();
                 }
                 Err(error) => break Err(error),
             }
@@ -135,7 +141,7 @@ impl<'a> Desk<'a> {
         ended?;
         left?;
         let all = self.handled + self.failed;
-        match (self.failed, &self.member.args.dead_letter) {
+        match (self.failed, &self.run.args.dead_letter) {
             (0, _) => Ok(()),
             (failed, Some(grave)) => {
                 Err(Failure::data(format!("{failed} of {all} messages failed; they are in {grave}")).into())
@@ -144,13 +150,23 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// After a lost connection, what it carried may be pending under this consumer.
+    fn start_over(&mut self) {
+        if self.run.args.ack != AckMode::Read {
+            self.own = Own::Unknown;
+        }
+        if self.news == News::Pause {
+            self.news = News::Flow;
+        }
+    }
+
     /// One turn: takes on what there is room for, then waits for something to happen. False at the end.
     fn work<'scope>(&mut self, scope: &'scope Scope<'scope, 'a>) -> anyhow::Result<bool> {
-        if !self.is_ending()? {
+        if !self.run.is_ending()? {
             self.take_on(scope)?;
         }
         self.confirm()?;
-        if self.running.is_empty() && (self.is_ending()? || self.is_done()) {
+        if self.running.is_empty() && (self.run.is_ending()? || self.is_done()) {
             return Ok(false);
         }
         match self.pool.next_event(self.patience()) {
@@ -165,7 +181,7 @@ impl<'a> Desk<'a> {
 
     /// How many handlers have nothing to do, nor a read under way for them.
     pub(super) fn free(&self) -> usize {
-        self.member
+        self.run
             .args
             .jobs
             .get()
@@ -180,7 +196,9 @@ impl<'a> Desk<'a> {
                 Event::Read(batch) => {
                     let batch = batch?;
                     self.member.succeeded();
-                    self.flowing = self.take(batch.by_stream(), None, None)? > 0;
+                    if self.take(batch.by_stream(), None, None)? > 0 {
+                        self.news = News::Flow;
+                    }
                 }
                 Event::Ended(key, verdict) => self.settle(key, verdict)?,
             }
@@ -194,44 +212,32 @@ impl<'a> Desk<'a> {
         let tick = if self.pool.asked() > 0 { TICK_READING } else { TICK };
         let touch = (self.running.len() + self.waiting.len() > 0).then_some(self.next_touch);
         // At the end nothing more is taken on, so nothing of that kind is due.
-        let takes_on = self.member.stop.reason().is_none();
+        let takes_on = self.run.stop.reason().is_none();
         let retry = self
             .retries
             .first()
             .map(|(due, _)| *due)
             .filter(|_| takes_on && self.free() > 0);
         let claim = self.member.next_claim().filter(|_| takes_on && self.may_claim());
-        let next = [claim, retry, touch, self.deadline].into_iter().flatten().min();
+        let next = [claim, retry, touch, self.run.deadline].into_iter().flatten().min();
         next.map_or(tick, |next| tick.min(next.saturating_duration_since(Instant::now())))
     }
 
     fn may_claim(&self) -> bool {
-        self.output.budget().left(self.free()) > 0
+        self.run.left(self.free()) > 0
     }
 
     /// Whether all that was asked for is settled.
     fn is_done(&self) -> bool {
-        let is_full = self.output.budget().left(1) == 0;
         let all_taken =
-            is_full || (self.drained && !self.own_due && self.own.is_empty() && !self.member.is_claim_due());
+            self.run.is_full() || (self.news == News::Over && self.own.is_none() && !self.member.is_claim_due());
         all_taken && self.pool.asked() == 0 && self.waiting.is_empty()
-    }
-
-    /// Whether to end now, whatever is left; fails if that is too early.
-    fn is_ending(&self) -> anyhow::Result<bool> {
-        if self.member.stop.reason().is_some() {
-            return Ok(true);
-        }
-        match self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            true => Err(self.output.budget().missed(self.member.args.timeout).into()),
-            false => Ok(false),
-        }
     }
 
     /// Lets the handlers at work finish, acknowledges what they did, and hands back the rest.
     fn finish(&mut self) -> anyhow::Result<()> {
         if self.pool.asked() > 0 {
-            self.member.stop.halt();
+            self.run.stop.halt();
         }
         let mut failed = Ok(());
         while !self.running.is_empty() || self.pool.asked() > 0 {
@@ -239,33 +245,22 @@ impl<'a> Desk<'a> {
             // One handler's failure does not excuse us from the others.
             failed = failed.and(self.wind_up(event.ok()));
         }
-        // These were tried: this delivery counts.
-        let tried = self
-            .waiting
-            .iter()
-            .map(|((index, id), deliveries)| (*index, *id, deliveries + 1));
-        self.held.extend(tried);
-        failed.and(Ok(self.member.leave(&self.held)?))
+        for (key, deliveries) in &self.waiting {
+            // These were tried: this delivery counts.
+            self.member.hold(*key, deliveries + 1);
+        }
+        failed.and(Ok(self.member.leave()?))
     }
 
     fn wind_up(&mut self, event: Option<Event>) -> anyhow::Result<()> {
         match event {
             Some(Event::Ended(key, verdict)) => self.settle(key, verdict)?,
-            Some(Event::Read(Ok(batch))) => self.hold(&batch)?,
+            Some(Event::Read(Ok(batch))) => self.member.hold_reply(&batch)?,
             Some(Event::Read(Err(_))) | None => {}
         }
         if self.next_touch <= Instant::now() {
             self.touch()?;
         }
         Ok(self.confirm()?)
-    }
-
-    fn hold(&mut self, batch: &Batch) -> anyhow::Result<()> {
-        for element in batch.by_stream() {
-            let (name, delivered) = element.map_err(|malformed| self.member.consumer.malformed(malformed))?;
-            let index = self.member.index_of(name).unwrap_or_default();
-            self.held.push((index, delivered.id(), 1));
-        }
-        Ok(())
     }
 }

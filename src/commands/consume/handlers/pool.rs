@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::streamer::{Batch, Error};
 
@@ -19,19 +19,12 @@ pub enum Event {
     Ended(Key, Verdict),
 }
 
-/// A read to be made.
-struct Want {
-    count: usize,
-    /// Until when to wait.
-    deadline: Option<Instant>,
-}
-
 /// The threads, and what they are doing.
 pub struct Pool {
     events: Receiver<Event>,
     tell: Sender<Event>,
     jobs: Sender<(Key, Job)>,
-    reader: Option<Sender<Want>>,
+    reader: Option<Sender<usize>>,
     /// How many entries the read under way may bring.
     asked: usize,
 }
@@ -70,13 +63,12 @@ impl Pool {
         let _ = self.jobs.send((key, job));
     }
 
-    /// Begins to wait for new entries, at most until a deadline.
+    /// Begins to wait for up to `count` new entries of each stream.
     pub fn read<'scope, 'env>(
         &mut self,
         scope: &'scope Scope<'scope, 'env>,
         member: &Member<'env>,
         count: usize,
-        deadline: Option<Instant>,
     ) -> Result<(), Error> {
         let reader = match self.reader.take() {
             Some(reader) => reader,
@@ -88,7 +80,7 @@ impl Pool {
             }
         };
         self.asked = count;
-        let _ = reader.send(Want { count, deadline });
+        let _ = reader.send(count);
         self.reader = Some(reader);
         Ok(())
     }
@@ -122,11 +114,11 @@ impl Pool {
     }
 }
 
-/// The reading thread: one read for each want, until nobody wants any more or the connection is lost.
-fn read_new(mut member: Member<'_>, wanted: &Receiver<Want>, tell: &Sender<Event>) {
-    for want in wanted {
+/// The reading thread: a read for each count that is wanted, until nobody wants any more or the connection is lost.
+fn read_new(mut member: Member<'_>, wanted: &Receiver<usize>, tell: &Sender<Event>) {
+    for count in wanted {
         let mut batch = Batch::default();
-        let read = member.wait(want.count, want.deadline, &mut batch);
+        let read = member.wait(count, &mut batch);
         let lost = read.is_err();
         if tell.send(Event::Read(read.map(|()| batch))).is_err() || lost {
             break;

@@ -1,0 +1,100 @@
+//! What all parts of one run share: the options, the terminal, stdout, and when to end.
+
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+use crate::commands::Context;
+use crate::commands::retry::Retry;
+use crate::failure::{self, Failure};
+use crate::signals::Stop;
+use crate::streamer::Streamer;
+
+use super::Args;
+use super::alarm::Alarm;
+use super::output::Output;
+
+/// One run of `consume`.
+pub struct Run<'a> {
+    /// The options.
+    pub args: &'a Args,
+    /// The terminal and the server.
+    pub context: &'a Context,
+    /// Stdout, and how many messages may still go there or to handlers.
+    pub output: Output,
+    /// Ends blocked reads.
+    pub alarm: Alarm,
+    /// When to end early.
+    pub stop: Stop,
+    /// When `--timeout` has passed.
+    pub deadline: Option<Instant>,
+}
+
+impl<'a> Run<'a> {
+    /// Connects, and listens for signals. `at_last` runs when a second signal ends the process at once.
+    pub fn start(
+        args: &'a Args,
+        context: &'a Context,
+        at_last: impl Fn() + Send + 'static,
+    ) -> anyhow::Result<(Self, Streamer)> {
+        let output = Output::open(context.ui, args)?;
+        let deadline = args.timeout.map(|timeout| Instant::now() + timeout);
+        // Until there is a connection, a signal ends the process as signals do.
+        let streamer = context.connect()?;
+        let (alarm, stop) = Alarm::listen(&context.target, at_last).context("cannot listen for signals")?;
+        // Handlers write to stdout themselves, and learn themselves that it is closed.
+        if args.command.is_empty() {
+            output.halt_when_closed(&stop).context("cannot watch stdout")?;
+        }
+        let run = Self {
+            args,
+            context,
+            output,
+            alarm,
+            stop,
+            deadline,
+        };
+        Ok((run, streamer))
+    }
+
+    /// The attempts to reach a lost server again, for one connection.
+    pub fn retry(&self) -> Retry<'_> {
+        Retry::new(self.context, &self.stop, self.args.reconnect_for, self.deadline)
+    }
+
+    /// How many messages may still be taken, at most `most`.
+    pub fn left(&self, most: usize) -> usize {
+        self.output.budget().left(most)
+    }
+
+    /// Whether as many messages were taken as were asked for.
+    pub fn is_full(&self) -> bool {
+        self.left(1) == 0
+    }
+
+    /// Whether to end now, whatever is left; fails if the time is up.
+    pub fn is_ending(&self) -> anyhow::Result<bool> {
+        if self.stop.reason().is_some() {
+            return Ok(true);
+        }
+        match self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            true => Err(self.output.budget().missed(self.args.timeout).into()),
+            false => Ok(false),
+        }
+    }
+
+    /// Whether to end now: as much was taken as was asked for, or it is [ending](Self::is_ending).
+    pub fn is_over(&self) -> anyhow::Result<bool> {
+        Ok(self.is_full() || self.is_ending()?)
+    }
+
+    /// How the run ended: the exit code tells of a signal that ended it in good order.
+    pub fn told(&self, ended: anyhow::Result<()>) -> anyhow::Result<()> {
+        match self.stop.signal() {
+            Some(signal) if ended.as_ref().err().is_none_or(failure::is_normal_ending) => {
+                Err(Failure::signal(signal).into())
+            }
+            _ => ended,
+        }
+    }
+}
