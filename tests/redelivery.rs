@@ -60,6 +60,23 @@ fn fresh_entries_of_others_are_left_alone() {
 }
 
 #[test]
+fn what_becomes_stale_while_a_consumer_waits_is_taken_over() {
+    for handler in [&[][..], &["--", "cat"]] {
+        let server = grouped(Server::options(), 2);
+        abandon(&server, 2);
+        let mut consumer = consume(&server)
+            .args(["-n", "2", "--timeout", "30s", "--claim-idle", "1500ms"])
+            .args(handler)
+            .spawn();
+        server.wait_blocked();
+        assert_eq!(consumer.line() + "\n", line(1, 2));
+        assert_eq!(consumer.line() + "\n", line(2, 2));
+        assert_eq!(consumer.wait().status, 0);
+        assert_eq!(server.pending("s", "g"), [""; 0]);
+    }
+}
+
+#[test]
 fn entries_that_are_gone_are_acknowledged_and_reported_once() {
     for options in [Server::options(), Server::options().without("XAUTOCLAIM")] {
         let server = grouped(options, 3);

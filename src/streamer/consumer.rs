@@ -63,20 +63,33 @@ impl Consumer {
         }
     }
 
-    /// Queues a read of up to `count` new entries of each stream; with `block`, one that waits if there are none.
-    pub fn queue_read(&mut self, count: usize, block: Option<Duration>) {
-        self.queue_read_of(0..self.membership.streams.len(), count, block);
+    /// Queues a read of up to `count` new entries of each stream.
+    pub fn queue_read(&mut self, count: usize) {
+        self.queue_read_of(0..self.membership.streams.len(), count);
     }
 
     /// Queues such a read of some of the streams.
-    pub fn queue_read_of(&mut self, streams: Range<usize>, count: usize, block: Option<Duration>) {
+    pub fn queue_read_of(&mut self, streams: Range<usize>, count: usize) {
+        self.queue_new(streams, count, &[]);
+    }
+
+    /// Queues a read that waits for entries if there are none. With `claim` it also takes over what other
+    /// consumers left pending for so long, be it while it waits (`CLAIM`, Redis 8.4).
+    pub fn queue_wait(&mut self, count: usize, block: Duration, claim: Option<Duration>) {
+        let block = block.as_millis().max(1).to_string();
+        let claim = claim.map(|idle| idle.as_millis().to_string());
+        let mut options = vec![&b"BLOCK"[..], block.as_bytes()];
+        if let Some(idle) = &claim {
+            options.extend([&b"CLAIM"[..], idle.as_bytes()]);
+        }
+        self.queue_new(0..self.membership.streams.len(), count, &options);
+    }
+
+    fn queue_new(&mut self, streams: Range<usize>, count: usize, options: &[&[u8]]) {
         let streams = &self.membership.streams[streams];
         let count = count.to_string();
-        let wait = block.map(|block| block.as_millis().max(1).to_string());
         let mut parts = self.membership.read_parts(&count);
-        if let Some(wait) = &wait {
-            parts.extend([&b"BLOCK"[..], wait.as_bytes()]);
-        }
+        parts.extend(options);
         if self.membership.delivery == Delivery::AtMostOnce {
             parts.push(b"NOACK");
         }

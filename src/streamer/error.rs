@@ -115,7 +115,7 @@ impl ServerError {
     }
 
     /// The server does not know the command or the option: it is older, or another product.
-    pub fn is_unknown_command(&self) -> bool {
+    pub fn is_unknown(&self) -> bool {
         self.code == "ERR" && (self.detail.starts_with("unknown command") || self.detail.starts_with("syntax error"))
     }
 }

@@ -39,7 +39,7 @@ impl Consumer {
     /// [`Batch::claimed`]).
     pub fn claim(&mut self, stream: &str, claim: Claim, batch: &mut Batch) -> Result<Claimed, Error> {
         match self.autoclaim(stream, claim, batch) {
-            Err(Error::Refused(refusal)) if refusal.is_unknown_command() => self.claim_by_hand(stream, claim, batch),
+            Err(Error::Refused(refusal)) if refusal.is_unknown() => self.claim_by_hand(stream, claim, batch),
             claimed => claimed,
         }
     }
@@ -200,7 +200,7 @@ impl Consumer {
             match self.ask::<Value>(nack.arg("RETRYCOUNT").arg(before), stream) {
                 Ok(_) => continue,
                 // Unknown to the server, or to its ACL.
-                Err(Error::Refused(refusal)) if refusal.is_unknown_command() => {}
+                Err(Error::Refused(refusal)) if refusal.is_unknown() => {}
                 Err(Error::Denied(_)) => {}
                 Err(error) => return Err(error),
             }

@@ -2,6 +2,9 @@
 //!
 //! A server handles the commands of a connection in order, so what landed is a beginning of what was in
 //! flight, perhaps with entries of others in between. It is matched in order by the fields' content.
+//!
+//! `XADD … IDMP` (Redis 8.6) would let the server do it, but costs it a third more time for every entry, and it
+//! remembers the last 100 entries of a producer, where thousands are in flight.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hasher};

@@ -266,6 +266,14 @@ impl Delivered<'_> {
             Self::Gone(id) => *id,
         }
     }
+
+    /// How often it was delivered, this time included, as far as the reply says.
+    pub fn deliveries(&self) -> u64 {
+        match self {
+            Self::Entry(entry) => entry.deliveries.unwrap_or(1),
+            Self::Gone(_) => 1,
+        }
+    }
 }
 
 #[cfg(test)]

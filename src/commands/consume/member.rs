@@ -18,6 +18,11 @@ use super::{AckMode, Args, Name, OnNoGroup};
 /// that it costs, nor so seldom that a long `--claim-idle` delays what was handed back.
 const CLAIM_EVERY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(30));
 
+/// The shortest `--claim-idle` for which reads that wait take over stale entries, too. What is at work here is kept
+/// from being stale three times within that time; if that came late, such a read would bring it here again, at once
+/// and again and again.
+const SHORTEST_WAITING_CLAIM: Duration = Duration::from_secs(1);
+
 /// How many IDs a message names.
 const NAMED: usize = 5;
 
@@ -34,6 +39,8 @@ pub struct Member<'a> {
     name: Name,
     blockable: Arc<Blockable>,
     retry: Retry<'a>,
+    /// Whether reads that wait also take over stale entries, until the server says that it cannot do that.
+    claims_as_it_waits: bool,
     next_claim: Option<Instant>,
     /// Delivered and not done, with how often: handed back at the end.
     held: Vec<(Key, u64)>,
@@ -80,6 +87,7 @@ impl<'a> Member<'a> {
             name,
             blockable,
             retry: run.retry(),
+            claims_as_it_waits: run.args.ack != AckMode::Read && run.args.claim_idle() >= SHORTEST_WAITING_CLAIM,
             next_claim: (run.args.ack != AckMode::Read).then(Instant::now),
             held: Vec::new(),
         })
@@ -161,18 +169,30 @@ impl<'a> Member<'a> {
         self.retry.succeeded();
     }
 
-    /// Waits for new entries, at most for the time asked for, and not past the deadline or the next claim.
+    /// Waits for entries, at most for the time asked for, and not past the deadline or the next claim. Where the
+    /// server can, what becomes stale meanwhile is taken over as it does.
     pub fn wait(&mut self, count: usize, batch: &mut Batch) -> Result<(), Error> {
+        let claim = self.claims_as_it_waits.then(|| self.run.args.claim_idle());
         let block = until(until(self.run.args.block, self.run.deadline), self.next_claim);
         let block = self.blockable.longest_block(block);
-        self.consumer.queue_read(count, Some(block));
+        self.consumer.queue_wait(count, block, claim);
         self.consumer.flush()?;
         let consumer = &mut self.consumer;
-        self.run
+        let received = self
+            .run
             .alarm
-            .while_blocked(&self.blockable, || consumer.receive_batch(batch, Some(block)))?;
-        self.retry.succeeded();
-        Ok(())
+            .while_blocked(&self.blockable, || consumer.receive_batch(batch, Some(block)));
+        match received {
+            Err(Error::Refused(refusal)) if claim.is_some() && refusal.is_unknown() => {
+                self.claims_as_it_waits = false;
+                self.wait(count, batch)
+            }
+            received => {
+                received?;
+                self.retry.succeeded();
+                Ok(())
+            }
+        }
     }
 
     /// Queues the acknowledgement of entries of one stream.
@@ -328,12 +348,12 @@ impl<'a> Member<'a> {
         self.held.push((key, deliveries));
     }
 
-    /// Keeps the entries of a read's reply, all of them new.
+    /// Keeps the entries of a read's reply.
     pub fn hold_reply(&mut self, batch: &Batch) -> Result<(), Error> {
         for element in batch.by_stream() {
             let (name, delivered) = element.map_err(|malformed| self.consumer.malformed(malformed))?;
             if let Some(index) = self.index_of(name) {
-                self.hold((index, delivered.id()), 1);
+                self.hold((index, delivered.id()), delivered.deliveries());
             }
         }
         Ok(())

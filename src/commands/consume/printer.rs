@@ -213,7 +213,7 @@ impl<'a> Printer<'a> {
             if !self.flowing || count == 0 || self.horizon.is_reached() || self.run.is_over()? {
                 break;
             }
-            self.member.consumer.queue_read(count, None);
+            self.member.consumer.queue_read(count);
             self.expected.push_back(Expected::Read(count));
             asked += count;
         }
@@ -260,7 +260,9 @@ impl<'a> Printer<'a> {
                 }
                 Delivered::Entry(entry) => entry,
             };
-            entry.deliveries = deliveries.and_then(|known| known.get(&entry.id).copied());
+            if let Some(known) = deliveries {
+                entry.deliveries = known.get(&entry.id).copied();
+            }
             if processed.contains(&(index, entry.id)) || !self.run.output.wants(&entry) {
                 sorted.passed[index].push(entry.id);
             } else if self.run.output.budget().take() {

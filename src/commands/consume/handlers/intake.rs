@@ -68,7 +68,7 @@ impl<'a> Desk<'a> {
     /// Reads one stream, and acknowledges what is done in the same round trip; says how many entries came.
     fn take_new_of(&mut self, stream: usize, wanted: usize) -> anyhow::Result<usize> {
         let acks = self.queue_acks();
-        self.member.consumer.queue_read_of(stream..stream + 1, wanted, None);
+        self.member.consumer.queue_read_of(stream..stream + 1, wanted);
         self.member.consumer.flush()?;
         self.confirmed(acks)?;
         let mut batch = std::mem::take(&mut self.batch);
@@ -107,7 +107,9 @@ impl<'a> Desk<'a> {
                     continue;
                 }
             };
-            entry.deliveries = deliveries.and_then(|known| known.get(&entry.id).copied());
+            if let Some(known) = deliveries {
+                entry.deliveries = known.get(&entry.id).copied();
+            }
             match processed.contains(&key) {
                 true => self.unconfirmed.push(key),
                 false => self.admit(index, &entry)?,
