@@ -41,7 +41,7 @@ impl Stop {
         };
         let heard = stop.clone();
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
-        thread::spawn(move || {
+        thread::Builder::new().spawn(move || {
             for signal in signals.forever() {
                 if heard.signal().is_some() {
                     // The second one. Nothing is lost by this: what was not acknowledged stays pending.
@@ -50,7 +50,7 @@ impl Stop {
                 }
                 heard.set(Reason::Signal(signal));
             }
-        });
+        })?;
         Ok(stop)
     }
 
@@ -73,7 +73,8 @@ impl Stop {
     /// Brings whatever the command waits for to an end, as if it were asked to end.
     pub fn wake(&self) {
         if let Some(wake) = self.lock().wake.take() {
-            thread::spawn(wake);
+            // Without a thread the command ends when what it waits for does.
+            let _ = thread::Builder::new().spawn(wake);
         }
     }
 

@@ -256,14 +256,14 @@ impl Data {
     /// written to; a file never does.
     pub fn when_closed(&self, then: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let file = self.file.try_clone()?;
-        thread::spawn(move || {
+        let watch = move || {
             let mut fds = [PollFd::new(&file, PollFlags::empty())];
             while poll(&mut fds, None).is_err() {}
             if fds[0].revents().contains(PollFlags::ERR) {
                 then();
             }
-        });
-        Ok(())
+        };
+        thread::Builder::new().spawn(watch).map(drop)
     }
 }
 

@@ -285,3 +285,11 @@ fn dedup_handles_again_what_failed_but_not_what_is_done() {
     assert_all(&handled(&server), 20);
     assert_settled(&server);
 }
+
+#[test]
+fn jobs_that_are_not_needed_cost_nothing() {
+    let server = orders(3);
+    handle(&server, "-e --jobs 1000000", NOTE).run();
+    assert_all(&handled(&server), 3);
+    assert_settled(&server);
+}

@@ -66,12 +66,14 @@ impl Alarm {
     /// Unblocks until the process ends: a read may begin to block after the signal was seen.
     fn ring(&self) {
         let last_resort = self.clone();
-        thread::spawn(move || {
+        let break_all = move || {
             thread::sleep(PATIENCE);
             for connection in last_resort.lock().iter() {
                 connection.breaker.break_now();
             }
-        });
+        };
+        // Without a thread, a server that hangs is waited for.
+        let _ = thread::Builder::new().spawn(break_all);
         let mut streamer = None;
         loop {
             let blocked: Vec<u64> = self

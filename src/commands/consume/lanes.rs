@@ -4,6 +4,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use anyhow::Context as _;
+
 use crate::commands::Context;
 use crate::failure;
 use crate::streamer::{Membership, Streamer};
@@ -42,14 +44,17 @@ pub fn run(args: &Args, context: &Context, name: Name) -> anyhow::Result<()> {
             .drain(..)
             .try_for_each(|membership| lane(&shared, membership)),
         _ => thread::scope(|scope| {
-            let lanes: Vec<_> = memberships
-                .into_iter()
-                .map(|membership| scope.spawn(|| lane(&shared, membership)))
-                .collect();
-            let ended = lanes
-                .into_iter()
-                .map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            worst(ended)
+            let shared = &shared;
+            let start = |membership| {
+                let lane = thread::Builder::new().spawn_scoped(scope, move || lane(shared, membership));
+                lane.inspect_err(|_| shared.run.stop.halt())
+            };
+            let lanes: Vec<_> = memberships.into_iter().map(start).collect();
+            worst(lanes.into_iter().map(|lane| {
+                lane.context("cannot start a thread for each stream")?
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            }))
         }),
     };
     shared.run.told(ended)
@@ -92,7 +97,7 @@ fn consume(shared: &Shared<'_>, membership: Membership) -> anyhow::Result<()> {
         return Printer::new(member, horizon).run();
     }
     thread::scope(|scope| {
-        let pool = Pool::start(scope, run.args, groups);
-        Desk::new(member, horizon, pool).run(scope)
+        let pool = Pool::new(scope, run.args, groups);
+        Desk::new(member, horizon, pool).run()
     })
 }

@@ -152,11 +152,11 @@ impl Input {
         rate: Option<NonZeroU32>,
         on_reject: OnReject,
         events: SyncSender<Event>,
-    ) -> Return<Box<Batch>> {
+    ) -> io::Result<Return<Box<Batch>>> {
         let (spare, returned) = channel();
         let reading = Reading::new(encoder, rate, on_reject, returned, self.resume);
-        thread::spawn(move || reading.run(self.sources, &events));
-        spare
+        thread::Builder::new().spawn(move || reading.run(self.sources, &events))?;
+        Ok(spare)
     }
 }
 

@@ -18,6 +18,8 @@ use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::options::TrimArgs;
@@ -153,7 +155,9 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let wake = events.clone();
     // A full channel means that the sender is at work and will look; the wake waits until then.
     let stop = Stop::listen(move || drop(wake.send(Event::Stop)), || ())?;
-    let spare = input.start(encoder, args.rate, on_reject, events);
+    let spare = input
+        .start(encoder, args.rate, on_reject, events)
+        .context("cannot start a thread to read")?;
     Sender::new(
         (&args, context, &stop),
         (arriving, spare),

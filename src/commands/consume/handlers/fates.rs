@@ -13,7 +13,7 @@ use super::{Desk, Task};
 /// The longest pause before a retry: doubling must not end in days.
 const LONGEST_RETRY_DELAY: Duration = Duration::from_secs(3600);
 
-impl Desk<'_> {
+impl Desk<'_, '_> {
     /// Decides what a handler's end means for its message.
     pub(super) fn settle(&mut self, key: Key, verdict: Verdict) -> anyhow::Result<()> {
         let Some(task) = self.running.remove(&key) else {

@@ -1,8 +1,9 @@
 //! What the desk takes on: messages due again, stale ones, new ones.
 
 use std::collections::{HashMap, VecDeque};
-use std::thread::Scope;
 use std::time::Instant;
+
+use anyhow::Context as _;
 
 use crate::line;
 use crate::streamer::{Delivered, Entries, Entry, EntryId};
@@ -14,9 +15,9 @@ use crate::commands::consume::member::Key;
 /// How many failed messages may wait for their next try before no new ones are taken on.
 const MOST_WAITING: usize = 10_000;
 
-impl<'a> Desk<'a> {
+impl Desk<'_, '_> {
     /// Fills free handlers: first with what is due again, then with what is stale, then with what is new.
-    pub(super) fn take_on<'scope>(&mut self, scope: &'scope Scope<'scope, 'a>) -> anyhow::Result<()> {
+    pub(super) fn take_on(&mut self) -> anyhow::Result<()> {
         while self.free() > 0 && self.retry_next()? {}
         // A read under way may bring entries that would then be found pending, and taken twice.
         if matches!(self.own, Own::Unknown) && self.pool.asked() == 0 {
@@ -26,12 +27,12 @@ impl<'a> Desk<'a> {
         if self.free() > 0 && self.member.is_claim_due() {
             self.take_stale()?;
         }
-        self.take_new(scope)
+        self.take_new()
     }
 
     /// Takes new messages. While there are some, the read goes out with the acknowledgements of what is done;
     /// then the reading thread waits for more.
-    fn take_new<'scope>(&mut self, scope: &'scope Scope<'scope, 'a>) -> anyhow::Result<()> {
+    fn take_new(&mut self) -> anyhow::Result<()> {
         let has_room = self.own.is_none() && self.pool.asked() == 0 && self.waiting.len() < MOST_WAITING;
         let wanted = self.run.left(self.free());
         if !has_room || wanted == 0 {
@@ -41,7 +42,7 @@ impl<'a> Desk<'a> {
             self.news = self.take_flowing(wanted)?;
         }
         if self.news == News::Pause {
-            self.pool.read(scope, &self.member, wanted)?;
+            self.pool.read(&self.member, wanted)?;
         }
         Ok(())
     }
@@ -152,16 +153,16 @@ impl<'a> Desk<'a> {
         }
         let mut line = Vec::new();
         line::write(&mut line, &self.member.streams()[index], entry);
-        self.pool.run(
-            key,
-            Job {
-                stream: self.member.streams()[index].clone(),
-                id: entry.id.to_string(),
-                name: entry.name().unwrap_or_default().to_owned(),
-                deliveries,
-                line,
-            },
-        );
+        let job = Job {
+            stream: self.member.streams()[index].clone(),
+            id: entry.id.to_string(),
+            name: entry.name().unwrap_or_default().to_owned(),
+            deliveries,
+            line,
+        };
+        self.pool
+            .run(key, job)
+            .context("cannot start a thread for the handler")?;
         self.running.insert(key, task);
         Ok(())
     }

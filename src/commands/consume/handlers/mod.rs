@@ -12,7 +12,6 @@ mod process;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::mpsc::RecvTimeoutError;
-use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
@@ -35,10 +34,10 @@ const TICK_READING: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(50);
 
 /// Where the messages are handed out and their fates decided.
-pub struct Desk<'a> {
+pub struct Desk<'scope, 'a> {
     member: Member<'a>,
     run: &'a Run<'a>,
-    pool: Pool,
+    pool: Pool<'scope, 'a>,
     batch: Batch,
     /// At work in a handler.
     running: HashMap<Key, Task>,
@@ -94,9 +93,9 @@ struct Task {
     deliveries: u64,
 }
 
-impl<'a> Desk<'a> {
+impl<'scope, 'a> Desk<'scope, 'a> {
     /// A desk for one member.
-    pub fn new(member: Member<'a>, horizon: Horizon, pool: Pool) -> Self {
+    pub fn new(member: Member<'a>, horizon: Horizon, pool: Pool<'scope, 'a>) -> Self {
         Self {
             run: member.run,
             pool,
@@ -123,9 +122,9 @@ impl<'a> Desk<'a> {
     }
 
     /// Handles messages until the end, across failures that can be mended; then leaves in good order.
-    pub fn run<'scope>(mut self, scope: &'scope Scope<'scope, 'a>) -> anyhow::Result<()> {
+    pub fn run(mut self) -> anyhow::Result<()> {
         let ended = loop {
-            match self.work(scope) {
+            match self.work() {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 Err(error) if error.downcast_ref::<Error>().is_some() => {
@@ -161,9 +160,9 @@ impl<'a> Desk<'a> {
     }
 
     /// One turn: takes on what there is room for, then waits for something to happen. False at the end.
-    fn work<'scope>(&mut self, scope: &'scope Scope<'scope, 'a>) -> anyhow::Result<bool> {
+    fn work(&mut self) -> anyhow::Result<bool> {
         if !self.run.is_ending()? {
-            self.take_on(scope)?;
+            self.take_on()?;
         }
         self.confirm()?;
         if self.running.is_empty() && (self.run.is_ending()? || self.is_done()) {

@@ -1,9 +1,12 @@
 //! The threads beside the desk: one that reads new messages, and one for each handler.
 
+use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Scope;
+use std::thread::{Builder, Scope};
 use std::time::Duration;
+
+use anyhow::Context as _;
 
 use crate::streamer::{Batch, Error};
 
@@ -19,63 +22,71 @@ pub enum Event {
     Ended(Key, Verdict),
 }
 
-/// The threads, and what they are doing.
-pub struct Pool {
+/// The threads, and what they are doing. They are started as they are needed.
+pub struct Pool<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    args: &'env Args,
+    groups: &'env Groups,
     events: Receiver<Event>,
     tell: Sender<Event>,
     jobs: Sender<(Key, Job)>,
+    waiting: Arc<Mutex<Receiver<(Key, Job)>>>,
+    /// How many threads run handlers, and how many of them are at it.
+    workers: usize,
+    busy: usize,
     reader: Option<Sender<usize>>,
     /// How many entries the read under way may bring.
     asked: usize,
 }
 
-impl Pool {
-    /// Starts a thread for each handler that may run at a time.
-    pub fn start<'scope, 'env>(scope: &'scope Scope<'scope, 'env>, args: &'env Args, groups: &'env Groups) -> Self {
+impl<'scope, 'env> Pool<'scope, 'env> {
+    /// A pool without threads.
+    pub fn new(scope: &'scope Scope<'scope, 'env>, args: &'env Args, groups: &'env Groups) -> Self {
         let (tell, events) = channel();
-        let (jobs, waiting) = channel::<(Key, Job)>();
-        let waiting = Arc::new(Mutex::new(waiting));
-        for _ in 0..args.jobs.get() {
-            let (waiting, tell) = (waiting.clone(), tell.clone());
-            scope.spawn(move || {
-                loop {
-                    let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok((key, job)) = job else {
-                        break;
-                    };
-                    // The desk listens until all handlers have ended.
-                    let _ = tell.send(Event::Ended(key, run(args, &job, groups)));
-                }
-            });
-        }
+        let (jobs, waiting) = channel();
         Self {
+            scope,
+            args,
+            groups,
             events,
             tell,
             jobs,
+            waiting: Arc::new(Mutex::new(waiting)),
+            workers: 0,
+            busy: 0,
             reader: None,
             asked: 0,
         }
     }
 
-    /// Runs a handler.
-    pub fn run(&self, key: Key, job: Job) {
+    /// Runs a handler; behind others, if no thread can be had for it alone.
+    pub fn run(&mut self, key: Key, job: Job) -> io::Result<()> {
+        if self.busy >= self.workers {
+            let (args, groups) = (self.args, self.groups);
+            let (waiting, tell) = (self.waiting.clone(), self.tell.clone());
+            let started = Builder::new().spawn_scoped(self.scope, move || work(args, groups, &waiting, &tell));
+            match started {
+                Ok(_) => self.workers += 1,
+                Err(error) if self.workers == 0 => return Err(error),
+                Err(_) => {}
+            }
+        }
+        self.busy += 1;
         // The threads live as long as this pool.
         let _ = self.jobs.send((key, job));
+        Ok(())
     }
 
     /// Begins to wait for up to `count` new entries of each stream.
-    pub fn read<'scope, 'env>(
-        &mut self,
-        scope: &'scope Scope<'scope, 'env>,
-        member: &Member<'env>,
-        count: usize,
-    ) -> Result<(), Error> {
+    pub fn read(&mut self, member: &Member<'env>, count: usize) -> anyhow::Result<()> {
         let reader = match self.reader.take() {
             Some(reader) => reader,
             None => {
                 let (wants, wanted) = channel();
                 let (tell, twin) = (self.tell.clone(), member.twin()?);
-                scope.spawn(move || read_new(twin, &wanted, &tell));
+                Builder::new()
+                    .spawn_scoped(self.scope, move || read_new(twin, &wanted, &tell))
+                    .context("cannot start a thread to read")?;
                 wants
             }
         };
@@ -103,14 +114,29 @@ impl Pool {
     }
 
     fn note(&mut self, event: Event) -> Event {
-        if let Event::Read(read) = &event {
-            self.asked = 0;
-            if read.is_err() {
-                // It has ended with its connection; the next read starts another.
-                self.reader = None;
+        match &event {
+            Event::Ended(..) => self.busy -= 1,
+            Event::Read(read) => {
+                self.asked = 0;
+                if read.is_err() {
+                    // It has ended with its connection; the next read starts another.
+                    self.reader = None;
+                }
             }
         }
         event
+    }
+}
+
+/// A thread that runs handlers, one at a time, as long as the pool lives.
+fn work(args: &Args, groups: &Groups, waiting: &Mutex<Receiver<(Key, Job)>>, tell: &Sender<Event>) {
+    loop {
+        let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((key, job)) = job else {
+            break;
+        };
+        // The desk listens until all handlers have ended.
+        let _ = tell.send(Event::Ended(key, run(args, &job, groups)));
     }
 }
 

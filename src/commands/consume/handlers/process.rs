@@ -6,7 +6,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::Builder;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -86,17 +86,18 @@ pub fn run(args: &Args, job: &Job, groups: &Groups) -> Verdict {
     };
     let group = child.id().cast_signed();
     groups.lock().insert(group);
-    if let Some(stdin) = child.stdin.take() {
-        feed(stdin, &job.line);
+    let fed = child.stdin.take().map_or(Ok(()), |stdin| feed(stdin, &job.line));
+    let ended = fed.and_then(|()| wait(&mut child, args.handler_timeout));
+    if ended.is_err() {
+        abandon(&mut child);
     }
-    let ended = wait(&mut child, args.handler_timeout);
     groups.lock().remove(&group);
     match ended {
         // Whatever its status says: many programs exit with 0 when TERM ends them before their work is done.
         Ok((_, Ending::Overran(limit))) => Verdict::Failed(format!("it ran for more than {} s", limit.as_secs_f64())),
         Ok((status, Ending::OfItself)) if status.success() => Verdict::Done,
         Ok((status, Ending::OfItself)) => Verdict::Failed(describe(status)),
-        Err(error) => Verdict::Failed(format!("its end could not be awaited: {error}")),
+        Err(error) => Verdict::Failed(format!("it could not be run to its end: {error}")),
     }
 }
 
@@ -114,14 +115,22 @@ fn without_nul(name: &str) -> String {
 }
 
 /// Writes the line to the handler. One that reads nothing, or not all, is free to.
-fn feed(mut stdin: ChildStdin, line: &[u8]) {
+fn feed(mut stdin: ChildStdin, line: &[u8]) -> io::Result<()> {
     if line.len() <= PIPE_TAKES {
         let _ = stdin.write_all(line);
-        return;
+        return Ok(());
     }
     // A child of the handler may keep the pipe open and unread after the handler's end: nobody waits for that.
     let line = line.to_vec();
-    thread::spawn(move || stdin.write_all(&line));
+    Builder::new().spawn(move || stdin.write_all(&line)).map(drop)
+}
+
+/// Ends a handler that cannot be seen to its end, with its whole group.
+fn abandon(child: &mut Child) {
+    if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.wait();
 }
 
 /// Whether a handler ended before its time was up.
@@ -136,7 +145,7 @@ fn wait(child: &mut Child, limit: Option<Duration>) -> io::Result<(ExitStatus, E
         return child.wait().map(|status| (status, Ending::OfItself));
     };
     let (ended, ends) = channel::<()>();
-    let killer = thread::spawn(move || {
+    let killer = Builder::new().spawn(move || {
         let mut overran = false;
         for (patience, signal) in [(limit, Signal::TERM), (GRACE, Signal::KILL)] {
             if ends.recv_timeout(patience) != Err(RecvTimeoutError::Timeout) {
@@ -146,7 +155,7 @@ fn wait(child: &mut Child, limit: Option<Duration>) -> io::Result<(ExitStatus, E
             let _ = kill_process_group(pid, signal);
         }
         overran
-    });
+    })?;
     // The process is not reaped until the killer is done with it: its number cannot become another's.
     let exited = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
     drop(ended);
