@@ -110,13 +110,18 @@ impl Landed {
                 _ => return Fate::Unknown,
             }
         }
-        while let Some((found, entry)) = self.entries.pop_front() {
+        while let Some((found, entry)) = self.entries.front().copied() {
+            // IDs grow: one that was asked for is not to come any more.
+            if id.is_some_and(|id| id < found) {
+                break;
+            }
+            self.entries.pop_front();
             if entry == content && id.is_none_or(|id| id == found) {
                 return Fate::Added(found);
             }
             self.foreign.insert(entry);
         }
-        match self.foreign.contains(&content) {
+        match id.is_none() && self.foreign.contains(&content) {
             true => Fate::Unknown,
             false => Fate::Missing,
         }
@@ -182,6 +187,15 @@ mod tests {
             fates(landed(&[1, 3], true), &[1, 2, 3]),
             [Added(EntryId::at_ms(1)), Missing, Unknown]
         );
+    }
+
+    #[test]
+    fn ids_that_were_asked_for_leave_no_doubt() {
+        let mut landed = landed(&[5, 7, 9], true);
+        let id = EntryId::at_ms;
+        let fates = [(5, 5), (1, 7), (7, 7), (8, 9), (9, 1)].map(|(ms, content)| landed.fate(Some(id(ms)), content));
+        use Fate::{Added, Missing};
+        assert_eq!(fates, [Added(id(5)), Missing, Added(id(7)), Missing, Missing]);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use inspect::GroupInfo;
 pub use inspect::{ConsumerInfo, PendingEntry, PendingFilter};
 pub use landed::{Fate, Landed, content};
 pub use point::{InvalidDuration, Point, parse_duration};
-pub use produce::{AddOptions, MessageWriter, Missing, Trim, receive_added, write_add, write_trim};
+pub use produce::{AddOptions, Added, MessageWriter, Missing, Trim, receive_added, write_add, write_trim};
 pub use read::{Batch, Entries, Position, Reader};
 pub use resp::Delivered;
 pub use subscribe::Subscribed;

@@ -113,6 +113,38 @@ fn connections_cut_anywhere() {
 }
 
 #[test]
+fn refused_lines_across_cut_connections() {
+    let mut dice = Dice::new();
+    let server = Server::start();
+    // One line in ten asks for an ID that is too small.
+    let id = |n: usize| if n % 10 == 9 { 1 } else { n + 1 };
+    let lines = (0..300).map(|n| format!("{{\"id\":\"{}-0\",\"name\":\"n\",\"body\":{n}}}\n", id(n)));
+    server.file("input.jsonl", lines.collect::<String>());
+    for round in 0..12 {
+        server.cli(["FLUSHALL"]);
+        let fate = match round % 3 {
+            0 => Fate::Reply(dice.between(200, 3000), End::Fin),
+            1 => Fate::Request(dice.between(500, 12_000), End::Reset),
+            _ => Fate::Unanswered(b"XADD", End::Fin),
+        };
+        let proxy = Proxy::start(server.socket(), [fate]);
+        let output = Test::new(&server)
+            .args(["send-batch", "s", "input.jsonl", "--keep-ids", "--rejects", "rejects"])
+            .args(["-u", &proxy.url()])
+            .status(1)
+            .stderr_has(["30 lines not sent"])
+            .run();
+        assert_eq!(proxy.cuts(), 1, "round {round}: {}", output.stderr());
+        let expected: Vec<_> = (0..300)
+            .filter(|n| n % 10 != 9)
+            .map(|n| format!("{}-0", n + 1))
+            .collect();
+        assert_eq!(server.ids("s"), expected, "round {round}");
+        assert_eq!(server.read("rejects").lines().count(), 30);
+    }
+}
+
+#[test]
 fn equal_lines_across_cut_connections() {
     let mut dice = Dice::new();
     let server = Server::start();

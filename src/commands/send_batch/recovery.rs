@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::checkpoint::MOST_UNWRITTEN;
 use super::input::{Batch, MOST_RECORDS};
 use super::ledger::Ledger;
-use super::sender::{Flight, Sender, WINDOW};
+use super::sender::{Flight, Sender, WINDOW, account};
 use super::{Args, OnAmbiguous};
 use crate::commands::Context;
 use crate::failure::Failure;
@@ -41,13 +41,17 @@ impl Sender<'_> {
             return Ok(());
         };
         self.streamer.connection().send(&batch.packed[command.packed.clone()])?;
-        let id = match receive_added(self.streamer.connection())? {
-            Ok(id) => id,
-            Err(refusal) => return Err(refusal.into_error(&self.args.stream).into()),
-        };
+        let added = receive_added(self.streamer.connection())?;
         reject_before(batch, *next, index, &mut self.ledger)?;
-        (self.last_id, *last_id) = (Some(id), Some(id));
-        self.ledger.added(batch, &batch.records[index], id);
+        *next = index;
+        if let Some(id) = account(
+            &mut self.ledger,
+            &self.args.stream,
+            (batch, &batch.records[index]),
+            added,
+        )?? {
+            (self.last_id, *last_id) = (Some(id), Some(id));
+        }
         *next = index + 1;
         self.retry.succeeded();
         Ok(())
@@ -198,11 +202,16 @@ fn reattach(
     Ok((streamer, identity, landed))
 }
 
-/// Accounts for the records without a command that stand before one that landed.
+/// Why a record is rejected that is not found where records behind it are: a server handles them in order.
+const PASSED_OVER: &str = "the connection broke before it was answered, and what follows it is in the stream: it was \
+                           refused, or trimmed since";
+
+/// Accounts for the records that stand before one that landed, and did not.
 fn reject_before(batch: &Batch, from: usize, to: usize, ledger: &mut Ledger) -> anyhow::Result<()> {
     for record in &batch.records[from..to] {
-        if let Err(error) = &record.command {
-            ledger.rejected(batch, record, Some(error.column), &error.reason)?;
+        match &record.command {
+            Err(error) => ledger.rejected(batch, record, Some(error.column), &error.reason)?,
+            Ok(_) => ledger.rejected(batch, record, None, PASSED_OVER)?,
         }
     }
     Ok(())

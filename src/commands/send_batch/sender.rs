@@ -10,7 +10,7 @@ use super::ledger::{Ended, Ledger, count};
 use crate::commands::Context;
 use crate::commands::retry::{Retry, is_passing};
 use crate::signals::Stop;
-use crate::streamer::{EntryId, Error, Identity, Landed, Streamer, receive_added};
+use crate::streamer::{Added, EntryId, Error, Identity, Landed, Streamer, receive_added};
 use crate::ui::Progress;
 
 /// How many entries may be in flight: a dozen batches of messages of 150 bytes. A quarter of that left the server
@@ -215,6 +215,10 @@ impl<'a> Sender<'a> {
             self.again.push_front(flight);
             return Err(error);
         }
+        if self.ledger.is_stopped() {
+            self.again.push_front(flight);
+            return Ok(());
+        }
         let unsent = flight.unsent_from();
         self.in_flight.push_back(flight);
         let flight = &self.in_flight[self.in_flight.len() - 1];
@@ -229,23 +233,15 @@ impl<'a> Sender<'a> {
         while let Some(record) = batch.records.get(*next) {
             match &record.command {
                 Err(error) => self.ledger.rejected(batch, record, Some(error.column), &error.reason)?,
-                Ok(_) => match receive_added(self.streamer.connection())? {
-                    Ok(id) => {
-                        (self.last_id, *last_id) = (Some(id), Some(id));
-                        self.ledger.added(batch, record, id);
+                Ok(_) => {
+                    let added = receive_added(self.streamer.connection())?;
+                    match account(&mut self.ledger, &self.args.stream, (batch, record), added)? {
+                        Ok(Some(id)) => (self.last_id, *last_id) = (Some(id), Some(id)),
+                        Ok(None) => {}
+                        Err(error) if error.is_passing() => return self.settle_refusals(error),
+                        Err(error) => return Err(error.into()),
                     }
-                    Err(refusal) => {
-                        let error = refusal.into_error(&self.args.stream);
-                        if error.is_passing() {
-                            return self.settle_refusals(error);
-                        }
-                        // WRONGTYPE, NOPERM: no line would fare better.
-                        if !matches!(error, Error::Refused(_)) {
-                            return Err(error.into());
-                        }
-                        self.ledger.rejected(batch, record, None, &error.to_string())?;
-                    }
-                },
+                }
             }
             *next += 1;
         }
@@ -271,5 +267,26 @@ impl<'a> Sender<'a> {
         // The reading thread may have ended; then nobody needs the memory.
         let _ = self.spare.send(batch);
         Ok(())
+    }
+}
+
+/// Accounts for the reply to a record's XADD: the ID of its entry, `None` if the record is rejected. A refusal that
+/// passes, or that any other record would meet, too (WRONGTYPE, NOPERM), is returned.
+pub fn account(
+    ledger: &mut Ledger,
+    stream: &str,
+    (batch, record): (&Batch, &Record),
+    added: Added,
+) -> anyhow::Result<Result<Option<EntryId>, Error>> {
+    match added.map_err(|refusal| refusal.into_error(stream)) {
+        Ok(id) => {
+            ledger.added(batch, record, id);
+            Ok(Ok(Some(id)))
+        }
+        Err(error) if error.is_passing() || !matches!(error, Error::Refused(_)) => Ok(Err(error)),
+        Err(error) => {
+            ledger.rejected(batch, record, None, &error.to_string())?;
+            Ok(Ok(None))
+        }
     }
 }
