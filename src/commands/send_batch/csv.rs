@@ -8,8 +8,16 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr_iter, memchr2};
 
-use super::record::Row;
 use crate::line::{self, LineError};
+
+/// The extent of a row, or of any other record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Where it ends, with its line break.
+    pub end: usize,
+    /// How many line breaks it holds: more than one where CSV quotes some.
+    pub line_breaks: u64,
+}
 
 /// The complete rows of a text. What follows the last of them is no row yet.
 pub struct Rows<'a> {

@@ -2,24 +2,18 @@
 
 use std::fs::File;
 use std::io;
-use std::num::NonZeroU32;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::Sender as Return;
-use std::sync::mpsc::{SyncSender, channel};
-use std::thread;
 
 use anyhow::Context as _;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::OnReject;
 use super::checkpoint::Place;
-use super::reading::Reading;
-use super::record::{Encoded, Encoder};
+use super::record::Encoded;
 use crate::line::LineError;
 
 /// How much input one batch takes: some 800 messages of 150 bytes. Larger batches gain nothing measurable and
@@ -86,8 +80,10 @@ pub struct Command {
 
 /// The sources, opened before anything is sent.
 pub struct Input {
-    sources: Vec<Source>,
-    resume: Place,
+    /// In order.
+    pub sources: Vec<Source>,
+    /// How far an earlier run sent them.
+    pub resume: Place,
 }
 
 /// A file, or stdin.
@@ -138,25 +134,6 @@ impl Input {
         self.sources
             .iter()
             .any(|source| source.file.metadata().is_ok_and(|data| identity(data) == wanted))
-    }
-
-    /// Passes over what an earlier run sent.
-    pub fn resume_at(&mut self, place: Place) {
-        self.resume = place;
-    }
-
-    /// Starts the reading thread. What is returned takes batches back, to use their memory again.
-    pub fn start(
-        self,
-        encoder: Encoder,
-        rate: Option<NonZeroU32>,
-        on_reject: OnReject,
-        events: SyncSender<Event>,
-    ) -> io::Result<Return<Box<Batch>>> {
-        let (spare, returned) = channel();
-        let reading = Reading::new(encoder, rate, on_reject, returned, self.resume);
-        thread::Builder::new().spawn(move || reading.run(self.sources, &events))?;
-        Ok(spare)
     }
 }
 

@@ -29,6 +29,7 @@ use crate::streamer::parse_duration;
 use checkpoint::Checkpoint;
 use input::{Event, Input};
 use ledger::Ledger;
+use reading::Reading;
 use record::{Encoder, Format};
 use sender::Sender;
 
@@ -147,7 +148,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let origin = streamer.stream_info(&args.stream)?.map(|info| info.last_id);
     let checkpoint = Checkpoint::open(&args, input.names(), origin)?;
     if let Some(checkpoint) = &checkpoint {
-        input.resume_at(checkpoint.place());
+        input.resume = checkpoint.place();
     }
     let progress = context.ui.progress(input.total_bytes());
     let encoder = Encoder::new(&args, trim);
@@ -155,9 +156,8 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let wake = events.clone();
     // A full channel means that the sender is at work and will look; the wake waits until then.
     let stop = Stop::listen(move || drop(wake.send(Event::Stop)), || ())?;
-    let spare = input
-        .start(encoder, args.rate, on_reject, events)
-        .context("cannot start a thread to read")?;
+    let spare =
+        Reading::start(input, encoder, args.rate, on_reject, events).context("cannot start a thread to read")?;
     Sender::new(
         (&args, context, &stop),
         (arriving, spare),

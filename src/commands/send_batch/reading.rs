@@ -1,14 +1,16 @@
 //! The reading thread at work: chunks of input into batches of commands, at a pace, behind what an earlier run sent.
 
+use std::io;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::Sender as Return;
+use std::sync::mpsc::{Receiver, SyncSender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::OnReject;
 use super::checkpoint::{Place, digest};
-use super::input::{Batch, Command, Event, LONGEST_RECORD, MOST_RECORDS, Record, Source};
+use super::input::{Batch, Command, Event, Input, LONGEST_RECORD, MOST_RECORDS, Record, Source};
 use super::record::{Encoder, Format};
 use crate::failure::Failure;
 
@@ -35,15 +37,16 @@ enum Next {
 }
 
 impl Reading {
-    /// A thread's state before anything is read. What lies before `resume` is passed over.
-    pub fn new(
+    /// Starts the thread. What is returned takes batches back, to use their memory again.
+    pub fn start(
+        input: Input,
         encoder: Encoder,
         rate: Option<NonZeroU32>,
         on_reject: OnReject,
-        returned: Receiver<Box<Batch>>,
-        resume: Place,
-    ) -> Self {
-        Self {
+        events: SyncSender<Event>,
+    ) -> io::Result<Return<Box<Batch>>> {
+        let (spare, returned) = channel();
+        let reading = Self {
             encoder,
             pace: rate.map(Pace::new),
             on_reject,
@@ -51,12 +54,14 @@ impl Reading {
             name: String::new(),
             header: None,
             place: Place::default(),
-            resume,
-        }
+            resume: input.resume,
+        };
+        thread::Builder::new().spawn(move || reading.run(input.sources, &events))?;
+        Ok(spare)
     }
 
     /// Reads all sources to their end, or to a record that ends the sending.
-    pub fn run(mut self, sources: Vec<Source>, events: &SyncSender<Event>) {
+    fn run(mut self, sources: Vec<Source>, events: &SyncSender<Event>) {
         let ended = match self.all(sources, events) {
             Ok(()) => Event::End,
             Err(error) => Event::Failed(error),

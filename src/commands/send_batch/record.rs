@@ -5,7 +5,7 @@ use std::time::Instant;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::Args;
-use super::csv::{Header, Rows};
+use super::csv::{Header, Row, Rows};
 use crate::line::{self, LineError};
 use crate::streamer::{AddOptions, EntryId, Field, Message, MessageWriter, Missing, Trim, write_add, write_trim};
 
@@ -43,15 +43,6 @@ impl Format {
             line_breaks: memchr_iter(b'\n', bytes).count() as u64,
         })
     }
-}
-
-/// The extent of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Where it ends, with its line break.
-    pub end: usize,
-    /// How many line breaks it holds: more than one where CSV quotes some.
-    pub line_breaks: u64,
 }
 
 /// What to trim when: retention moves with the clock, the server's as it was at the start.
