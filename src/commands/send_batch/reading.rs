@@ -23,6 +23,8 @@ pub struct Reading {
     /// What messages call the source being read, and its header, as it stands.
     name: String,
     header: Option<Arc<[u8]>>,
+    /// Whether the next row is its header.
+    header_due: bool,
     /// How far the input was read.
     place: Place,
     /// How far an earlier run sent it.
@@ -53,6 +55,7 @@ impl Reading {
             returned,
             name: String::new(),
             header: None,
+            header_due: false,
             place: Place::default(),
             resume: input.resume,
         };
@@ -88,7 +91,7 @@ impl Reading {
     fn one(&mut self, source: &mut Source, events: &SyncSender<Event>) -> anyhow::Result<Next> {
         let format = self.encoder.format();
         let mut carry = Vec::new();
-        let mut header_due = format == Format::Csv;
+        self.header_due = format == Format::Csv;
         let mut more = true;
         while more {
             let mut batch = self.empty_batch();
@@ -111,7 +114,7 @@ impl Reading {
             }
             carry.extend_from_slice(&batch.input[complete..]);
             batch.input.truncate(complete);
-            if self.encode(batch, &mut header_due, events)? == Next::End {
+            if self.encode(batch, events)? == Next::End {
                 return Ok(Next::End);
             }
         }
@@ -129,16 +132,12 @@ impl Reading {
         batch
     }
 
-    /// Encodes the records of a batch and sends it on, in parts where a rate is to be kept.
-    fn encode(
-        &mut self,
-        mut batch: Box<Batch>,
-        header_due: &mut bool,
-        events: &SyncSender<Event>,
-    ) -> anyhow::Result<Next> {
+    /// Encodes the records of a batch and sends it on, in parts where there are many or a rate is to be kept.
+    fn encode(&mut self, mut batch: Box<Batch>, events: &SyncSender<Event>) -> anyhow::Result<Next> {
+        let most = self.pace.as_ref().map_or(MOST_RECORDS, |pace| pace.step);
         let mut at = 0;
         while at < batch.input.len() {
-            if batch.records.len() >= self.pace.as_ref().map_or(MOST_RECORDS, |pace| pace.step) {
+            if batch.records.len() >= most {
                 let rest = batch.input[at..].to_vec();
                 batch.input.truncate(at);
                 if self.hand_over(batch, events) == Next::End {
@@ -149,53 +148,59 @@ impl Reading {
                 at = 0;
             }
             let row = self.encoder.format().first(&batch.input[at..]);
-            let range = at..at + row.end;
-            at = range.end;
-            batch.last_row = range.clone();
-            let line = self.place.line + 1;
-            let passed = self
-                .place
-                .advance(&batch.input[range.clone()], row.line_breaks.max(1), &self.resume)?;
-            if *header_due {
-                *header_due = false;
-                let header = &batch.input[range];
-                self.header = Some(header.into());
-                batch.header.clone_from(&self.header);
-                self.encoder.take_header(header).map_err(|error| {
-                    Failure::data(format!(
-                        "{}:1:{}: the header cannot be read: {error}",
-                        self.name, error.column
-                    ))
-                })?;
-                continue;
-            }
-            if passed {
-                continue;
-            }
-            let start = batch.packed.len();
-            let command = match self.encoder.encode(&batch.input[range.clone()], &mut batch.packed) {
-                Ok(None) => continue,
-                Ok(Some(encoded)) => Ok(Command {
-                    packed: start..batch.packed.len(),
-                    encoded,
-                }),
-                Err(error) => {
-                    batch.packed.truncate(start);
-                    Err(error)
-                }
-            };
-            let ends = command.is_err() && self.on_reject == OnReject::Stop;
-            batch.records.push(Record {
-                line,
-                input: range,
-                command,
-            });
-            if ends {
+            batch.last_row = at..at + row.end;
+            at += row.end;
+            if self.take(&mut batch, row.line_breaks.max(1))? == Next::End {
                 self.hand_over(batch, events);
                 return Ok(Next::End);
             }
         }
         Ok(self.hand_over(batch, events))
+    }
+
+    /// Takes the row a batch has come to: as the header, as nothing, or as a record.
+    fn take(&mut self, batch: &mut Batch, lines: u64) -> anyhow::Result<Next> {
+        let row = &batch.input[batch.last_row.clone()];
+        let line = self.place.line + 1;
+        let was_sent = self.place.advance(row, lines, &self.resume)?;
+        if std::mem::take(&mut self.header_due) {
+            self.take_header(row)?;
+            batch.header.clone_from(&self.header);
+            return Ok(Next::Go);
+        }
+        if was_sent {
+            return Ok(Next::Go);
+        }
+        let start = batch.packed.len();
+        let command = match self.encoder.encode(row, &mut batch.packed) {
+            Ok(None) => return Ok(Next::Go),
+            Ok(Some(encoded)) => Ok(Command {
+                packed: start..batch.packed.len(),
+                encoded,
+            }),
+            Err(error) => {
+                batch.packed.truncate(start);
+                Err(error)
+            }
+        };
+        let ends = command.is_err() && self.on_reject == OnReject::Stop;
+        batch.records.push(Record {
+            line,
+            input: batch.last_row.clone(),
+            command,
+        });
+        Ok(if ends { Next::End } else { Next::Go })
+    }
+
+    fn take_header(&mut self, row: &[u8]) -> anyhow::Result<()> {
+        self.header = Some(row.into());
+        self.encoder.take_header(row).map_err(|error| {
+            Failure::data(format!(
+                "{}:1:{}: the header cannot be read: {error}",
+                self.name, error.column
+            ))
+            .into()
+        })
     }
 
     fn hand_over(&mut self, mut batch: Box<Batch>, events: &SyncSender<Event>) -> Next {
