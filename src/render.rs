@@ -10,6 +10,23 @@ pub const UNKNOWN: &str = "?";
 /// What stands where there is nothing to tell.
 pub const NOTHING: &str = "-";
 
+/// `1 line`, `2 lines`, `1,000 entries`.
+pub fn counted(number: u64, noun: &str) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 2);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    match (number, noun.strip_suffix('y')) {
+        (1, _) => format!("{text} {noun}"),
+        (_, Some(stem)) => format!("{text} {stem}ies"),
+        (_, None) => format!("{text} {noun}s"),
+    }
+}
+
 /// Stands for what was left out of a name.
 const ELLIPSIS: char = '…';
 /// Between two columns.

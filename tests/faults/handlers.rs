@@ -190,7 +190,7 @@ fn a_handler_killed_by_a_signal_has_failed() {
     let options = "-e --retry-delay 1ms --max-deliveries 2 --dead-letter orders:dead";
     handle(&server, options, &format!("{NOTE}; kill -9 $$"))
         .status(1)
-        .stderr_has(["killed by signal 9", "1 of 1 messages failed"])
+        .stderr_has(["killed by signal 9", "1 of 1 message failed"])
         .run();
     assert_eq!(handled(&server).len(), 2);
     let dead = server.entries("orders:dead");

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::failure::Failure;
+use crate::render::counted;
 use crate::signals::Stop;
 use crate::streamer::Entry;
 use crate::ui::{Data, Ui};
@@ -35,10 +36,7 @@ impl Budget {
 
     /// What it means that the time is up before all were taken.
     pub fn missed(&self, timeout: Option<Duration>) -> Failure {
-        let missing = match self.left(usize::MAX) {
-            1 => "1 message".to_owned(),
-            many => format!("{many} messages"),
-        };
+        let missing = counted(self.left(usize::MAX) as u64, "message");
         // Durations print as they are written: 30s, 250ms.
         let passed = timeout.map(|timeout| format!("{timeout:?} ")).unwrap_or_default();
         Failure::unmet(format!(

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{GroupView, Rest, View};
-use crate::render::{Column, NOTHING, UNKNOWN, duration, heading, one_line, table};
+use crate::render::{Column, NOTHING, UNKNOWN, counted, duration, heading, one_line, table};
 use crate::streamer::{ConsumerInfo, GroupState, PendingEntry, StreamState};
 
 /// A view as tables, for a terminal of `width` columns.
@@ -22,7 +22,7 @@ pub fn denied(names: &[String]) -> String {
     let more = if names.len() > NAMED { ", …" } else { "" };
     format!(
         "this user may not look at {}, not shown: {}{more}",
-        count(names.len() as u64, "stream", "streams"),
+        counted(names.len() as u64, "stream"),
         named.join(", ")
     )
 }
@@ -59,9 +59,9 @@ fn streams_table(streams: &[StreamState], width: Option<u16>) -> String {
 fn stream_tables(stream: &StreamState, width: Option<u16>) -> String {
     let groups = match stream.groups.len() as u64 {
         0 => "no groups".to_owned(),
-        groups => count(groups, "group", "groups"),
+        groups => counted(groups, "group"),
     };
-    let entries = count(stream.length, "entry", "entries");
+    let entries = counted(stream.length, "entry");
     let heading = heading(&format!("stream {}", stream.name), &[entries, groups], width);
     let mut columns = vec![Column::Name("GROUP")];
     columns.extend(FIGURES);
@@ -161,7 +161,7 @@ fn rest(view: &GroupView) -> String {
         Rest::Of(total) => format!("{shown} of {total} entries shown; see more with -n {total}\n"),
         Rest::Uncounted => format!(
             "{} shown, there are more; see them with -n N\n",
-            count(shown as u64, "entry", "entries")
+            counted(shown as u64, "entry")
         ),
     }
 }
@@ -182,10 +182,6 @@ fn sections<const N: usize>(texts: [String; N]) -> String {
 
 fn optional_duration(ms: Option<u64>) -> String {
     ms.map_or_else(|| NOTHING.to_owned(), duration)
-}
-
-fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// A view as one line of JSON.

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use memchr::{memchr, memchr_iter, memchr2};
 
 use crate::line::{self, LineError};
+use crate::render::counted;
 
 /// The extent of a row, or of any other record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,15 +136,24 @@ pub struct Header {
 impl Header {
     /// Reads a header.
     pub fn read(row: &str) -> Result<Self, LineError> {
-        let keys = Columns::new(row).map(|name| {
+        let mut columns = Columns::new(row);
+        let mut keys = Vec::new();
+        loop {
+            let start = columns.at.unwrap_or_default();
+            let Some(name) = columns.next().transpose()? else {
+                return Ok(Self { keys });
+            };
             let mut key = Vec::new();
-            line::string(&mut key, &name?);
+            line::string(&mut key, &name);
             key.push(b':');
-            Ok(key)
-        });
-        Ok(Self {
-            keys: keys.collect::<Result<_, _>>()?,
-        })
+            if keys.contains(&key) {
+                return Err(LineError {
+                    column: start + 1,
+                    reason: format!("two columns are called `{name}`"),
+                });
+            }
+            keys.push(key);
+        }
     }
 
     /// Writes a row as an object of strings.
@@ -166,7 +176,11 @@ impl Header {
             true => Ok(()),
             false => Err(LineError {
                 column: 1,
-                reason: format!("{width} columns, where the header has {}", self.keys.len()),
+                reason: format!(
+                    "{}, where the header has {}",
+                    counted(width as u64, "column"),
+                    self.keys.len()
+                ),
             }),
         }
     }
@@ -206,6 +220,15 @@ mod tests {
         ] {
             assert_eq!(columns(row), expected, "{row}");
         }
+    }
+
+    #[test]
+    fn columns_of_one_name_cannot_be_keys_of_one_object() {
+        let error = Header::read("id,\"a\"\"b\",\"a\"\"b\"").unwrap_err();
+        assert_eq!(
+            (error.column, error.reason.as_str()),
+            (11, "two columns are called `a\"b`")
+        );
     }
 
     #[test]

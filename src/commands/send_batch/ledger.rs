@@ -13,6 +13,7 @@ use super::{Args, OnReject};
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::line;
+use crate::render::counted;
 use crate::streamer::EntryId;
 use crate::ui::{Data, Ui};
 
@@ -178,7 +179,7 @@ impl Ledger {
             None => "no line was sent".to_owned(),
             Some((source, line)) => format!(
                 "{} sent, the last {}",
-                count(self.sent, "line"),
+                counted(self.sent, "line"),
                 self.place(source, line)
             ),
         }
@@ -201,7 +202,7 @@ impl Ledger {
                 0 => "nothing after it".to_owned(),
                 after => format!(
                     "{} after it that {} on the way",
-                    count(after, "line"),
+                    counted(after, "line"),
                     if after == 1 { "was" } else { "were" }
                 ),
             };
@@ -209,7 +210,7 @@ impl Ledger {
             return Err(Failure::data(format!(
                 "{}; {} before it sent, {after}",
                 stopped.message,
-                count(before, "line")
+                counted(before, "line")
             ))
             .hint("to leave such lines out and go on: --rejects FILE, or --on-reject skip")
             .into());
@@ -218,12 +219,12 @@ impl Ledger {
             (None, _) => Ok(()),
             (Some(first), Some(path)) => Err(Failure::data(format!(
                 "{} not sent, the first {first}; see {}",
-                count(self.rejected, "line"),
+                counted(self.rejected, "line"),
                 path.display()
             ))
             .into()),
             (Some(_), None) => {
-                Err(Failure::data(format!("{} not sent, each named above", count(self.rejected, "line"))).into())
+                Err(Failure::data(format!("{} not sent, each named above", counted(self.rejected, "line"))).into())
             }
         }
     }
@@ -267,7 +268,7 @@ impl Ledger {
         let rate = self.sent as f64 / seconds.max(0.001);
         context.ui.status(&format!(
             "sent {} to {} in {seconds:.2}s ({rate:.0}/s)",
-            count(self.sent, "message"),
+            counted(self.sent, "message"),
             self.stream
         ));
         Ok(())
@@ -282,17 +283,4 @@ fn create(path: &Path, args: &Args) -> anyhow::Result<BufWriter<File>> {
     };
     file.map(BufWriter::new)
         .with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// `1 line`, `2 lines`, with the thousands apart.
-pub fn count(number: u64, noun: &str) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 2);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    format!("{text} {noun}{}", if number == 1 { "" } else { "s" })
 }

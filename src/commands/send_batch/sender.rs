@@ -6,9 +6,10 @@ use std::sync::mpsc::{Receiver, Sender as Return, TryRecvError};
 use super::Args;
 use super::checkpoint::Checkpoint;
 use super::input::{Batch, Event, Record};
-use super::ledger::{Ended, Ledger, count};
+use super::ledger::{Ended, Ledger};
 use crate::commands::Context;
 use crate::commands::retry::{Retry, is_passing};
+use crate::render::counted;
 use crate::signals::Stop;
 use crate::streamer::{Added, EntryId, Error, Identity, Landed, Streamer, receive_added};
 use crate::ui::Progress;
@@ -263,7 +264,7 @@ impl<'a> Sender<'a> {
         }
         self.bytes += batch.input.len() as u64;
         self.progress
-            .update(self.bytes, || count(self.ledger.sent(), "message"));
+            .update(self.bytes, || counted(self.ledger.sent(), "message"));
         // The reading thread may have ended; then nobody needs the memory.
         let _ = self.spare.send(batch);
         Ok(())

@@ -15,6 +15,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
+use crate::render::counted;
 use crate::streamer::{Batch, Error, OwnedFields};
 
 use super::AckMode;
@@ -142,10 +143,12 @@ impl<'scope, 'a> Desk<'scope, 'a> {
         let all = self.handled + self.failed;
         match (self.failed, &self.run.args.dead_letter) {
             (0, _) => Ok(()),
-            (failed, Some(grave)) => {
-                Err(Failure::data(format!("{failed} of {all} messages failed; they are in {grave}")).into())
-            }
-            (failed, None) => Err(Failure::data(format!("{failed} of {all} messages failed")).into()),
+            (failed, Some(grave)) => Err(Failure::data(format!(
+                "{failed} of {} failed; they are in {grave}",
+                counted(all, "message")
+            ))
+            .into()),
+            (failed, None) => Err(Failure::data(format!("{failed} of {} failed", counted(all, "message"))).into()),
         }
     }
 
