@@ -210,6 +210,12 @@ mod tests {
 
     const COLUMNS: [Column; 3] = [Column::Name("NAME"), Column::Figure("COUNT"), Column::Text("ID")];
 
+    #[test]
+    fn numbers_agree_with_what_they_count() {
+        let texts = [(0, "line"), (1, "entry"), (2, "entry"), (1_234_567, "message")].map(|(n, noun)| counted(n, noun));
+        assert_eq!(texts, ["0 lines", "1 entry", "2 entries", "1,234,567 messages"]);
+    }
+
     fn rows(rows: &[[&str; 3]]) -> Vec<Vec<String>> {
         rows.iter().map(|row| row.map(str::to_owned).to_vec()).collect()
     }
