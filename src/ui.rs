@@ -4,12 +4,14 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
 use crossterm::style::Stylize;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 /// When to colour what goes to stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -66,7 +68,7 @@ impl Ui {
         Ok(Data {
             kind: match file.metadata()?.file_type() {
                 _ if stdout.is_terminal() => Kind::Terminal,
-                kind if kind.is_fifo() => Kind::Pipe,
+                kind if kind.is_fifo() || kind.is_socket() => Kind::Pipe,
                 _ => Kind::File,
             },
             file,
@@ -134,7 +136,13 @@ impl Ui {
 
     /// A closed stderr is no reason to fail: the exit code still tells.
     fn print(&self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        let print = || {
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        };
+        match BAR.get() {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
     }
 
     /// Progress over `total` bytes, or over nobody knows how many. Shown on a terminal only.
@@ -156,9 +164,14 @@ impl Ui {
         if shown {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
-        Progress { bar }
+        Progress {
+            bar: BAR.get_or_init(|| bar).clone(),
+        }
     }
 }
+
+/// The bar on the terminal, which steps aside for messages. A process has one stderr, and one bar on it.
+static BAR: OnceLock<ProgressBar> = OnceLock::new();
 
 /// A progress bar, or nothing where there is no terminal.
 pub struct Progress {
@@ -193,6 +206,7 @@ pub struct Data {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Terminal,
+    /// Or a socket, as some programs give their children.
     Pipe,
     File,
 }
@@ -239,17 +253,23 @@ impl Data {
         while !lines.is_empty() {
             let most = lines.len().min(PIPE_TAKES);
             let piece = memchr::memrchr(b'\n', &lines[..most]).map_or(most, |end| end + 1);
-            let mut fds = [PollFd::new(&self.file, PollFlags::OUT)];
-            while poll(&mut fds, Some(&LOOK_UP)).is_ok_and(|ready| ready == 0) {
-                if give_up() {
-                    return Err(io::ErrorKind::Interrupted.into());
-                }
-            }
+            self.wait_until_writable(&give_up)?;
             write_all(&self.file, &lines[..piece])?;
             self.written += piece;
             lines = &lines[piece..];
         }
         Ok(())
+    }
+
+    fn wait_until_writable(&self, give_up: impl Fn() -> bool) -> io::Result<()> {
+        loop {
+            match poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], Some(&LOOK_UP)) {
+                Ok(0) | Err(Errno::INTR) if give_up() => return Err(io::ErrorKind::Interrupted.into()),
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Runs `then`, on a thread of its own, when whoever reads this has gone. A pipe tells without being
@@ -259,7 +279,8 @@ impl Data {
         let watch = move || {
             let mut fds = [PollFd::new(&file, PollFlags::empty())];
             while poll(&mut fds, None).is_err() {}
-            if fds[0].revents().contains(PollFlags::ERR) {
+            // A pipe has an error then, a socket hangs up.
+            if fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
                 then();
             }
         };

@@ -542,6 +542,20 @@ fn timeout_of_a_plain_read() {
 }
 
 #[test]
+fn no_rest_outlasts_the_timeout() {
+    let server = Server::start();
+    server.cli(["XGROUP", "CREATE", "s", "g", "0", "MKSTREAM"]);
+    for group in [&[][..], &["-g", "g"], &["-g", "g", "--", "cat"]] {
+        Test::new(&server)
+            .args(["consume", "s", "--rest", "600s", "-n", "1", "--timeout", "200ms"])
+            .args(group)
+            .status(4)
+            .stderr_has(["200ms passed"])
+            .run();
+    }
+}
+
+#[test]
 fn timeout_is_quiet_when_max_was_reached() {
     let server = grouped(1);
     group(&server)

@@ -65,7 +65,16 @@ fn what_becomes_stale_while_a_consumer_waits_is_taken_over() {
         let server = grouped(Server::options(), 2);
         abandon(&server, 2);
         let mut consumer = consume(&server)
-            .args(["-n", "2", "--timeout", "30s", "--claim-idle", "1500ms"])
+            .args([
+                "-n",
+                "2",
+                "--timeout",
+                "30s",
+                "--claim-idle",
+                "1500ms",
+                "--block",
+                "600s",
+            ])
             .args(handler)
             .spawn();
         server.wait_blocked();

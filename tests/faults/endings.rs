@@ -126,6 +126,7 @@ fn a_signal_while_the_pipe_is_full_loses_nothing() {
         let mut pipe = child.stdout.take().unwrap();
         wait_until("a full pipe", || rustix::io::ioctl_fionread(&pipe).unwrap() >= FULL);
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+        wait_until("its end", || child.try_wait().unwrap().is_some());
         let mut stdout = Vec::new();
         pipe.read_to_end(&mut stdout).unwrap();
         let ended = child.wait_with_output().unwrap();
@@ -140,6 +141,36 @@ fn a_signal_while_the_pipe_is_full_loses_nothing() {
         assert_all(&printed, COUNT);
         assert_settled(&server);
     }
+}
+
+#[test]
+fn a_signal_ends_a_plain_read_whose_pipe_is_full() {
+    let server = orders(20_000);
+    let plain = Test::new(&server).args(["consume", "orders", "--from", "beginning"]);
+    let mut child = plain.command().spawn().unwrap();
+    let pipe = child.stdout.take().unwrap();
+    wait_until("a full pipe", || rustix::io::ioctl_fionread(&pipe).unwrap() >= 60_000);
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+    wait_until("its end", || child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+fn what_was_read_at_most_once_is_printed_when_the_time_is_up() {
+    const COUNT: usize = 100_000;
+    let server = Server::start();
+    server.add_numbered("orders", COUNT);
+    server.cli(["XGROUP", "CREATE", "orders", super::GROUP, "0"]);
+    let output = consume(&server)
+        .args(["--ack", "read", "-n", "200000", "--timeout", "40ms"])
+        .status(4)
+        .stdout_any()
+        .stderr_any()
+        .run();
+    let rest = consume(&server).args(["--ack", "read", "-e"]).stdout_any().run();
+    let printed = [ids(&output), ids(&rest)].concat();
+    assert_once(&printed);
+    assert_all(&printed, COUNT);
 }
 
 #[test]

@@ -293,3 +293,51 @@ fn jobs_that_are_not_needed_cost_nothing() {
     assert_all(&handled(&server), 3);
     assert_settled(&server);
 }
+
+#[test]
+fn one_streams_dead_letters_do_not_end_the_others() {
+    let server = Server::start();
+    for (stream, count) in [("orders", 2), ("returns", 20)] {
+        server.add_numbered(stream, count);
+        server.cli(["XGROUP", "CREATE", stream, &format!("{stream}:billing:cg"), "0"]);
+    }
+    Test::new(&server)
+        .args(["consume", "orders", "returns", "-l", "billing", "-e"])
+        .args(["--max-deliveries", "1", "--dead-letter", "dead"])
+        .args(["--", "sh", "-c", "sleep 0.01; test $REDIS_STREAMER_STREAM = returns"])
+        .status(1)
+        .stderr_has(["2 of 22 messages failed; they are in dead"])
+        .run();
+    assert_eq!(server.entries("dead").len(), 2);
+    assert_eq!(server.groups("returns")[0].1, "20-0");
+    assert_eq!(server.pending("returns", "returns:billing:cg"), Vec::<String>::new());
+}
+
+#[test]
+fn a_read_that_waits_keeps_no_retry_waiting() {
+    let server = orders(2);
+    let script = format!("[ $REDIS_STREAMER_DELIVERIES -gt 1 ] || exit 1; {NOTE}");
+    handle(&server, "-n 3 --block 600s --timeout 600ms --retry-delay 50ms", &script)
+        .status(4)
+        .stderr_has(["600ms passed, and 1 message did not come"])
+        .run();
+    assert_all(&handled(&server), 2);
+    assert_settled(&server);
+}
+
+#[test]
+fn the_last_handler_may_take_longer_than_the_timeout() {
+    let server = orders(1);
+    handle(&server, "-n 1 --timeout 200ms", &format!("sleep 0.5; {NOTE}")).run();
+    assert_settled(&server);
+}
+
+#[test]
+fn what_fails_until_the_timeout_is_not_done() {
+    let server = orders(1);
+    handle(&server, "-n 1 --timeout 300ms --retry-delay 10s", "exit 1")
+        .status(4)
+        .stderr_has(["300ms passed, and 1 message had failed and waited to be tried again"])
+        .run();
+    assert_eq!(server.pending("orders", GROUP), ["1-0"]);
+}

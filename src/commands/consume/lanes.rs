@@ -10,7 +10,7 @@ use crate::commands::Context;
 use crate::failure;
 use crate::streamer::{Membership, Streamer};
 
-use super::handlers::{Desk, Groups, Pool};
+use super::handlers::{Desk, Groups, Pool, Tally};
 use super::horizon::Horizon;
 use super::member::{Member, memberships};
 use super::printer::Printer;
@@ -42,7 +42,7 @@ pub fn run(args: &Args, context: &Context, name: Name) -> anyhow::Result<()> {
     let ended = match memberships.len() {
         1 => memberships
             .drain(..)
-            .try_for_each(|membership| lane(&shared, membership)),
+            .try_fold(Tally::default(), |_, membership| lane(&shared, membership)),
         _ => thread::scope(|scope| {
             let shared = &shared;
             let start = |membership| {
@@ -50,26 +50,34 @@ pub fn run(args: &Args, context: &Context, name: Name) -> anyhow::Result<()> {
                 lane.inspect_err(|_| shared.run.stop.halt())
             };
             let lanes: Vec<_> = memberships.into_iter().map(start).collect();
-            worst(lanes.into_iter().map(|lane| {
+            all(lanes.into_iter().map(|lane| {
                 lane.context("cannot start a thread for each stream")?
                     .join()
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             }))
         }),
     };
-    shared.run.told(ended)
+    let tally = shared.run.told(ended)?;
+    Ok(tally.verdict(args.dead_letter.as_deref())?)
 }
 
-/// The first failure; lanes that one lane's failure ended say nothing of their own.
-fn worst(ended: impl Iterator<Item = anyhow::Result<()>>) -> anyhow::Result<()> {
-    let (quiet, failed): (Vec<_>, Vec<_>) = ended.filter_map(Result::err).partition(failure::is_normal_ending);
+/// What became of all messages, or the first failure; lanes that one lane's failure ended say nothing of their own.
+fn all(lanes: impl Iterator<Item = anyhow::Result<Tally>>) -> anyhow::Result<Tally> {
+    let (ended, failed): (Vec<_>, Vec<_>) = lanes.partition(Result::is_ok);
+    let (quiet, failed): (Vec<_>, Vec<_>) = failed
+        .into_iter()
+        .filter_map(Result::err)
+        .partition(failure::is_normal_ending);
     match failed.into_iter().chain(quiet).next() {
         Some(error) => Err(error),
-        None => Ok(()),
+        None => Ok(ended
+            .into_iter()
+            .flatten()
+            .fold(Tally::default(), |sum, tally| sum + tally)),
     }
 }
 
-fn lane(shared: &Shared<'_>, membership: Membership) -> anyhow::Result<()> {
+fn lane(shared: &Shared<'_>, membership: Membership) -> anyhow::Result<Tally> {
     let ended = consume(shared, membership);
     if ended.is_err() {
         // One stream's failure ends the others, too.
@@ -81,7 +89,7 @@ fn lane(shared: &Shared<'_>, membership: Membership) -> anyhow::Result<()> {
     ended
 }
 
-fn consume(shared: &Shared<'_>, membership: Membership) -> anyhow::Result<()> {
+fn consume(shared: &Shared<'_>, membership: Membership) -> anyhow::Result<Tally> {
     let Shared { run, name, groups, .. } = shared;
     let first = shared.first.lock().unwrap_or_else(PoisonError::into_inner).take();
     let mut streamer = match first {
@@ -94,7 +102,7 @@ fn consume(shared: &Shared<'_>, membership: Membership) -> anyhow::Result<()> {
     };
     let member = Member::join(run, membership, name.clone(), streamer)?;
     if run.args.command.is_empty() {
-        return Printer::new(member, horizon).run();
+        return Printer::new(member, horizon).run().map(|()| Tally::default());
     }
     thread::scope(|scope| {
         let pool = Pool::new(scope, run.args, groups);

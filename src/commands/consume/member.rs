@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::commands::retry::{Retry, until};
+use crate::commands::retry::{self, Retry};
 use crate::streamer::{
     Batch, Claim, Claimed, Consumer, Delivery, EntryId, Error, Membership, OwnedFields, Point, Streamer, group,
 };
@@ -169,11 +169,12 @@ impl<'a> Member<'a> {
         self.retry.succeeded();
     }
 
-    /// Waits for entries, at most for the time asked for, and not past the deadline or the next claim. Where the
-    /// server can, what becomes stale meanwhile is taken over as it does.
-    pub fn wait(&mut self, count: usize, batch: &mut Batch) -> Result<(), Error> {
+    /// Waits for entries, at most for the time asked for, and not past the deadline, the next claim or another
+    /// moment. Where the server can, what becomes stale meanwhile is taken over as it does.
+    pub fn wait(&mut self, count: usize, until: Option<Instant>, batch: &mut Batch) -> Result<(), Error> {
         let claim = self.claims_as_it_waits.then(|| self.run.args.claim_idle());
-        let block = until(until(self.run.args.block, self.run.deadline), self.next_claim);
+        let end = [self.run.deadline, self.next_claim, until].into_iter().flatten().min();
+        let block = retry::until(self.run.args.block, end);
         let block = self.blockable.longest_block(block);
         self.consumer.queue_wait(count, block, claim);
         self.consumer.flush()?;
@@ -185,7 +186,7 @@ impl<'a> Member<'a> {
         match received {
             Err(Error::Refused(refusal)) if claim.is_some() && refusal.is_unknown() => {
                 self.claims_as_it_waits = false;
-                self.wait(count, batch)
+                self.wait(count, until, batch)
             }
             received => {
                 received?;

@@ -3,10 +3,8 @@
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use crate::failure::Failure;
-use crate::render::counted;
 use crate::signals::Stop;
 use crate::streamer::Entry;
 use crate::ui::{Data, Ui};
@@ -32,16 +30,6 @@ impl Budget {
         };
         left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
             .is_ok()
-    }
-
-    /// What it means that the time is up before all were taken.
-    pub fn missed(&self, timeout: Option<Duration>) -> Failure {
-        let missing = counted(self.left(usize::MAX) as u64, "message");
-        // Durations print as they are written: 30s, 250ms.
-        let passed = timeout.map(|timeout| format!("{timeout:?} ")).unwrap_or_default();
-        Failure::unmet(format!(
-            "{passed}passed, and {missing} did not come, of those -n asks for"
-        ))
     }
 
     /// How many are left, at most `most`.

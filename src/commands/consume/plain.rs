@@ -102,7 +102,10 @@ impl Reading<'_> {
             if self.run.is_over()? || self.ranges.iter().all(|range| range.end.is_some()) {
                 return Ok(());
             }
-            self.run.stop.sleep(self.run.args.rest);
+            self.run.rest(None);
+            if self.run.is_over()? {
+                return Ok(());
+            }
             let block = blockable.longest_block(until(self.run.args.block, self.run.deadline));
             self.request(&mut reader, Some(block))?;
             self.run

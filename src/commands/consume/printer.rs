@@ -82,7 +82,7 @@ impl<'a> Printer<'a> {
                 }
             }
         };
-        let left = self.take_in().and_then(|()| self.member.leave());
+        let left = self.take_in().and_then(|()| Ok(self.member.leave()?));
         match (ended, left) {
             (Err(error), _) => Err(error),
             // The work is done and said; what could not be handed back is claimed by others in time.
@@ -106,14 +106,14 @@ impl<'a> Printer<'a> {
             if self.run.is_over()? || self.horizon.is_limited() {
                 return Ok(());
             }
-            self.run.stop.sleep(self.run.args.rest);
+            self.run.rest(self.member.next_claim());
             let count = self.run.left(self.appetite.count());
             // Another lane may have used up what was left; a COUNT of 0 would mean no limit.
             if count == 0 || self.run.is_over()? {
                 return Ok(());
             }
             let mut batch = std::mem::take(&mut self.batch);
-            self.member.wait(count, &mut batch)?;
+            self.member.wait(count, None, &mut batch)?;
             self.flowing = self.deliver(batch.by_stream(), None, None)? >= count;
             self.batch = batch;
         }
@@ -325,15 +325,20 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// Takes in the replies that are still to come, to hand back what they bring.
-    fn take_in(&mut self) -> Result<(), Error> {
+    /// Takes in the replies that are still to come, to hand back what they bring. What counts as done when it is
+    /// read is printed.
+    fn take_in(&mut self) -> anyhow::Result<()> {
         self.member.consumer.flush()?;
         while let Some(expected) = self.expected.pop_front() {
             match expected {
                 Expected::Ack => self.confirmed()?,
                 Expected::Read(_) => {
-                    self.member.consumer.receive_batch(&mut self.batch, None)?;
-                    self.member.hold_reply(&self.batch)?;
+                    let mut batch = std::mem::take(&mut self.batch);
+                    self.member.consumer.receive_batch(&mut batch, None)?;
+                    match self.run.args.ack {
+                        AckMode::Read => drop(self.deliver(batch.by_stream(), None, None)?),
+                        AckMode::Success | AckMode::Manual => self.member.hold_reply(&batch)?,
+                    }
                 }
             }
         }

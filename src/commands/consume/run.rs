@@ -5,8 +5,9 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 use crate::commands::Context;
-use crate::commands::retry::Retry;
+use crate::commands::retry::{self, Retry};
 use crate::failure::{self, Failure};
+use crate::render::counted;
 use crate::signals::Stop;
 use crate::streamer::Streamer;
 
@@ -72,15 +73,40 @@ impl<'a> Run<'a> {
         self.left(1) == 0
     }
 
-    /// Whether to end now, whatever is left; fails if the time is up.
+    /// Whether to end now, whatever is left; fails if the time is up before as many came as were asked for.
     pub fn is_ending(&self) -> anyhow::Result<bool> {
         if self.stop.reason().is_some() {
             return Ok(true);
         }
-        match self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            true => Err(self.output.budget().missed(self.args.timeout).into()),
+        match self.is_late() && !self.is_full() {
+            true => {
+                let missing = counted(self.left(usize::MAX) as u64, "message");
+                Err(self
+                    .missed(&format!("{missing} did not come, of those -n asks for"))
+                    .into())
+            }
             false => Ok(false),
         }
+    }
+
+    /// What it means that the time is up, and what is not done by then.
+    pub fn missed(&self, what: &str) -> Failure {
+        // Durations print as they are written: 30s, 250ms.
+        Failure::unmet(format!(
+            "{:?} passed, and {what}",
+            self.args.timeout.unwrap_or_default()
+        ))
+    }
+
+    /// Whether `--timeout` has passed.
+    pub fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// Pauses between reads as `--rest` asks, but not past the deadline nor another moment.
+    pub fn rest(&self, until: Option<Instant>) {
+        let end = [self.deadline, until].into_iter().flatten().min();
+        self.stop.sleep(retry::until(self.args.rest, end));
     }
 
     /// Whether to end now: as much was taken as was asked for, or it is [ending](Self::is_ending).
@@ -89,7 +115,7 @@ impl<'a> Run<'a> {
     }
 
     /// How the run ended: the exit code tells of a signal that ended it in good order.
-    pub fn told(&self, ended: anyhow::Result<()>) -> anyhow::Result<()> {
+    pub fn told<T>(&self, ended: anyhow::Result<T>) -> anyhow::Result<T> {
         match self.stop.signal() {
             Some(signal) if ended.as_ref().err().is_none_or(failure::is_normal_ending) => {
                 Err(Failure::signal(signal).into())

@@ -21,7 +21,7 @@ impl Desk<'_, '_> {
         };
         let reason = match verdict {
             Verdict::Done => {
-                self.handled += 1;
+                self.tally.handled += 1;
                 self.unconfirmed.push(key);
                 return Ok(());
             }
@@ -41,7 +41,7 @@ impl Desk<'_, '_> {
             key.1
         );
         if self.run.args.ack == AckMode::Read {
-            self.failed += 1;
+            self.tally.failed += 1;
             self.run
                 .context
                 .ui
@@ -104,7 +104,7 @@ impl Desk<'_, '_> {
                 return Err(error.into());
             }
         }
-        self.failed += 1;
+        self.tally.failed += 1;
         self.unconfirmed.push(key);
         Ok(())
     }

@@ -35,6 +35,7 @@ impl Desk<'_, '_> {
     fn take_new(&mut self) -> anyhow::Result<()> {
         let has_room = self.own.is_none() && self.pool.asked() == 0 && self.waiting.len() < MOST_WAITING;
         let wanted = self.run.left(self.free());
+        let wanted = self.run.args.count.map_or(wanted, |most| wanted.min(most.get()));
         if !has_room || wanted == 0 {
             return Ok(());
         }
@@ -42,7 +43,10 @@ impl Desk<'_, '_> {
             self.news = self.take_flowing(wanted)?;
         }
         if self.news == News::Pause {
-            self.pool.read(&self.member, wanted)?;
+            // What becomes due meanwhile needs the handlers that wait for this read.
+            let retry = self.retries.first().map(|(due, _)| *due);
+            let until = [retry, self.member.next_claim()].into_iter().flatten().min();
+            self.pool.read(&self.member, wanted, until)?;
         }
         Ok(())
     }

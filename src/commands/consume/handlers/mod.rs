@@ -58,8 +58,38 @@ pub struct Desk<'scope, 'a> {
     news: News,
     /// Which stream to read next.
     turn: usize,
+    tally: Tally,
+}
+
+/// What became of the messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
     handled: u64,
+    /// For good.
     failed: u64,
+}
+
+impl std::ops::Add for Tally {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            handled: self.handled + other.handled,
+            failed: self.failed + other.failed,
+        }
+    }
+}
+
+impl Tally {
+    /// Whether all went well; `grave` is where those are that did not.
+    pub fn verdict(self, grave: Option<&str>) -> Result<(), Failure> {
+        let all = counted(self.handled + self.failed, "message");
+        match (self.failed, grave) {
+            (0, _) => Ok(()),
+            (failed, Some(grave)) => Err(Failure::data(format!("{failed} of {all} failed; they are in {grave}"))),
+            (failed, None) => Err(Failure::data(format!("{failed} of {all} failed"))),
+        }
+    }
 }
 
 /// What is pending under this consumer and not at hand: from an earlier run, or lost on the way.
@@ -116,14 +146,13 @@ impl<'scope, 'a> Desk<'scope, 'a> {
             horizon,
             news: News::Flow,
             turn: 0,
-            handled: 0,
-            failed: 0,
+            tally: Tally::default(),
             member,
         }
     }
 
     /// Handles messages until the end, across failures that can be mended; then leaves in good order.
-    pub fn run(mut self) -> anyhow::Result<()> {
+    pub fn run(mut self) -> anyhow::Result<Tally> {
         let ended = loop {
             match self.work() {
                 Ok(true) => {}
@@ -140,16 +169,7 @@ impl<'scope, 'a> Desk<'scope, 'a> {
         let left = self.finish();
         ended?;
         left?;
-        let all = self.handled + self.failed;
-        match (self.failed, &self.run.args.dead_letter) {
-            (0, _) => Ok(()),
-            (failed, Some(grave)) => Err(Failure::data(format!(
-                "{failed} of {} failed; they are in {grave}",
-                counted(all, "message")
-            ))
-            .into()),
-            (failed, None) => Err(Failure::data(format!("{failed} of {} failed", counted(all, "message"))).into()),
-        }
+        Ok(self.tally)
     }
 
     /// After a lost connection, what it carried may be pending under this consumer.
@@ -164,11 +184,11 @@ impl<'scope, 'a> Desk<'scope, 'a> {
 
     /// One turn: takes on what there is room for, then waits for something to happen. False at the end.
     fn work(&mut self) -> anyhow::Result<bool> {
-        if !self.run.is_ending()? {
+        if !self.is_ending()? {
             self.take_on()?;
         }
         self.confirm()?;
-        if self.running.is_empty() && (self.run.is_ending()? || self.is_done()) {
+        if self.running.is_empty() && (self.is_ending()? || self.is_done()) {
             return Ok(false);
         }
         match self.pool.next_event(self.patience()) {
@@ -234,6 +254,19 @@ impl<'scope, 'a> Desk<'scope, 'a> {
         let all_taken =
             self.run.is_full() || (self.news == News::Over && self.own.is_none() && !self.member.is_claim_due());
         all_taken && self.pool.asked() == 0 && self.waiting.is_empty()
+    }
+
+    /// Whether to end now, whatever is left; fails if the time is up before all that was asked for is done, but for
+    /// the handlers at work.
+    fn is_ending(&self) -> anyhow::Result<bool> {
+        if self.run.stop.reason().is_none() && self.run.is_late() && !self.waiting.is_empty() {
+            let left = counted(self.waiting.len() as u64, "message");
+            return Err(self
+                .run
+                .missed(&format!("{left} had failed and waited to be tried again"))
+                .into());
+        }
+        self.run.is_ending()
     }
 
     /// Lets the handlers at work finish, acknowledges what they did, and hands back the rest.

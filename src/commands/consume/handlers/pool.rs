@@ -4,7 +4,7 @@ use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, Scope};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
@@ -22,6 +22,13 @@ pub enum Event {
     Ended(Key, Verdict),
 }
 
+/// A read to be made.
+struct Want {
+    count: usize,
+    /// Until when to wait, unless there is no end to it.
+    until: Option<Instant>,
+}
+
 /// The threads, and what they are doing. They are started as they are needed.
 pub struct Pool<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
@@ -34,7 +41,7 @@ pub struct Pool<'scope, 'env> {
     /// How many threads run handlers, and how many of them are at it.
     workers: usize,
     busy: usize,
-    reader: Option<Sender<usize>>,
+    reader: Option<Sender<Want>>,
     /// How many entries the read under way may bring.
     asked: usize,
 }
@@ -77,8 +84,8 @@ impl<'scope, 'env> Pool<'scope, 'env> {
         Ok(())
     }
 
-    /// Begins to wait for up to `count` new entries of each stream.
-    pub fn read(&mut self, member: &Member<'env>, count: usize) -> anyhow::Result<()> {
+    /// Begins to wait for up to `count` new entries of each stream, until then at most.
+    pub fn read(&mut self, member: &Member<'env>, count: usize, until: Option<Instant>) -> anyhow::Result<()> {
         let reader = match self.reader.take() {
             Some(reader) => reader,
             None => {
@@ -91,7 +98,7 @@ impl<'scope, 'env> Pool<'scope, 'env> {
             }
         };
         self.asked = count;
-        let _ = reader.send(count);
+        let _ = reader.send(Want { count, until });
         self.reader = Some(reader);
         Ok(())
     }
@@ -140,11 +147,12 @@ fn work(args: &Args, groups: &Groups, waiting: &Mutex<Receiver<(Key, Job)>>, tel
     }
 }
 
-/// The reading thread: a read for each count that is wanted, until nobody wants any more or the connection is lost.
-fn read_new(mut member: Member<'_>, wanted: &Receiver<usize>, tell: &Sender<Event>) {
-    for count in wanted {
+/// The reading thread: a read for each want, until nobody wants any more or the connection is lost.
+fn read_new(mut member: Member<'_>, wanted: &Receiver<Want>, tell: &Sender<Event>) {
+    for Want { count, until } in wanted {
         let mut batch = Batch::default();
-        let read = member.wait(count, &mut batch);
+        member.run.rest(until);
+        let read = member.wait(count, until, &mut batch);
         let lost = read.is_err();
         if tell.send(Event::Read(read.map(|()| batch))).is_err() || lost {
             break;
