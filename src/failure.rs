@@ -124,6 +124,12 @@ pub fn is_normal_ending(error: &anyhow::Error) -> bool {
         .is_some_and(|failure| failure.kind == Kind::Ended)
 }
 
+/// Whether it is a signal that ended the command, in good order.
+pub fn is_signal(error: &anyhow::Error) -> bool {
+    let failure = error.downcast_ref::<Failure>();
+    failure.is_some_and(|failure| matches!(failure.kind, Kind::Signal(_)))
+}
+
 /// Puts a failure into words.
 pub fn report(error: &anyhow::Error) -> Report {
     let failure = error.downcast_ref::<Failure>();

@@ -25,6 +25,41 @@ fn a_killed_sending_goes_on_from_its_checkpoint() {
     assert_stream(&server, &bodies);
 }
 
+#[test]
+fn a_killed_sending_keeps_its_rejects_and_receipts_exact() {
+    const BAD: usize = 50;
+    let server = durable();
+    let line = |n: usize| if n % BAD == 0 { "{".to_owned() } else { n.to_string() };
+    let lines: Vec<_> = (1..=COUNT).map(line).collect();
+    server.file("input.jsonl", lines.join("\n") + "\n");
+    let mut dice = Dice::new();
+    let resumable = || batch(&server).args(["--checkpoint", "c", "--rejects", "rejects", "--receipts", "receipts"]);
+    for part in 1..=5 {
+        let mut sending = resumable().spawn();
+        wait_length(&server, &sending, dice.between(part * 4000, part * 4000 + 2000));
+        sending.kill9();
+    }
+    resumable().status(1).stderr_any().run();
+    let good: Vec<_> = lines.into_iter().filter(|line| line != "{").collect();
+    assert_stream(&server, &good);
+    assert_eq!(server.read("rejects"), "{\n".repeat(COUNT / BAD));
+    let expected: String = (1..=COUNT)
+        .filter(|n| n % BAD != 0)
+        .zip(server.ids("s"))
+        .map(|(n, id)| format!("{{\"file\":\"input.jsonl\",\"line\":{n},\"id\":\"{id}\"}}\n"))
+        .collect();
+    assert!(
+        server.read("receipts") == expected,
+        "the receipts differ from the stream"
+    );
+    // Not all lines are in, and it is not forgotten.
+    resumable()
+        .status(1)
+        .stderr_has([&format!("{} lines not sent by an earlier run", COUNT / BAD)])
+        .run();
+    assert_eq!(server.read("rejects"), "{\n".repeat(COUNT / BAD));
+}
+
 /// A checkpoint of a sending that was stopped by a bad line behind some thousands of good ones; returns the lines
 /// as they should have been.
 fn half_sent(server: &Server) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! `send-batch` across lost connections, dead servers, refusals and its own death: the stream equals the input.
 
-use crate::harness::{Dice, End, Fate, Proxy, Running, Server, Test, wait_until};
+use crate::harness::{Dice, End, Fate, Proxy, Running, Server, Signal, Test, wait_until};
 
 /// A server whose every write survives a kill.
 pub fn durable() -> Server {
@@ -313,4 +313,33 @@ fn an_equal_entry_of_another_producer_leaves_doubt() {
             assert_eq!(found, bodies);
         }
     }
+}
+
+#[test]
+fn what_was_on_its_way_when_the_output_failed_is_counted() {
+    for sink in ["| head -n 1 > first", "> /dev/full"] {
+        let server = Server::start();
+        let script = format!("seq 100000 | redis-streamer send-batch s --name n --ids 2>errors {sink}; true");
+        Test::shell(&server, &script).run();
+        let errors = server.read("errors");
+        let sent = format!("broke off: {} lines sent, the last stdin:", render(length(&server)));
+        assert!(errors.contains(&sent), "{sent} {errors}");
+    }
+}
+
+/// A number of thousands as people read it.
+fn render(number: usize) -> String {
+    format!("{},{:03}", number / 1000, number % 1000)
+}
+
+#[test]
+fn a_signal_ends_a_sending_whose_ids_nobody_reads() {
+    let server = durable();
+    input(&server, COUNT);
+    let mut child = batch(&server).arg("--ids").command().spawn().unwrap();
+    let pipe = child.stdout.take().unwrap();
+    wait_until("a full pipe", || rustix::io::ioctl_fionread(&pipe).unwrap() >= 60_000);
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+    wait_until("its end", || child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(143));
 }

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::Args;
+use super::ledger::Written;
 use crate::failure::{Failure, quote};
 use crate::streamer::{EntryId, Identity};
 
@@ -83,6 +84,9 @@ struct State {
     /// Whether nothing was on its way when this was written: then nothing needs to be looked up in the stream,
     /// where equal entries of others could be mistaken for ours.
     settled: bool,
+    /// What was written of the lines before the place.
+    #[serde(default)]
+    written: Written,
     /// The connection in use. What it still carries must not land after its commands were looked up.
     connection: Option<Identity>,
 }
@@ -115,6 +119,7 @@ impl Checkpoint {
             place: Place::default(),
             last_id: origin.map(|id| id.to_string()),
             settled: true,
+            written: Written::default(),
             connection: None,
         };
         let state = match fs::read(&path) {
@@ -163,6 +168,11 @@ impl Checkpoint {
         self.write()
     }
 
+    /// What was written of the lines before [`Checkpoint::place`].
+    pub fn written(&self) -> Written {
+        self.state.written
+    }
+
     /// How far the sending came.
     pub fn place(&self) -> Place {
         self.state.place
@@ -174,14 +184,21 @@ impl Checkpoint {
         parsed.with_context(|| format!("{} is not a checkpoint", self.path.display()))
     }
 
-    /// Notes that everything before `place` was added, the last as `last_id`; written from time to time.
-    pub fn advance(&mut self, place: Place, records: usize, last_id: Option<EntryId>) -> anyhow::Result<()> {
+    /// Notes that everything before `place` was added, the last as `last_id`; put into the file from time to time.
+    pub fn advance(
+        &mut self,
+        place: Place,
+        records: usize,
+        last_id: Option<EntryId>,
+        written: Written,
+    ) -> anyhow::Result<()> {
         // What is passed over on the way to the place was sent by an earlier run.
         if (place.source, place.offset) <= (self.state.place.source, self.state.place.offset) {
             return Ok(());
         }
         self.unwritten += records;
         self.state.place = place;
+        self.state.written = written;
         // A batch of which nothing was added leaves the last entry what it was.
         if let Some(id) = last_id {
             self.state.last_id = Some(id.to_string());

@@ -1,19 +1,20 @@
 //! What became of every line: counts, receipts, rejects, and the verdict at the end.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::input::{Batch, Record};
 use super::{Args, OnReject};
 use crate::commands::Context;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::line;
 use crate::render::counted;
+use crate::signals::Stop;
 use crate::streamer::EntryId;
 use crate::ui::{Data, Ui};
 
@@ -32,6 +33,7 @@ pub struct Ledger {
     started: Instant,
     sent: u64,
     rejected: u64,
+    written: Written,
     /// The last line that is in the stream.
     last_sent: Option<(usize, u64)>,
     /// The line that ends the sending, and why.
@@ -49,30 +51,41 @@ struct Stopped {
     sent_after: u64,
 }
 
-/// How a sending ended.
-pub enum Ended {
-    /// All input was read, or all before a line that ends the sending.
-    Input,
-    /// By a signal.
-    Signal(i32),
+/// What was written of the lines up to some place, by all runs of a sending.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// How many lines were rejected.
+    pub rejected: u64,
+    /// The lengths of the files, in bytes.
+    pub rejects: u64,
+    pub receipts: u64,
 }
 
 impl Ledger {
-    /// Opens the files to write.
-    pub fn open(args: &Args, on_reject: OnReject, names: Vec<String>, ui: Ui) -> anyhow::Result<Self> {
+    /// Opens the files to write; `written` is what earlier runs left in them.
+    pub fn open(
+        args: &Args,
+        on_reject: OnReject,
+        names: Vec<String>,
+        ui: Ui,
+        mut written: Written,
+    ) -> anyhow::Result<Self> {
+        let rejects = args.rejects.as_deref().map(|path| open(path, &mut written.rejects));
+        let receipts = args.receipts.as_deref().map(|path| open(path, &mut written.receipts));
         Ok(Self {
             ui,
             stream: args.stream.clone(),
             names,
             on_reject,
-            rejects: args.rejects.as_deref().map(|path| create(path, args)).transpose()?,
-            receipts: args.receipts.as_deref().map(|path| create(path, args)).transpose()?,
+            rejects: rejects.transpose()?,
+            receipts: receipts.transpose()?,
             ids: if args.ids { Some(ui.data()?) } else { None },
             id_lines: Vec::new(),
             receipt_lines: Vec::new(),
             started: Instant::now(),
             sent: 0,
             rejected: 0,
+            written,
             last_sent: None,
             stopped_at: None,
             first_reason: None,
@@ -107,6 +120,7 @@ impl Ledger {
         reason: &str,
     ) -> anyhow::Result<()> {
         self.rejected += 1;
+        self.written.rejected += 1;
         let bytes = &batch.input[record.input.clone()];
         let text = String::from_utf8_lossy(bytes);
         let column = column.map(|column| format!(":{column}")).unwrap_or_default();
@@ -132,8 +146,10 @@ impl Ledger {
         };
         for line in header.into_iter().chain([bytes]) {
             file.write_all(line)?;
+            self.written.rejects += line.len() as u64;
             if !line.ends_with(b"\n") {
                 file.write_all(b"\n")?;
+                self.written.rejects += 1;
             }
         }
         Ok(())
@@ -144,22 +160,32 @@ impl Ledger {
         self.stopped_at.is_some()
     }
 
+    /// What is written by now.
+    pub fn written(&self) -> Written {
+        self.written
+    }
+
     /// How many lines are in the stream.
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// Writes what a batch gave.
-    pub fn flush(&mut self) -> anyhow::Result<()> {
+    /// Writes what a batch gave. Whoever does not read the IDs is not waited for once a signal asks to end.
+    pub fn flush(&mut self, stop: &Stop) -> anyhow::Result<()> {
         if let Some(ids) = &mut self.ids {
-            ids.write(&self.id_lines).context("cannot write the IDs to stdout")?;
+            let written = ids.write_unless(&self.id_lines, || stop.signal().is_some());
             self.id_lines.clear();
+            written.map_err(|error| match stop.signal() {
+                Some(signal) if error.kind() == ErrorKind::Interrupted => Failure::signal(signal).into(),
+                _ => anyhow::Error::new(error).context("cannot write the IDs to stdout"),
+            })?;
         }
         if let Some(receipts) = &mut self.receipts {
             receipts
                 .write_all(&self.receipt_lines)
                 .and_then(|()| receipts.flush())
                 .context("cannot write the receipts")?;
+            self.written.receipts += self.receipt_lines.len() as u64;
             self.receipt_lines.clear();
         }
         if let Some(rejects) = &mut self.rejects {
@@ -186,17 +212,22 @@ impl Ledger {
     }
 
     /// Ends the account: the summary, and what the exit code says.
-    pub fn close(mut self, ended: anyhow::Result<Ended>, context: &Context, args: &Args) -> anyhow::Result<()> {
-        let flushed = self.flush();
+    pub fn close(
+        mut self,
+        ended: anyhow::Result<()>,
+        context: &Context,
+        args: &Args,
+        stop: &Stop,
+    ) -> anyhow::Result<()> {
+        let ended = ended.and_then(|()| self.flush(stop));
         self.summary(args, context)?;
-        match ended {
-            Err(error) => return Err(self.broken_off(error)),
-            Ok(Ended::Signal(signal)) => {
-                context.ui.status(&format!("ended by a signal: {}", self.so_far()));
-                return Err(Failure::signal(signal).into());
-            }
-            Ok(Ended::Input) => flushed?,
+        if let Some(signal) = stop.signal()
+            && ended.as_ref().err().is_none_or(failure::is_signal)
+        {
+            context.ui.status(&format!("ended by a signal: {}", self.so_far()));
+            return Err(Failure::signal(signal).into());
         }
+        ended.map_err(|error| self.broken_off(error))?;
         if let Some(stopped) = &self.stopped_at {
             let after = match stopped.sent_after {
                 0 => "nothing after it".to_owned(),
@@ -215,7 +246,13 @@ impl Ledger {
             .hint("to leave such lines out and go on: --rejects FILE, or --on-reject skip")
             .into());
         }
+        let before = self.written.rejected - self.rejected;
         match (&self.first_reason, &args.rejects) {
+            (None, _) if before > 0 => Err(Failure::data(format!(
+                "{} not sent by an earlier run of this sending",
+                counted(before, "line")
+            ))
+            .into()),
             (None, _) => Ok(()),
             (Some(first), Some(path)) => Err(Failure::data(format!(
                 "{} not sent, the first {first}; see {}",
@@ -275,12 +312,19 @@ impl Ledger {
     }
 }
 
-fn create(path: &Path, args: &Args) -> anyhow::Result<BufWriter<File>> {
-    // A sending that is resumed adds to what its first part wrote.
-    let file = match &args.checkpoint {
-        Some(_) => File::options().create(true).append(true).open(path),
-        None => File::create(path),
+/// Opens a file to write behind what earlier runs left in it. What stands behind that was written after the last
+/// checkpoint, and is written again; what is missing, somebody took away.
+fn open(path: &Path, length: &mut u64) -> anyhow::Result<BufWriter<File>> {
+    let mut open = || {
+        let mut file = File::options().create(true).truncate(false).write(true).open(path)?;
+        let found = file.metadata()?;
+        if found.is_file() {
+            *length = found.len().min(*length);
+            file.set_len(*length)?;
+            file.seek(SeekFrom::End(0))?;
+        }
+        Ok(BufWriter::new(file))
     };
-    file.map(BufWriter::new)
-        .with_context(|| format!("cannot write {}", path.display()))
+    open()
+        .map_err(|error: std::io::Error| anyhow::Error::new(error).context(format!("cannot write {}", path.display())))
 }

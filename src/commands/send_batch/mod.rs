@@ -142,11 +142,12 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     if args.rejects.is_some() && args.rejects == args.receipts {
         return Err(Failure::usage("--rejects and --receipts name one file").into());
     }
-    let ledger = Ledger::open(&args, on_reject, input.names(), context.ui)?;
     let mut streamer = context.connect()?;
     let trim = record::TrimClock::start(args.trim.now(&mut streamer)?);
     let origin = streamer.stream_info(&args.stream)?.map(|info| info.last_id);
     let checkpoint = Checkpoint::open(&args, input.names(), origin)?;
+    let written = checkpoint.as_ref().map(Checkpoint::written).unwrap_or_default();
+    let ledger = Ledger::open(&args, on_reject, input.names(), context.ui, written)?;
     if let Some(checkpoint) = &checkpoint {
         input.resume = checkpoint.place();
     }

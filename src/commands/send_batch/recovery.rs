@@ -95,8 +95,7 @@ impl Sender<'_> {
     /// Deals with a server that cannot serve now and refuses what is in flight. If it refused all the rest, that
     /// is sent again later, in order: the refusal is returned. If it took some of it, their order is lost, and
     /// those refused are rejected like any other line.
-    pub(super) fn settle_refusals(&mut self, first: Error) -> anyhow::Result<()> {
-        let mut first = Some(first);
+    pub(super) fn settle_refusals(&mut self, mut first: Option<Error>) -> anyhow::Result<()> {
         let mut outcomes = VecDeque::new();
         for Flight { batch, next, .. } in &self.in_flight {
             for _ in batch.records[*next..].iter().filter(|record| record.command.is_ok()) {
@@ -134,7 +133,7 @@ impl Sender<'_> {
                 }
             }
         }
-        self.ledger.flush()
+        self.ledger.flush(self.stop)
     }
 
     /// Connects again and finds out what became of the records in flight.
@@ -152,6 +151,38 @@ impl Sender<'_> {
             }
             Err(failure) => Err(self.give_up(failure)),
         }
+    }
+
+    /// After a failure that ends the sending: counts what was on its way and went in all the same, so that what is
+    /// said of the sending is true.
+    pub(super) fn count_in_flight(&mut self, failure: anyhow::Error) -> anyhow::Error {
+        let is_in_step = match failure.downcast_ref::<Error>() {
+            Some(error) => !error.is_connection() && !matches!(error, Error::Protocol { .. }),
+            None => true,
+        };
+        if is_in_step && self.take_replies().is_ok() {
+            return failure;
+        }
+        self.again = std::mem::take(&mut self.in_flight);
+        self.give_up(failure)
+    }
+
+    fn take_replies(&mut self) -> anyhow::Result<()> {
+        while let Some(Flight { batch, next, .. }) = self.in_flight.front_mut() {
+            while let Some(record) = batch.records.get(*next) {
+                if record.command.is_ok() {
+                    let added = receive_added(self.streamer.connection())?;
+                    // Why it is rejected is not what ended the sending.
+                    let _ = account(&mut self.ledger, &self.args.stream, (batch, record), added);
+                }
+                *next += 1;
+            }
+            if batch.trim_at.is_some() {
+                self.streamer.connection().receive()?;
+            }
+            self.in_flight.pop_front();
+        }
+        Ok(())
     }
 
     /// The failure of a sending whose connection is not to be had again, with the lines in doubt.

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender as Return, TryRecvError};
 use super::Args;
 use super::checkpoint::Checkpoint;
 use super::input::{Batch, Event, Record};
-use super::ledger::{Ended, Ledger};
+use super::ledger::Ledger;
 use crate::commands::Context;
 use crate::commands::retry::{Retry, is_passing};
 use crate::render::counted;
@@ -130,13 +130,13 @@ impl<'a> Sender<'a> {
         if let Some(checkpoint) = &mut self.checkpoint {
             // After a line that stopped the batch, lines before it are in the stream that no place marks.
             let closed = checkpoint.close(ended.is_ok() && !self.ledger.is_stopped());
-            ended = ended.and_then(|ended| closed.map(|()| ended));
+            ended = ended.and(closed);
         }
         self.progress.finish();
-        self.ledger.close(ended, self.context, self.args)
+        self.ledger.close(ended, self.context, self.args, self.stop)
     }
 
-    fn send_all(&mut self) -> anyhow::Result<Ended> {
+    fn send_all(&mut self) -> anyhow::Result<()> {
         self.resume()?;
         loop {
             let step = match self.turn() {
@@ -147,19 +147,14 @@ impl<'a> Sender<'a> {
             match step {
                 Ok(()) => {}
                 Err(error) if is_passing(&error) => self.recover(error)?,
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.count_in_flight(error)),
             }
         }
         // What is not to be sent any more may have gone in before the connection broke.
         while let Some(mut flight) = self.again.pop_front() {
             self.match_landed(&mut flight)?;
         }
-        let input = std::mem::replace(&mut self.input, Ok(Reading::Ended));
-        match (input, self.stop.signal()) {
-            (Err(error), _) => Err(error),
-            (Ok(_), Some(signal)) => Ok(Ended::Signal(signal)),
-            (Ok(_), None) => Ok(Ended::Input),
-        }
+        std::mem::replace(&mut self.input, Ok(Reading::Ended)).map(drop)
     }
 
     fn turn(&mut self) -> Turn {
@@ -232,35 +227,39 @@ impl<'a> Sender<'a> {
             return Ok(());
         };
         while let Some(record) = batch.records.get(*next) {
-            match &record.command {
-                Err(error) => self.ledger.rejected(batch, record, Some(error.column), &error.reason)?,
+            let accounted = match &record.command {
+                Err(error) => {
+                    let rejected = self.ledger.rejected(batch, record, Some(error.column), &error.reason);
+                    rejected.map(|()| Ok(None))
+                }
                 Ok(_) => {
                     let added = receive_added(self.streamer.connection())?;
-                    match account(&mut self.ledger, &self.args.stream, (batch, record), added)? {
-                        Ok(Some(id)) => (self.last_id, *last_id) = (Some(id), Some(id)),
-                        Ok(None) => {}
-                        Err(error) if error.is_passing() => return self.settle_refusals(error),
-                        Err(error) => return Err(error.into()),
-                    }
+                    account(&mut self.ledger, &self.args.stream, (batch, record), added)
                 }
+            };
+            if let Ok(Err(error)) = &accounted
+                && error.is_passing()
+            {
+                return self.settle_refusals(accounted?.err());
             }
             *next += 1;
+            if let Some(id) = accounted?? {
+                (self.last_id, *last_id) = (Some(id), Some(id));
+            }
         }
         if batch.trim_at.is_some() {
-            self.streamer
-                .connection()
-                .receive()?
-                .bytes()
-                .map_err(|refusal| Error::refused(refusal, &self.args.stream, None))?;
+            let trimmed = self.streamer.connection().receive()?.bytes().map(drop);
+            batch.trim_at = None;
+            trimmed.map_err(|refusal| Error::refused(refusal, &self.args.stream, None))?;
         }
-        self.ledger.flush()?;
+        self.ledger.flush(self.stop)?;
         let Some(Flight { batch, last_id, .. }) = self.in_flight.pop_front() else {
             return Ok(());
         };
         if let Some(checkpoint) = &mut self.checkpoint
             && !self.ledger.is_stopped()
         {
-            checkpoint.advance(batch.end, batch.records.len(), last_id)?;
+            checkpoint.advance(batch.end, batch.records.len(), last_id, self.ledger.written())?;
         }
         self.bytes += batch.input.len() as u64;
         self.progress
