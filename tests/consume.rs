@@ -612,6 +612,7 @@ fn usage_errors() {
         &["consume", "s", "-n", "0"],
         &["consume", "s", "--ack", "manual"],
         &["consume", "s", "-l", "l", "--ack", "maybe"],
+        &["consume", "s", "-l", "l", "--ack", "manual", "--dedup"],
         &["consume", "s", "-l", "l", "--from", "beginning"],
         &["consume", "s", "--last", "1", "--from", "beginning"],
     ];

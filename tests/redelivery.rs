@@ -86,6 +86,48 @@ fn what_becomes_stale_while_a_consumer_waits_is_taken_over() {
 }
 
 #[test]
+fn what_waits_for_ack_is_not_taken_from_oneself() {
+    let server = grouped(Server::options(), 3);
+    abandon(&server, 2);
+    let set_idle = |id: &str, ms: &str| server.cli(["XCLAIM", "s", "g", "gone", "0", id, "IDLE", ms, "JUSTID"]);
+    set_idle("1-0", "10000");
+    let mut consumer = consume(&server)
+        .args([
+            "-c",
+            "me",
+            "--ack",
+            "manual",
+            "--claim-idle",
+            "500ms",
+            "-n",
+            "3",
+            "--timeout",
+            "30s",
+        ])
+        .spawn();
+    assert_eq!(consumer.line() + "\n", line(1, 2));
+    assert_eq!(consumer.line() + "\n", line(3, 1));
+    // By the time this one is stale, those two have been idle for longer.
+    set_idle("2-0", "0");
+    assert_eq!(consumer.line() + "\n", line(2, 2));
+    assert_eq!(consumer.wait().status, 0);
+    assert_eq!(server.pending("s", "g"), ["1-0", "2-0", "3-0"]);
+}
+
+#[test]
+fn what_was_handed_back_exceeds_no_idle_time() {
+    let server = grouped(Server::options(), 2);
+    // A handler that fails until a signal ends its consumer.
+    let mut consumer = consume(&server).args(["--retry-delay", "10m", "--", "false"]).spawn();
+    consumer.wait_stderr("again in");
+    consumer.signal(Signal::TERM);
+    assert_eq!(consumer.wait().status, 143);
+    let pending = Test::new(&server).args(["pending", "s", "-g", "g"]);
+    let output = pending.args(["--max-idle", "5m", "--json"]).stdout_any().run();
+    assert!(output.stdout().contains("\"idle_ms\":null"), "{}", output.stdout());
+}
+
+#[test]
 fn entries_that_are_gone_are_acknowledged_and_reported_once() {
     for options in [Server::options(), Server::options().without("XAUTOCLAIM")] {
         let server = grouped(options, 3);

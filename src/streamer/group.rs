@@ -1,6 +1,7 @@
 //! Names the wire contract gives to groups and consumers.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
 
 /// Longest listener, and longest group name part made of one.
 const MAX_LISTENER: usize = 128;
@@ -12,6 +13,9 @@ const MAX_HOST: usize = 64;
 /// The consumer that entries are handed back to: a fixed name, so that the names of consumers that are gone
 /// need not be kept for the sake of what they left.
 pub const HANDED_BACK: &str = "handed-back";
+
+/// An idle time that only entries reach which were handed back: they are idle since the epoch.
+pub const HANDED_BACK_IDLE: Duration = Duration::from_secs(20 * 365 * 24 * 60 * 60);
 
 /// Makes a text safe for a name: each run of other characters than `A-Za-z0-9._:-` becomes one `-`.
 fn sanitise(text: &str, longest: usize) -> String {

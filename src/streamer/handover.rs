@@ -23,6 +23,17 @@ pub struct Claim {
     pub from: EntryId,
     /// At most so many.
     pub count: usize,
+    /// Whether entries may be taken that are this consumer's own.
+    pub own: Own,
+}
+
+/// What is done with a consumer's own entries that are idle for long enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// They are delivered again, like those of others: the server need not be asked whose they are.
+    Redeliver,
+    /// They are left alone.
+    Keep,
 }
 
 /// Where a claim stopped, and what it found to be gone.
@@ -38,6 +49,9 @@ impl Consumer {
     /// Takes over entries of one stream that other consumers left pending, into `batch` (one of
     /// [`Batch::claimed`]).
     pub fn claim(&mut self, stream: &str, claim: Claim, batch: &mut Batch) -> Result<Claimed, Error> {
+        if claim.own == Own::Keep {
+            return self.claim_by_hand(stream, claim, batch);
+        }
         match self.autoclaim(stream, claim, batch) {
             Err(Error::Refused(refusal)) if refusal.is_unknown() => self.claim_by_hand(stream, claim, batch),
             claimed => claimed,
@@ -67,7 +81,7 @@ impl Consumer {
         Ok(claimed)
     }
 
-    /// XPENDING and XCLAIM, for servers without XAUTOCLAIM.
+    /// XPENDING and XCLAIM, for servers without XAUTOCLAIM, and where it matters whose entries are taken.
     fn claim_by_hand(&mut self, stream: &str, claim: Claim, batch: &mut Batch) -> Result<Claimed, Error> {
         let mut pending = redis::cmd("XPENDING");
         pending.arg(stream).arg(&self.membership.group);
@@ -76,7 +90,9 @@ impl Consumer {
         let min_idle = claim.min_idle.as_millis() as u64;
         let stale: Vec<EntryId> = rows
             .iter()
-            .filter(|(_, _, idle, _)| *idle >= min_idle)
+            .filter(|(_, owner, idle, _)| {
+                *idle >= min_idle && (claim.own == Own::Redeliver || owner != self.membership.consumer.as_bytes())
+            })
             .filter_map(|(id, ..)| EntryId::from_wire(id))
             .take(claim.count)
             .collect();

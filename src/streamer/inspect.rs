@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use redis::Value;
 
+use super::group::HANDED_BACK_IDLE;
 use super::{EntryId, Error, Streamer};
 
 /// A stream as a whole.
@@ -50,8 +51,8 @@ pub struct PendingEntry {
     pub id: EntryId,
     /// Who has it.
     pub consumer: String,
-    /// Milliseconds since it was last delivered.
-    pub idle_ms: u64,
+    /// Milliseconds since it was last delivered; `None` if it was handed back.
+    pub idle_ms: Option<u64>,
     /// How often it was delivered.
     pub deliveries: u64,
 }
@@ -230,7 +231,7 @@ impl Streamer {
                 Ok(PendingEntry {
                     id: self.id(&id)?,
                     consumer: lossy(&consumer),
-                    idle_ms,
+                    idle_ms: Some(idle_ms).filter(|ms| u128::from(*ms) < HANDED_BACK_IDLE.as_millis()),
                     deliveries,
                 })
             })

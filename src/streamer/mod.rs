@@ -28,7 +28,7 @@ pub use connection::{Breaker, Connection, RESPONSE_TIMEOUT};
 pub use consumer::{Consumer, Delivery, Membership};
 pub use entry::{BODY, Entry, EntryId, Field, Message, NAME, OwnedFields};
 pub use error::Error;
-pub use handover::{Claim, Claimed};
+pub use handover::{Claim, Claimed, Own};
 #[cfg(test)]
 pub use inspect::GroupInfo;
 pub use inspect::{ConsumerInfo, PendingEntry, PendingFilter};

@@ -23,7 +23,7 @@ pub struct GroupState {
     /// What the server knows of it.
     pub info: GroupInfo,
     /// Milliseconds for which the entry that waits longest for its acknowledgement was idle; `None` if nothing
-    /// is pending.
+    /// is pending but what was handed back.
     pub oldest_idle_ms: Option<u64>,
 }
 
@@ -230,7 +230,10 @@ impl Search {
     }
 
     fn count(&self) -> usize {
-        self.oldest_idle_ms.map_or(1, |_| ROWS)
+        match self.from {
+            Some(EntryId::MIN) => 1,
+            _ => ROWS,
+        }
     }
 
     fn next(&self, stream: &[u8]) -> Option<Cmd> {
@@ -247,7 +250,9 @@ impl Search {
     fn take(&mut self, rows: &[super::PendingEntry]) {
         let is_last = rows.len() < self.count();
         self.from = rows.last().filter(|_| !is_last).and_then(|entry| entry.id.next());
-        self.oldest_idle_ms = self.oldest_idle_ms.max(rows.iter().map(|entry| entry.idle_ms).max());
+        self.oldest_idle_ms = self
+            .oldest_idle_ms
+            .max(rows.iter().filter_map(|entry| entry.idle_ms).max());
     }
 }
 
@@ -271,7 +276,7 @@ mod tests {
         PendingEntry {
             id: EntryId::at_ms(ms),
             consumer: "c".to_owned(),
-            idle_ms,
+            idle_ms: Some(idle_ms),
             deliveries: 1,
         }
     }
@@ -312,6 +317,19 @@ mod tests {
         search.take(&[]);
         assert_eq!(search.oldest_idle_ms, Some(1006));
         assert!(search.next(b"s").is_none());
+    }
+
+    #[test]
+    fn what_was_handed_back_waits_for_nobody() {
+        let mut search = search(3);
+        let handed_back = |ms| PendingEntry {
+            idle_ms: None,
+            ..entry(ms, 0)
+        };
+        search.take(&[handed_back(1)]);
+        assert_eq!(command(&search), "XPENDING s g 1-1 + 1000");
+        search.take(&[handed_back(2), entry(3, 7)]);
+        assert_eq!(search.oldest_idle_ms, Some(7));
     }
 
     #[test]

@@ -7,21 +7,16 @@ use std::time::{Duration, Instant};
 
 use crate::commands::retry::{self, Retry};
 use crate::streamer::{
-    Batch, Claim, Claimed, Consumer, Delivery, EntryId, Error, Membership, OwnedFields, Point, Streamer, group,
+    Batch, Claim, Claimed, Consumer, Delivery, EntryId, Error, Membership, Own, OwnedFields, Point, Streamer, group,
 };
 
 use super::alarm::Blockable;
 use super::run::Run;
-use super::{AckMode, Args, Name, OnNoGroup};
+use super::{AckMode, Args, Name, OnNoGroup, SAFE_CLAIM_IDLE};
 
 /// How often stale entries are looked for: twice within the time after which they are stale, but not so often
 /// that it costs, nor so seldom that a long `--claim-idle` delays what was handed back.
 const CLAIM_EVERY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(30));
-
-/// The shortest `--claim-idle` for which reads that wait take over stale entries, too. What is at work here is kept
-/// from being stale three times within that time; if that came late, such a read would bring it here again, at once
-/// and again and again.
-const SHORTEST_WAITING_CLAIM: Duration = Duration::from_secs(1);
 
 /// How many IDs a message names.
 const NAMED: usize = 5;
@@ -87,7 +82,7 @@ impl<'a> Member<'a> {
             name,
             blockable,
             retry: run.retry(),
-            claims_as_it_waits: run.args.ack != AckMode::Read && run.args.claim_idle() >= SHORTEST_WAITING_CLAIM,
+            claims_as_it_waits: run.args.ack == AckMode::Success && run.args.claim_idle() >= SAFE_CLAIM_IDLE,
             next_claim: (run.args.ack != AckMode::Read).then(Instant::now),
             held: Vec::new(),
         })
@@ -312,11 +307,23 @@ impl<'a> Member<'a> {
             min_idle: self.run.args.claim_idle(),
             from,
             count,
+            own: self.own_when_stale(),
         };
         let Claimed { next, gone } = self.consumer.claim(&self.membership.streams[stream], claim, batch)?;
         self.report_gone(stream, &gone);
         let ids = self.consumer.ids(batch.claimed())?;
         Ok((next, self.deliveries(stream, &ids)?))
+    }
+
+    fn own_when_stale(&self) -> Own {
+        let args = self.run.args;
+        match args.ack {
+            // What this run printed waits for `ack`, not for us.
+            AckMode::Manual => Own::Keep,
+            // What is at work may not be kept fresh in time.
+            _ if !args.command.is_empty() && args.claim_idle() < SAFE_CLAIM_IDLE => Own::Keep,
+            AckMode::Success | AckMode::Read => Own::Redeliver,
+        }
     }
 
     fn deliveries(&mut self, stream: usize, ids: &[EntryId]) -> Result<HashMap<EntryId, u64>, Error> {

@@ -153,8 +153,9 @@ pub enum ClaimIdle {
 /// How long an entry is left with its consumer, unless told otherwise.
 const CLAIM_IDLE: Duration = Duration::from_secs(5 * 60);
 
-/// An idle time that only entries reach which were handed back: they are idle since the epoch.
-const HANDED_BACK_IDLE: Duration = Duration::from_secs(20 * 365 * 24 * 60 * 60);
+/// A time within which what is at work here is surely kept from being stale; where `--claim-idle` is shorter, our own
+/// entries must be told from those of others.
+const SAFE_CLAIM_IDLE: Duration = Duration::from_secs(1);
 
 fn parse_claim_idle(text: &str) -> Result<ClaimIdle, crate::streamer::InvalidDuration> {
     match text {
@@ -234,6 +235,9 @@ impl Args {
             AckMode::Read if self.max.is_some() && self.streams.len() > 1 => Err(Failure::usage(
                 "--ack read with -n reads one stream: a read of several may bring more, and what is read is done",
             )),
+            AckMode::Manual if self.dedup.is_some() => Err(Failure::usage(
+                "--dedup counts what is printed as processed: --ack manual does not go with it",
+            )),
             AckMode::Read if claims => Err(Failure::usage(
                 "--claim-idle delivers again, --ack read delivers at most once",
             )),
@@ -246,7 +250,7 @@ impl Args {
         match (self.claim_idle, self.ack) {
             (Some(ClaimIdle::After(idle)), _) => idle,
             (None, AckMode::Success) => CLAIM_IDLE,
-            (Some(ClaimIdle::Off), _) | (None, _) => HANDED_BACK_IDLE,
+            (Some(ClaimIdle::Off), _) | (None, _) => group::HANDED_BACK_IDLE,
         }
     }
 }

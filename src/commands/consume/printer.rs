@@ -157,6 +157,8 @@ impl<'a> Printer<'a> {
 
     /// Takes over and prints what other consumers left.
     fn print_stale(&mut self) -> anyhow::Result<()> {
+        // What is printed and not acknowledged could be stale already.
+        self.settle()?;
         for index in 0..self.member.streams().len() {
             let mut from = Some(EntryId::MIN);
             while let Some(start) = from.filter(|_| self.run.stop.reason().is_none()) {

@@ -144,7 +144,7 @@ fn entries_table(entries: &[PendingEntry], width: Option<u16>) -> String {
             vec![
                 entry.id.to_string(),
                 entry.consumer.clone(),
-                duration(entry.idle_ms),
+                optional_duration(entry.idle_ms),
                 entry.deliveries.to_string(),
             ]
         })
@@ -257,7 +257,7 @@ struct ConsumerJson<'a> {
 struct EntryJson<'a> {
     id: String,
     consumer: &'a str,
-    idle_ms: u64,
+    idle_ms: Option<u64>,
     deliveries: u64,
 }
 

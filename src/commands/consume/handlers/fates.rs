@@ -161,7 +161,9 @@ impl Desk<'_, '_> {
     }
 }
 
-/// Three times within the time after which others may claim, theirs being the same as ours.
+/// Three times within the time after which others may claim, theirs being the same as ours; but not so often that the
+/// server has nothing else to do.
 fn touch_interval(args: &Args) -> Duration {
-    args.claim_idle().min(CLAIM_IDLE).div_f64(3.0)
+    const SHORTEST: Duration = Duration::from_millis(20);
+    (args.claim_idle().min(CLAIM_IDLE) / 3).max(SHORTEST)
 }
