@@ -94,10 +94,9 @@ impl Global {
         } else if target.password.is_none() {
             target.password = variable(&PASSWORD_VARIABLE).map(Secret);
         }
-        if target.user.is_some() && target.password.is_none() {
-            return Err(Failure::usage("a user needs a password")
-                .hint("give --password-file FILE, $REDISCLI_AUTH, or the password in the URL")
-                .into());
+        if target.user.is_some() {
+            // A user whom the server asks for none (ACL SETUSER … nopass) may give any.
+            target.password.get_or_insert_with(|| Secret(String::new()));
         }
         target.tls = self.tls(target.tls)?;
         Ok(target)

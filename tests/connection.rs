@@ -137,6 +137,32 @@ fn plain_words_to_a_tls_port() {
 }
 
 #[test]
+fn a_server_that_does_not_speak_tls_is_told_from_none() {
+    let server = Server::options().tcp4().start();
+    let url = server.url().replace("redis://", "rediss://");
+    refused(
+        &["-u", &url, "--connect-timeout", "300ms"],
+        3,
+        &[
+            "no answer to the TLS handshake",
+            "use redis:// if the server has no TLS",
+        ],
+    );
+}
+
+#[test]
+fn a_user_without_a_password() {
+    let server = Server::start();
+    server.cli(["ACL", "SETUSER", "guest", "on", "nopass", "~*", "+@all"]);
+    server.cli(["ACL", "SETUSER", "alice", "on", ">wonder", "~*", "+@all"]);
+    send(&["--user", "guest"])
+        .args(["-u", &server.url()])
+        .stdout_any()
+        .run();
+    refused(&["-u", &server.url(), "--user", "alice"], 1, &["WRONGPASS"]);
+}
+
+#[test]
 fn an_address_that_never_answers_is_given_up() {
     // A queue of one that is full: further connections are neither taken nor refused.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();

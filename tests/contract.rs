@@ -31,6 +31,10 @@ fn help_of_every_command() {
             help.contains(&format!("redis-streamer {command}")),
             "{command}:\n{help}"
         );
+        // What is wrapped cannot be pasted.
+        let examples = help[help.find("Examples:").unwrap()..].lines();
+        let widest = examples.map(|line| line.chars().count()).max();
+        assert!(widest <= Some(80), "{command}:\n{help}");
     }
 }
 

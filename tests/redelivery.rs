@@ -128,6 +128,18 @@ fn what_was_handed_back_exceeds_no_idle_time() {
 }
 
 #[test]
+fn a_consumer_that_may_not_be_removed_is_no_failure() {
+    let server = grouped(Server::options(), 1);
+    server.cli(["ACL", "SETUSER", "default", "-xgroup|delconsumer"]);
+    consume(&server)
+        .arg("-e")
+        .stdout(line(1, 1))
+        .stderr_has(["warning: the consumer g.", "stays in the group"])
+        .run();
+    assert_eq!(server.pending("s", "g"), [""; 0]);
+}
+
+#[test]
 fn entries_that_are_gone_are_acknowledged_and_reported_once() {
     for options in [Server::options(), Server::options().without("XAUTOCLAIM")] {
         let server = grouped(options, 3);

@@ -89,6 +89,45 @@ fn csv_rows_become_objects_in_the_order_of_the_header() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_the_input() {
+    let inputs = [
+        (&["--name", "n"][..], "1\n2\n"),
+        (&["--name", "n", "--input", "csv"], "\"a\nb\",c\n1,2\n3,4\n"),
+        (&["--name", "n", "--input", "text"], "1\n2"),
+    ];
+    for (options, text) in inputs {
+        let server = Server::start();
+        batch(&server)
+            .args(options)
+            .stdin(format!("\u{feff}{text}"))
+            .stderr_like(SENT_2)
+            .run();
+        let plain = batch(&server).args(options).args(["-q"]).stdin(text);
+        plain.run();
+        let bodies = server.bodies("s");
+        assert_eq!(bodies[..2], bodies[2..], "{options:?}");
+    }
+}
+
+#[test]
+fn files_to_write_must_differ() {
+    let server = Server::start();
+    let dir = server.work();
+    batch(&server)
+        .dir(&dir)
+        .args(["--name", "n", "--receipts", "out", "--rejects", "./out"])
+        .stdin("1\n")
+        .status(2)
+        .stderr_has(["--rejects and --receipts name one file"])
+        .run();
+    // A device is written to as often as one likes, and read too.
+    batch(&server)
+        .args(["/dev/null", "--rejects", "/dev/null", "--receipts", "/dev/null"])
+        .stderr_any()
+        .run();
+}
+
+#[test]
 fn a_csv_row_of_another_width_is_bad() {
     let server = Server::start();
     batch(&server)

@@ -18,7 +18,8 @@ use crate::streamer::{Ack, EntryId, Streamer};
 #[command(after_help = "\
 Examples:
   redis-streamer ack orders -l billing 1700000000000-0
-  redis-streamer consume orders -l billing --ack manual -e | worker | redis-streamer ack orders -l billing -")]
+  redis-streamer consume orders -l billing --ack manual -e | worker |
+    redis-streamer ack orders -l billing -")]
 pub struct Args {
     /// The stream
     stream: String,

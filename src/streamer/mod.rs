@@ -207,7 +207,10 @@ fn read<T: FromRedisValue>(connection: &Connection, reply: Value) -> Result<T, E
 }
 
 fn now_ms(connection: &mut Connection) -> Result<u64, Error> {
-    let reply = connection.query(&redis::cmd("TIME"))?;
+    let reply = connection.query(&redis::cmd("TIME")).map_err(|error| match error {
+        Error::Refused(refusal) => Error::refused(refusal, "", None),
+        other => other,
+    })?;
     let (seconds, micros): (u64, u64) = read(connection, reply)?;
     Ok(seconds * 1000 + micros / 1000)
 }

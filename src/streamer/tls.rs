@@ -30,9 +30,22 @@ pub fn wrap(
         ClientConnection::new(Arc::new(config(tls)?), name).map_err(|error| unreachable(io::Error::other(error)))?;
     let mut stream = StreamOwned::new(client, socket);
     while stream.conn.is_handshaking() {
-        stream.conn.complete_io(&mut stream.sock).map_err(unreachable)?;
+        stream
+            .conn
+            .complete_io(&mut stream.sock)
+            .map_err(|error| unreachable(handshake_failure(error)))?;
     }
     Ok(stream)
+}
+
+/// A server without TLS waits for more of what it takes for a command.
+fn handshake_failure(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            io::Error::new(io::ErrorKind::InvalidData, "no answer to the TLS handshake in time")
+        }
+        _ => error,
+    }
 }
 
 fn config(tls: &Tls) -> Result<ClientConfig, Error> {

@@ -399,7 +399,15 @@ impl<'a> Member<'a> {
     fn resign(&mut self) -> Result<(), Error> {
         match &self.name {
             Name::Given(_) => Ok(()),
-            Name::Made(_) => self.consumer.leave(),
+            Name::Made(name) => match self.consumer.leave() {
+                // Everything is done but the tidying up.
+                Err(error @ Error::Denied(_)) => {
+                    let why = format!("the consumer {name} stays in the group: {error}");
+                    self.run.context.ui.warning(&why);
+                    Ok(())
+                }
+                left => left,
+            },
         }
     }
 }

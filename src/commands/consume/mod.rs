@@ -36,7 +36,9 @@ Examples:
   redis-streamer consume orders --last 10
   redis-streamer consume orders -l ci -n 1 --timeout 30s | jq -e .body.ok
   redis-streamer consume orders returns -g audit --ack manual
-  redis-streamer consume orders -l billing --jobs 8 --max-deliveries 3 --dead-letter orders:dead -- ./bill")]
+  redis-streamer consume orders -l billing --jobs 8 -- ./bill
+  redis-streamer consume orders -l billing \\
+    --max-deliveries 3 --dead-letter orders:dead -- ./bill")]
 pub struct Args {
     /// The streams
     #[arg(required = true, value_name = "STREAM")]

@@ -91,7 +91,12 @@ pub struct Source {
     /// What messages call it.
     pub name: String,
     file: File,
+    /// Whether nothing of it was read.
+    is_fresh: bool,
 }
+
+/// Spreadsheets and some editors begin their files with a byte order mark, which is no part of the first record.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl Input {
     /// Opens files; stdin if none are named.
@@ -127,14 +132,26 @@ impl Input {
 
     /// Whether a path leads to one of the sources.
     pub fn reads(&self, path: &Path) -> bool {
-        let identity = |data: std::fs::Metadata| (data.dev(), data.ino());
-        let Ok(wanted) = std::fs::metadata(path).map(identity) else {
+        let Ok(wanted) = std::fs::metadata(path) else {
             return false;
         };
         self.sources
             .iter()
-            .any(|source| source.file.metadata().is_ok_and(|data| identity(data) == wanted))
+            .any(|source| source.file.metadata().is_ok_and(|data| is_same(&data, &wanted)))
     }
+}
+
+/// Whether two paths lead to one file, be it there or not.
+pub fn lead_to_one(a: &Path, b: &Path) -> bool {
+    match (std::fs::metadata(a), std::fs::metadata(b)) {
+        (Ok(a), Ok(b)) => is_same(&a, &b),
+        _ => matches!((std::path::absolute(a), std::path::absolute(b)), (Ok(a), Ok(b)) if a == b),
+    }
+}
+
+/// Devices take whatever is written to them, as often as you like.
+fn is_same(a: &std::fs::Metadata, b: &std::fs::Metadata) -> bool {
+    a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
 impl Source {
@@ -153,7 +170,11 @@ impl Source {
                 (name, file)
             }
         };
-        Ok(Self { name, file })
+        Ok(Self {
+            name,
+            file,
+            is_fresh: true,
+        })
     }
 
     /// Whether a read would return at once. Files always do; a pipe may keep us waiting.
@@ -176,7 +197,7 @@ impl Source {
         let full = CHUNK.max(2 * start);
         input.reserve_exact(full - start);
         let mut more = true;
-        while more && input.len() < full && (input.len() == start || self.is_ready()) {
+        while more && input.len() < full && (self.needs_more(&input[start..]) || self.is_ready()) {
             match rustix::io::read(&self.file, spare_capacity(input)) {
                 Ok(read) => more = read > 0,
                 Err(Errno::INTR) => {}
@@ -187,6 +208,15 @@ impl Source {
                 }
             }
         }
+        if std::mem::take(&mut self.is_fresh) && input[start..].starts_with(BYTE_ORDER_MARK) {
+            input.drain(start..start + BYTE_ORDER_MARK.len());
+        }
         Ok(more)
+    }
+
+    /// Whether nothing was read so far, or so little that it may be the beginning of a byte order mark.
+    fn needs_more(&self, read: &[u8]) -> bool {
+        let most = if self.is_fresh { BYTE_ORDER_MARK.len() } else { 1 };
+        read.len() < most && BYTE_ORDER_MARK.starts_with(read)
     }
 }

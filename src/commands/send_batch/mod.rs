@@ -42,10 +42,10 @@ use sender::Sender;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  jq -c '.users[]' f.json | redis-streamer send-batch users --name user.created
+  jq -c '.users[]' f.json | redis-streamer send-batch users --name user.new
   redis-streamer send-batch orders jan.jsonl feb.jsonl --receipts sent.jsonl
-  redis-streamer send-batch logs /var/log/syslog --input text --name log.line --maxlen 100000
-  redis-streamer send-batch users users.csv --input csv --name user.imported --rejects bad.csv
+  redis-streamer send-batch logs app.log --input text --name line --maxlen 9999
+  redis-streamer send-batch users users.csv --input csv --name user.imported
   redis-streamer send-batch orders big.jsonl --checkpoint big.checkpoint")]
 pub struct Args {
     /// The stream
@@ -139,8 +139,19 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
             return Err(Failure::usage(format!("{} is read: it cannot be written too", path.display())).into());
         }
     }
-    if args.rejects.is_some() && args.rejects == args.receipts {
-        return Err(Failure::usage("--rejects and --receipts name one file").into());
+    let written = [
+        ("--rejects", &args.rejects),
+        ("--receipts", &args.receipts),
+        ("--checkpoint", &args.checkpoint),
+    ];
+    for (index, (option, path)) in written.iter().enumerate() {
+        for (other_option, other) in &written[index + 1..] {
+            if let (Some(path), Some(other)) = (path, other)
+                && input::lead_to_one(path, other)
+            {
+                return Err(Failure::usage(format!("{option} and {other_option} name one file")).into());
+            }
+        }
     }
     let mut streamer = context.connect()?;
     let trim = record::TrimClock::start(args.trim.now(&mut streamer)?);

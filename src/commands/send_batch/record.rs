@@ -116,8 +116,6 @@ impl Encoder {
 
     /// Takes the header of a file of CSV.
     pub fn take_header(&mut self, record: &[u8]) -> Result<(), LineError> {
-        // Spreadsheets begin their exports with a byte order mark.
-        let record = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
         let header = text(record)?;
         if let Some(at) = header.find('\r') {
             return Err(LineError {
