@@ -241,7 +241,9 @@ impl<'scope, 'a> Desk<'scope, 'a> {
             .map(|(due, _)| *due)
             .filter(|_| takes_on && self.free() > 0);
         let claim = self.member.next_claim().filter(|_| takes_on && self.may_claim());
-        let next = [claim, retry, touch, self.run.deadline].into_iter().flatten().min();
+        // Handlers at work may take longer than `--timeout`: that it has passed is nothing to wake up for again.
+        let deadline = self.run.deadline.filter(|_| !self.run.is_late());
+        let next = [claim, retry, touch, deadline].into_iter().flatten().min();
         next.map_or(tick, |next| tick.min(next.saturating_duration_since(Instant::now())))
     }
 
