@@ -272,20 +272,29 @@ impl Data {
         }
     }
 
-    /// Runs `then`, on a thread of its own, when whoever reads this has gone. A pipe tells without being
-    /// written to; a file never does.
+    /// Whether whoever reads this is still there. A pipe tells without being written to; a file has no reader to lose.
+    pub fn has_reader(&self) -> bool {
+        !is_closed(&self.file, Some(&Timespec::default()))
+    }
+
+    /// Runs `then`, on a thread of its own, when whoever reads this has gone.
     pub fn when_closed(&self, then: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let file = self.file.try_clone()?;
         let watch = move || {
-            let mut fds = [PollFd::new(&file, PollFlags::empty())];
-            while poll(&mut fds, None).is_err() {}
-            // A pipe has an error then, a socket hangs up.
-            if fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
+            if is_closed(&file, None) {
                 then();
             }
         };
         thread::Builder::new().spawn(watch).map(drop)
     }
+}
+
+/// Whether a pipe's reader has gone; waits for it, at most for some time.
+fn is_closed(file: &File, most: Option<&Timespec>) -> bool {
+    let mut fds = [PollFd::new(file, PollFlags::empty())];
+    while poll(&mut fds, most).is_err() {}
+    // A pipe has an error then, a socket hangs up.
+    fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
 }
 
 /// Writes everything, also where whoever opened stdout for us set it not to block.

@@ -144,6 +144,34 @@ fn a_signal_while_the_pipe_is_full_loses_nothing() {
 }
 
 #[test]
+fn a_line_that_a_full_pipe_tears_is_handed_back() {
+    let server = orders(0);
+    let input: String = (1..=50)
+        .map(|n| format!("{{\"n\":{n},\"pad\":\"{}\"}}\n", "x".repeat(10_000)))
+        .collect();
+    let send = Test::new(&server).args(["send-batch", "orders", "--name", "large"]);
+    send.stdin(input).stderr_any().run();
+    let mut child = consume(&server).args(["--count", "50"]).command().spawn().unwrap();
+    let mut pipe = child.stdout.take().unwrap();
+    // A line takes three pages and a pipe has sixteen: five lines fit, and a page of the next.
+    wait_until("a full pipe", || rustix::io::ioctl_fionread(&pipe).unwrap() > 54_000);
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    wait_until("its end", || child.try_wait().unwrap().is_some());
+    let mut printed = String::new();
+    pipe.read_to_string(&mut printed).unwrap();
+    // Whole lines are done, although others of their reply are not; the torn one is not.
+    let (whole, torn) = printed.rsplit_once('\n').unwrap();
+    assert!(!torn.is_empty());
+    let mut printed: Vec<_> = whole.lines().map(super::id_of).collect();
+    let rest = consume(&server).args(["-e", "--claim-idle", "5m"]).stdout_any().run();
+    printed.extend(ids(&rest));
+    assert_once(&printed);
+    assert_eq!(printed.len(), 50);
+    assert_settled(&server);
+}
+
+#[test]
 fn a_signal_ends_a_plain_read_whose_pipe_is_full() {
     let server = orders(20_000);
     let plain = Test::new(&server).args(["consume", "orders", "--from", "beginning"]);

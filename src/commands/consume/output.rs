@@ -79,6 +79,11 @@ impl Output {
         self.lock().may_be_read()
     }
 
+    /// Whether somebody may still read what is in the pipe.
+    pub fn has_reader(&self) -> bool {
+        self.lock().has_reader()
+    }
+
     /// Ends the command when whoever reads has gone, even while it waits for messages.
     pub fn halt_when_closed(&self, stop: &Stop) -> std::io::Result<()> {
         let stop = stop.clone();

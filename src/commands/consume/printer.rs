@@ -1,7 +1,7 @@
 //! Prints the messages of a group, each acknowledged once its line has left this process.
 //!
-//! While data flows two reads are in flight and acknowledgements ride along with them; a read blocks only
-//! when everything is printed and acknowledged.
+//! While data flows two reads are in flight, also as a third reply is printed, and acknowledgements ride along with
+//! them; a read blocks only when everything is printed and acknowledged.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -17,7 +17,8 @@ use super::output::Appetite;
 use super::reservations::Reservations;
 use super::run::Run;
 
-/// How many reads are in flight while data flows: the server prepares one while the other is printed.
+/// How many reads are in flight while data flows. The server answers two that it finds waiting before it writes either
+/// reply to its end, so each time one is whole the next is about to be, and a third must be on its way by then.
 const DEPTH: usize = 2;
 
 /// A reply that is still to come.
@@ -181,7 +182,7 @@ impl<'a> Printer<'a> {
     /// Prints new entries until no more are there, and acknowledges them.
     fn drain(&mut self) -> anyhow::Result<()> {
         loop {
-            self.top_up()?;
+            self.top_up(0)?;
             match self.expected.pop_front() {
                 None => return Ok(()),
                 Some(Expected::Ack) => self.confirmed()?,
@@ -189,37 +190,44 @@ impl<'a> Printer<'a> {
                     let mut batch = std::mem::take(&mut self.batch);
                     self.member.consumer.receive_batch(&mut batch, None)?;
                     self.member.succeeded();
+                    // The server shall have work while this is printed, which it is even if the connection is lost.
+                    let topped_up = self.top_up(count);
                     let read = self.deliver(batch.by_stream(), None, None)?;
                     self.flowing &= read >= count;
                     self.batch = batch;
+                    topped_up?;
                 }
             }
         }
     }
 
-    /// Keeps reads in flight while data flows; sends them with the acknowledgements that are queued.
-    fn top_up(&mut self) -> anyhow::Result<()> {
-        let reads: Vec<usize> = self
-            .expected
-            .iter()
-            .filter_map(|expected| match expected {
-                Expected::Read(count) => Some(*count),
-                Expected::Ack => None,
-            })
-            .collect();
-        // The ledger is asked in between, so its replies must not queue behind a read's.
-        let depth = if self.run.args.dedup.is_some() { 1 } else { DEPTH };
-        let mut asked: usize = reads.iter().sum();
-        for _ in reads.len()..depth {
+    /// Keeps reads in flight while data flows, besides a reply of `at_hand` entries at most that is to be printed.
+    /// What is queued is sent with them, or when there are none for it to ride along with.
+    fn top_up(&mut self, at_hand: usize) -> anyhow::Result<()> {
+        let in_flight = self.expected.iter().filter_map(|expected| match expected {
+            Expected::Read(count) => Some(*count),
+            Expected::Ack => None,
+        });
+        let (mut reads, mut asked) = in_flight.fold((0, at_hand), |(reads, asked), count| (reads + 1, asked + count));
+        let before = reads;
+        // The ledger is asked before anything is printed, so its replies must not queue behind a read's.
+        let depth = match self.run.args.dedup {
+            Some(_) => usize::from(at_hand == 0),
+            None => DEPTH,
+        };
+        while reads < depth && self.flowing && !self.horizon.is_reached() && !self.run.is_over()? {
             let count = self.run.left(self.appetite.count() + asked).saturating_sub(asked);
-            if !self.flowing || count == 0 || self.horizon.is_reached() || self.run.is_over()? {
+            if count == 0 {
                 break;
             }
             self.member.consumer.queue_read(count);
             self.expected.push_back(Expected::Read(count));
-            asked += count;
+            (reads, asked) = (reads + 1, asked + count);
         }
-        Ok(self.member.consumer.flush()?)
+        if reads > before || reads == 0 {
+            self.member.consumer.flush()?;
+        }
+        Ok(())
     }
 
     /// Sends what is queued and awaits its replies.
@@ -284,14 +292,20 @@ impl<'a> Printer<'a> {
         Ok(sorted.read)
     }
 
-    /// Keeps what a failed write did not bring to the reader, to hand it back. Where at most once is promised,
-    /// lines that a reader may have seen are done; where at least once is, none of them is.
+    /// Keeps what a failed write did not bring to the reader, to hand it back. Lines in a pipe that is still read are
+    /// done. Lines that a reader who has gone may have seen are done where at most once is promised; where at least
+    /// once is, none of them is.
     fn keep_unread(&mut self, sorted: &mut Sorted) {
-        let may_be_read = match self.run.args.dedup {
-            Some(_) => self.run.output.may_be_read(),
-            None => 0,
+        let (output, starts) = (&self.run.output, &sorted.starts);
+        let written = output.may_be_read();
+        let read = if self.run.args.dedup.is_some() {
+            starts.partition_point(|start| *start < written)
+        } else if output.has_reader() {
+            // Each line ends where the next one begins, and the last was not written to its end.
+            starts.partition_point(|start| *start <= written).saturating_sub(1)
+        } else {
+            0
         };
-        let read = sorted.starts.partition_point(|start| *start < may_be_read);
         for (key, deliveries) in sorted.printed.split_off(read) {
             self.member.hold(key, deliveries);
         }
