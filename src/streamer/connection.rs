@@ -6,30 +6,28 @@
 //! entries are walked where they lie.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::{Cmd, Value};
-use rustls::{ClientConnection, StreamOwned};
-use socket2::{SockRef, TcpKeepalive};
 
 use super::error::ServerError;
 use super::resp::{Cursor, Malformed, Scanner};
-use super::tls;
+use super::transport::{Breaker, Transport};
 use super::{Address, Error, Target};
 
 /// How long a server may take to answer before it counts as lost. Redis serves one command after another:
 /// a slow neighbour's command must fit in, a hung server must not hold a pipeline for ever.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// When keepalive probes begin and how far apart they are. A peer that vanished (no FIN, no RST) is noticed
-/// after about `KEEPALIVE_IDLE + 3 * KEEPALIVE_INTERVAL`.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-
 /// What one read of the socket can bring. Large enough that a reply of 1000 entries takes few system calls.
 const BUFFER: usize = 256 * 1024;
+
+/// How many bytes of replies are worth waking up for while more than that are certain to come: some thousand IDs. The
+/// server writes them a few dozen at a time, and each time it wakes up who waits costs both sides more than the replies.
+const GATHERED: u16 = 32 * 1024;
+
+/// The shortest reply there is: `+` and a line break.
+const SHORTEST_REPLY: usize = 3;
 
 /// A buffer that one huge reply made larger than this shrinks again once it is empty.
 const MAX_IDLE_BUFFER: usize = 8 * BUFFER;
@@ -44,18 +42,16 @@ pub struct Connection {
     /// The length of the reply last handed out; it makes room at the next receive.
     handed_out: usize,
     read_timeout: Option<Duration>,
-}
-
-enum Transport {
-    Tcp(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
-    Unix(UnixStream),
+    /// How many replies are still to come at least.
+    expected: usize,
+    /// How many bytes the socket gathers before it wakes us up.
+    low_water: u16,
 }
 
 impl Connection {
     /// Connects, authenticates and selects the database.
     pub fn open(target: &Target) -> Result<Self, Error> {
-        let transport = Transport::open(target)?;
+        let transport = Transport::open(target, RESPONSE_TIMEOUT)?;
         let mut connection = Self {
             transport,
             address: target.address.clone(),
@@ -63,6 +59,8 @@ impl Connection {
             filled: 0..0,
             handed_out: 0,
             read_timeout: None,
+            expected: 0,
+            low_water: 1,
         };
         connection.set_read_timeout(target.connect_timeout)?;
         connection.handshake(target)?;
@@ -90,12 +88,7 @@ impl Connection {
 
     /// A handle by which another thread can break this connection, and so end a read that waits.
     pub fn breaker(&self) -> Result<Breaker, Error> {
-        let socket = match &self.transport {
-            Transport::Tcp(socket) => socket.try_clone().map(Breaker::Tcp),
-            Transport::Tls(stream) => stream.sock.try_clone().map(Breaker::Tcp),
-            Transport::Unix(socket) => socket.try_clone().map(Breaker::Unix),
-        };
-        socket.map_err(|source| self.lost(source))
+        self.transport.breaker().map_err(|source| self.lost(source))
     }
 
     /// Sends packed commands.
@@ -104,6 +97,11 @@ impl Connection {
             .write_all(packed)
             .and_then(|()| self.transport.flush())
             .map_err(|source| self.lost(source))
+    }
+
+    /// Tells that so many more replies are certain to come, none of which is urgent while many others are to come.
+    pub fn expect(&mut self, replies: usize) {
+        self.expected += replies;
     }
 
     /// Waits for the next reply, at most [`RESPONSE_TIMEOUT`].
@@ -120,6 +118,7 @@ impl Connection {
             match scanner.advance(bytes) {
                 Ok(Some(length)) => {
                     self.handed_out = length;
+                    self.expected = self.expected.saturating_sub(1);
                     let start = self.filled.start;
                     return Ok(Reply {
                         bytes: &self.buffer[start..start + length],
@@ -134,6 +133,7 @@ impl Connection {
     /// Reads what the socket has, at least one byte.
     fn fill(&mut self, patience: Duration) -> Result<(), Error> {
         self.set_read_timeout(patience)?;
+        self.set_low_water()?;
         if self.filled.is_empty() {
             self.filled = 0..0;
             self.buffer.truncate(MAX_IDLE_BUFFER);
@@ -202,6 +202,21 @@ impl Connection {
         Ok(())
     }
 
+    /// Of the first reply that is to come, all but the end may be here.
+    fn set_low_water(&mut self) -> Result<(), Error> {
+        let certain = self.expected.saturating_sub(1) * SHORTEST_REPLY;
+        let low_water = if certain >= usize::from(GATHERED) { GATHERED } else { 1 };
+        if low_water != self.low_water {
+            match self.transport.set_low_water(low_water) {
+                Ok(()) => self.low_water = low_water,
+                // Where the system cannot gather, it wakes us up each time.
+                Err(_) if low_water > self.low_water => {}
+                Err(source) => return Err(self.lost(source)),
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn malformed(&self, malformed: Malformed) -> Error {
         Error::malformed(&self.address.to_string(), malformed)
     }
@@ -211,26 +226,6 @@ impl Connection {
             address: self.address.to_string(),
             source,
         }
-    }
-}
-
-/// Breaks a connection from another thread.
-#[derive(Debug)]
-pub enum Breaker {
-    /// Of a connection over TCP, encrypted or not.
-    Tcp(TcpStream),
-    /// Of a connection over a Unix socket.
-    Unix(UnixStream),
-}
-
-impl Breaker {
-    /// Breaks the connection: whoever waits for it gets [`Error::Lost`].
-    pub fn break_now(&self) {
-        // One that is broken already is as good.
-        let _ = match self {
-            Self::Tcp(socket) => socket.shutdown(Shutdown::Both),
-            Self::Unix(socket) => socket.shutdown(Shutdown::Both),
-        };
     }
 }
 
@@ -264,102 +259,6 @@ impl<'a> Reply<'a> {
             },
         }
     }
-}
-
-impl Transport {
-    fn open(target: &Target) -> Result<Self, Error> {
-        let unreachable = |source| Error::Unreachable {
-            address: target.address.to_string(),
-            source,
-        };
-        let transport = match (&target.address, &target.tls) {
-            (Address::Unix(path), _) => Self::Unix(UnixStream::connect(path).map_err(unreachable)?),
-            (Address::Tcp { host, port }, tls) => {
-                let socket = connect_tcp(host, *port, target.connect_timeout).map_err(unreachable)?;
-                match tls {
-                    None => Self::Tcp(socket),
-                    Some(tls) => Self::Tls(Box::new(tls::wrap(socket, host, tls, &target.address)?)),
-                }
-            }
-        };
-        transport.set_write_timeout(RESPONSE_TIMEOUT).map_err(unreachable)?;
-        Ok(transport)
-    }
-
-    fn set_read_timeout(&self, patience: Duration) -> io::Result<()> {
-        match self {
-            Self::Tcp(socket) => socket.set_read_timeout(Some(patience)),
-            Self::Tls(stream) => stream.sock.set_read_timeout(Some(patience)),
-            Self::Unix(socket) => socket.set_read_timeout(Some(patience)),
-        }
-    }
-
-    fn set_write_timeout(&self, patience: Duration) -> io::Result<()> {
-        match self {
-            Self::Tcp(socket) => socket.set_write_timeout(Some(patience)),
-            Self::Tls(stream) => stream.sock.set_write_timeout(Some(patience)),
-            Self::Unix(socket) => socket.set_write_timeout(Some(patience)),
-        }
-    }
-}
-
-impl Read for Transport {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(socket) => socket.read(buffer),
-            Self::Tls(stream) => stream.read(buffer),
-            Self::Unix(socket) => socket.read(buffer),
-        }
-    }
-}
-
-impl Write for Transport {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(socket) => socket.write(bytes),
-            Self::Tls(stream) => stream.write(bytes),
-            Self::Unix(socket) => socket.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Tls(stream) => stream.flush(),
-            Self::Tcp(_) | Self::Unix(_) => Ok(()),
-        }
-    }
-}
-
-/// Tries every address of the host within one time limit.
-fn connect_tcp(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
-    let deadline = Instant::now() + timeout;
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
-    for address in (host, port).to_socket_addrs()? {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
-        }
-        match TcpStream::connect_timeout(&address, left) {
-            Ok(socket) => {
-                tune(&socket)?;
-                // Bounds the TLS handshake; every later read sets its own.
-                socket.set_read_timeout(Some(timeout))?;
-                return Ok(socket);
-            }
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
-}
-
-/// Nagle's algorithm costs a quarter of a pipeline's throughput; keepalive notices a peer that vanished.
-fn tune(socket: &TcpStream) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_IDLE)
-        .with_interval(KEEPALIVE_INTERVAL)
-        .with_retries(3);
-    SockRef::from(socket).set_tcp_keepalive(&keepalive)
 }
 
 fn is_timeout(error: &io::Error) -> bool {

@@ -20,11 +20,12 @@ mod subscribe;
 mod survey;
 mod target;
 mod tls;
+mod transport;
 
 use redis::{FromRedisValue, Value};
 
 pub use backoff::{Backoff, jittered};
-pub use connection::{Breaker, Connection, RESPONSE_TIMEOUT};
+pub use connection::{Connection, RESPONSE_TIMEOUT};
 pub use consumer::{Consumer, Delivery, Membership};
 pub use entry::{BODY, Entry, EntryId, Field, Message, NAME, OwnedFields};
 pub use error::Error;
@@ -40,6 +41,7 @@ pub use resp::Delivered;
 pub use subscribe::Subscribed;
 pub use survey::{GroupState, StreamState};
 pub use target::{Address, Secret, Target, Tls, Verify};
+pub use transport::Breaker;
 
 /// A server's streams, over one connection.
 pub struct Streamer {

@@ -1,5 +1,7 @@
 //! `send-batch` across lost connections, dead servers, refusals and its own death: the stream equals the input.
 
+use std::time::{Duration, Instant};
+
 use crate::harness::{Dice, End, Fate, Proxy, Running, Server, Signal, Test, wait_until};
 
 /// A server whose every write survives a kill.
@@ -342,4 +344,23 @@ fn a_signal_ends_a_sending_whose_ids_nobody_reads() {
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
     wait_until("its end", || child.try_wait().unwrap().is_some());
     assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+fn nobody_waits_for_replies_to_lines_that_were_not_sent() {
+    let server = Server::options().tcp4().start();
+    let lines = (0..40_000).map(|n| {
+        if n % 40 == 0 {
+            format!("{n}\n")
+        } else {
+            "no JSON\n".to_owned()
+        }
+    });
+    server.file("input.jsonl", lines.collect::<String>());
+    let start = Instant::now();
+    let skipping = batch(&server).args(["--on-reject", "skip", "--rejects", "rejects"]);
+    skipping.status(1).stderr_any().run();
+    assert_eq!(length(&server), 1000);
+    // A reply that does not come is waited for a quarter of a minute.
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }

@@ -78,6 +78,12 @@ impl Flight {
         self.batch.records.get(self.next)
     }
 
+    /// How many commands are to be answered.
+    fn commands(&self) -> usize {
+        let unknown = self.batch.records[self.next..].iter();
+        unknown.filter(|record| record.command.is_ok()).count()
+    }
+
     /// How many records have a fate that is not known.
     pub fn unknown(&self) -> usize {
         self.batch.records.len() - self.next
@@ -218,7 +224,10 @@ impl<'a> Sender<'a> {
         let unsent = flight.unsent_from();
         self.in_flight.push_back(flight);
         let flight = &self.in_flight[self.in_flight.len() - 1];
-        Ok(self.streamer.connection().send(&flight.batch.packed[unsent..])?)
+        let connection = self.streamer.connection();
+        connection.send(&flight.batch.packed[unsent..])?;
+        connection.expect(flight.commands());
+        Ok(())
     }
 
     /// Takes the replies of the oldest batch.
