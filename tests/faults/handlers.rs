@@ -73,8 +73,8 @@ fn each_message_is_handled_or_dead_once() {
 #[test]
 fn a_long_handler_is_not_run_twice() {
     let server = orders(4);
-    let script = format!("{NOTE}; sleep 0.9");
-    let options = "-e --jobs 2 --claim-idle 300ms";
+    let script = format!("{NOTE}; sleep 2.5");
+    let options = "-e --jobs 2 --claim-idle 1s";
     let mut consumers = [
         handle(&server, options, &script).spawn(),
         handle(&server, options, &script).spawn(),
@@ -92,9 +92,9 @@ fn a_long_handler_is_not_run_twice() {
 fn what_waits_for_its_retry_is_not_claimed_by_others() {
     let server = orders(1);
     let script = format!("[ $REDIS_STREAMER_DELIVERIES -eq 2 ] || exit 1; {NOTE}");
-    let mut first = handle(&server, "-e --retry-delay 2s --claim-idle 300ms", &script).spawn();
+    let mut first = handle(&server, "-e --retry-delay 4s --claim-idle 1s", &script).spawn();
     first.wait_stderr("again in");
-    let mut second = handle(&server, "--claim-idle 300ms --block 50ms", "echo stolen >> handled").spawn();
+    let mut second = handle(&server, "--claim-idle 1s --block 50ms", "echo stolen >> handled").spawn();
     assert_eq!(first.wait().status, 0);
     second.signal(crate::harness::Signal::TERM);
     assert_eq!(second.wait().status, 143);
