@@ -11,7 +11,6 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::Args;
-use super::ledger::Written;
 use crate::failure::{Failure, quote};
 use crate::streamer::{EntryId, Identity};
 
@@ -70,6 +69,16 @@ pub fn digest(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
+}
+
+/// What was written of the lines up to some place, by all runs of a sending.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// How many lines were rejected.
+    pub rejected: u64,
+    /// The lengths of the files, in bytes.
+    pub rejects: u64,
+    pub receipts: u64,
 }
 
 /// What the file says.

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::checkpoint::Written;
 use super::input::{Batch, Record};
 use super::{Args, OnReject};
 use crate::commands::Context;
@@ -49,16 +50,6 @@ struct Stopped {
     message: String,
     /// How many lines behind it were on their way and went in.
     sent_after: u64,
-}
-
-/// What was written of the lines up to some place, by all runs of a sending.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
-    /// How many lines were rejected.
-    pub rejected: u64,
-    /// The lengths of the files, in bytes.
-    pub rejects: u64,
-    pub receipts: u64,
 }
 
 impl Ledger {
