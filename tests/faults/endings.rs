@@ -2,10 +2,12 @@
 
 use super::{GROUP, assert_all, assert_once, assert_settled, consume, ids, orders, runs};
 use crate::harness::{Server, Signal, Test, wait_until};
-use std::io::Read;
 use std::time::{Duration, Instant};
 
 const SIGNALS: [(Signal, i32); 2] = [(Signal::INT, 130), (Signal::TERM, 143)];
+
+/// What a pipe of short lines holds on Linux, less what one page may waste.
+pub const FULL: u64 = 65_536 - 4096;
 
 /// Long enough for any machine, short enough to tell that nothing was waited for.
 const AT_ONCE: Duration = Duration::from_secs(2);
@@ -118,21 +120,13 @@ fn the_second_signal_ends_handlers_too() {
 #[test]
 fn a_signal_while_the_pipe_is_full_loses_nothing() {
     const COUNT: usize = 20_000;
-    /// What a pipe holds on Linux, less what one page may waste.
-    const FULL: u64 = 65_536 - 4096;
     for (signal, status) in SIGNALS {
         let server = orders(COUNT);
-        let mut child = consume(&server).command().spawn().unwrap();
-        let mut pipe = child.stdout.take().unwrap();
-        wait_until("a full pipe", || rustix::io::ioctl_fionread(&pipe).unwrap() >= FULL);
-        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
-        wait_until("its end", || child.try_wait().unwrap().is_some());
-        let mut stdout = Vec::new();
-        pipe.read_to_end(&mut stdout).unwrap();
-        let ended = child.wait_with_output().unwrap();
-        assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(status), &b""[..]));
-        let text = String::from_utf8(stdout).unwrap();
-        let mut printed: Vec<_> = text.lines().map(super::id_of).collect();
+        let mut consumer = consume(&server).spawn_unread(FULL);
+        consumer.signal(signal);
+        let output = consumer.wait();
+        assert_eq!((output.status, output.stderr().as_str()), (status, ""));
+        let mut printed = ids(&output);
         assert!(printed.len() < COUNT);
         assert_eq!(consumers(&server), Vec::<String>::new());
         let rest = consume(&server).args(["-e", "--claim-idle", "5m"]).stdout_any().run();
@@ -151,19 +145,13 @@ fn a_line_that_a_full_pipe_tears_is_handed_back() {
         .collect();
     let send = Test::new(&server).args(["send-batch", "orders", "--name", "large"]);
     send.stdin(input).stderr_any().run();
-    let mut child = consume(&server).args(["--count", "50"]).command().spawn().unwrap();
-    let mut pipe = child.stdout.take().unwrap();
     // A line takes three pages and a pipe has sixteen: five lines fit, and a page of the next.
-    wait_until("a full pipe", || rustix::io::ioctl_fionread(&pipe).unwrap() > 54_000);
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, Signal::TERM).unwrap();
-    wait_until("its end", || child.try_wait().unwrap().is_some());
-    let mut printed = String::new();
-    pipe.read_to_string(&mut printed).unwrap();
+    let mut consumer = consume(&server).args(["--count", "50"]).spawn_unread(54_000);
+    consumer.signal(Signal::TERM);
+    let output = consumer.wait();
     // Whole lines are done, although others of their reply are not; the torn one is not.
-    let (whole, torn) = printed.rsplit_once('\n').unwrap();
-    assert!(!torn.is_empty());
-    let mut printed: Vec<_> = whole.lines().map(super::id_of).collect();
+    assert!(!output.stdout().ends_with('\n'));
+    let mut printed = ids(&output);
     let rest = consume(&server).args(["-e", "--claim-idle", "5m"]).stdout_any().run();
     printed.extend(ids(&rest));
     assert_once(&printed);
@@ -175,12 +163,9 @@ fn a_line_that_a_full_pipe_tears_is_handed_back() {
 fn a_signal_ends_a_plain_read_whose_pipe_is_full() {
     let server = orders(20_000);
     let plain = Test::new(&server).args(["consume", "orders", "--from", "beginning"]);
-    let mut child = plain.command().spawn().unwrap();
-    let pipe = child.stdout.take().unwrap();
-    wait_until("a full pipe", || rustix::io::ioctl_fionread(&pipe).unwrap() >= 60_000);
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
-    wait_until("its end", || child.try_wait().unwrap().is_some());
-    assert_eq!(child.wait().unwrap().code(), Some(143));
+    let mut reader = plain.spawn_unread(FULL);
+    reader.signal(Signal::TERM);
+    assert_eq!(reader.wait().status, 143);
 }
 
 #[test]
@@ -204,16 +189,9 @@ fn what_was_read_at_most_once_is_printed_when_the_time_is_up() {
 #[test]
 fn the_second_signal_ends_a_consumer_whose_pipe_is_full() {
     let server = orders(20_000);
-    let mut child = consume(&server).command().spawn().unwrap();
-    let pipe = child.stdout.take().unwrap();
-    wait_until("a full pipe", || rustix::io::ioctl_fionread(&pipe).unwrap() >= 60_000);
-    let pid = rustix::process::Pid::from_child(&child);
-    wait_until("its end", || {
-        let _ = rustix::process::kill_process(pid, Signal::TERM);
-        child.try_wait().unwrap().is_some()
-    });
-    use std::os::unix::process::ExitStatusExt;
-    assert_eq!(child.wait().unwrap().signal(), Some(15));
+    let mut consumer = consume(&server).spawn_unread(FULL);
+    wait_until("its end", || consumer.signal(Signal::TERM));
+    assert_eq!(consumer.wait().status, 128 + 15);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The program under test, run to its end, with what it must print.
 
 use super::pattern::matches;
-use super::running::{Output, Running};
+use super::running::{Output, Running, Unread};
 use super::server::Server;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -181,7 +181,12 @@ impl Test {
         Running::start(self.command(), self.own_group, Some(&self.stdin))
     }
 
-    /// As `spawn`, but nobody reads its stdout, which is left to the caller.
+    /// Starts it with nobody to read its stdout, and waits until the pipe holds so many bytes.
+    pub fn spawn_unread(self, bytes: u64) -> Unread {
+        Unread::start(self.command(), bytes)
+    }
+
+    /// As `spawn`, but its pipes are left to the caller.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         for name in FOREIGN {

@@ -4,7 +4,7 @@ use super::wait::{DEADLINE, wait_until};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command};
+use std::process::{Child, ChildStdout, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -163,7 +163,7 @@ impl Running {
         }
         self.seen.extend(self.lines.try_iter().flatten());
         Output {
-            status: status.code().or(status.signal().map(|n| 128 + n)).unwrap(),
+            status: code(status),
             stdout: std::mem::take(&mut self.seen),
             stderr: std::mem::take(&mut self.stderr.lock().unwrap()),
         }
@@ -179,8 +179,55 @@ impl Drop for Running {
     }
 }
 
+/// The exit code as shells have it.
+fn code(status: ExitStatus) -> i32 {
+    status.code().or(status.signal().map(|n| 128 + n)).unwrap()
+}
+
 /// Kills a process that a test's program left behind, by its number.
 pub fn kill(pid: &str) {
     let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
     let _ = kill_process(pid, Signal::KILL);
+}
+
+/// A program whose stdout is a pipe that nobody reads before its end; it is killed when dropped.
+pub struct Unread {
+    child: Child,
+    pipe: ChildStdout,
+}
+
+impl Unread {
+    /// Starts it and waits until the pipe holds so many bytes.
+    pub fn start(mut command: Command, bytes: u64) -> Self {
+        let mut child = command.spawn().unwrap();
+        let pipe = child.stdout.take().unwrap();
+        wait_until("a full pipe", || rustix::io::ioctl_fionread(&pipe).unwrap() >= bytes);
+        Self { child, pipe }
+    }
+
+    /// Sends a signal; says whether that ended the program by now.
+    pub fn signal(&mut self, signal: Signal) -> bool {
+        let is_over = self.child.try_wait().unwrap().is_some();
+        if !is_over {
+            kill_process(Pid::from_child(&self.child), signal).unwrap();
+        }
+        is_over
+    }
+
+    /// Waits for the end, and reads what the pipe holds.
+    pub fn wait(mut self) -> Output {
+        wait_until("its end", || self.child.try_wait().unwrap().is_some());
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        self.pipe.read_to_end(&mut stdout).unwrap();
+        self.child.stderr.take().unwrap().read_to_end(&mut stderr).unwrap();
+        let status = code(self.child.wait().unwrap());
+        Output { status, stdout, stderr }
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
