@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Builder;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::{Builder, sleep};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
@@ -47,11 +47,32 @@ pub enum Verdict {
 
 /// The process groups of the handlers at work, to be ended with this process.
 #[derive(Clone, Debug, Default)]
-pub struct Groups(Arc<Mutex<HashSet<i32>>>);
+pub struct Groups {
+    alive: Arc<Mutex<HashSet<i32>>>,
+    /// Held to read while a process starts and is not among `alive` yet; to write when no other is to start.
+    starting: Arc<RwLock<()>>,
+}
+
+/// How long a process that is starting is waited for. It takes longer only where its program cannot be read.
+const START_PATIENCE: Duration = Duration::from_secs(1);
+/// How often it is looked for.
+const START_POLL: Duration = Duration::from_millis(1);
 
 impl Groups {
-    /// Kills all of them: their messages stay pending and are delivered again.
+    /// Kills all of them, also those that are just starting: their messages stay pending and are delivered again.
+    /// No other starts from now on: this process is about to end.
     pub fn kill(&self) {
+        let deadline = Instant::now() + START_PATIENCE;
+        loop {
+            match self.starting.try_write() {
+                Ok(closed) => {
+                    std::mem::forget(closed);
+                    break;
+                }
+                Err(_) if Instant::now() < deadline => sleep(START_POLL),
+                Err(_) => break,
+            }
+        }
         for raw in self.lock().iter() {
             if let Some(group) = Pid::from_raw(*raw) {
                 // Gone already is as good.
@@ -60,9 +81,26 @@ impl Groups {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<i32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Starts a process that leads a group of its own.
+    fn start(&self, command: &mut Command) -> io::Result<Child> {
+        let _starting = self.starting.read();
+        let child = command.process_group(0).spawn()?;
+        self.lock().insert(group_of(&child));
+        Ok(child)
     }
+
+    /// A process has ended.
+    fn remove(&self, child: &Child) {
+        self.lock().remove(&group_of(child));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<i32>> {
+        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn group_of(child: &Child) -> i32 {
+    child.id().cast_signed()
 }
 
 /// Runs the handler of a message to its end.
@@ -70,28 +108,25 @@ pub fn run(args: &Args, job: &Job, groups: &Groups) -> Verdict {
     let Some((program, arguments)) = args.command.split_first() else {
         return Verdict::Done;
     };
-    let spawned = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .env("REDIS_STREAMER_STREAM", &job.stream)
         .env("REDIS_STREAMER_ID", &job.id)
         .env("REDIS_STREAMER_NAME", without_nul(&job.name))
         .env("REDIS_STREAMER_DELIVERIES", job.deliveries.to_string())
-        .stdin(Stdio::piped())
-        .process_group(0)
-        .spawn();
-    let mut child = match spawned {
+        .stdin(Stdio::piped());
+    let mut child = match groups.start(&mut command) {
         Ok(child) => child,
         Err(error) if is_fatal(&error) => return Verdict::Unusable(error),
         Err(error) => return Verdict::Failed(format!("it could not be started: {error}")),
     };
-    let group = child.id().cast_signed();
-    groups.lock().insert(group);
     let fed = child.stdin.take().map_or(Ok(()), |stdin| feed(stdin, &job.line));
     let ended = fed.and_then(|()| wait(&mut child, args.handler_timeout));
     if ended.is_err() {
         abandon(&mut child);
     }
-    groups.lock().remove(&group);
+    groups.remove(&child);
     match ended {
         // Whatever its status says: many programs exit with 0 when TERM ends them before their work is done.
         Ok((_, Ending::Overran(limit))) => Verdict::Failed(format!("it ran for more than {} s", limit.as_secs_f64())),
@@ -127,7 +162,7 @@ fn feed(mut stdin: ChildStdin, line: &[u8]) -> io::Result<()> {
 
 /// Ends a handler that cannot be seen to its end, with its whole group.
 fn abandon(child: &mut Child) {
-    if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
+    if let Some(group) = Pid::from_raw(group_of(child)) {
         let _ = kill_process_group(group, Signal::KILL);
     }
     let _ = child.wait();
@@ -141,7 +176,7 @@ enum Ending {
 
 /// Waits for the handler's end; ends it, with its whole group, when its time is up.
 fn wait(child: &mut Child, limit: Option<Duration>) -> io::Result<(ExitStatus, Ending)> {
-    let (Some(limit), Some(pid)) = (limit, Pid::from_raw(child.id().cast_signed())) else {
+    let (Some(limit), Some(pid)) = (limit, Pid::from_raw(group_of(child))) else {
         return child.wait().map(|status| (status, Ending::OfItself));
     };
     let (ended, ends) = channel::<()>();
