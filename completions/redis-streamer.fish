@@ -135,7 +135,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l block -d 'Wait at the server for so long before asking again' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l rest -d 'Pause after everything there is was read, before asking again' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l reconnect-for -d 'Keep trying to reach a lost server for so long' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l from -d 'Begin at POINT: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m [default: latest]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l from -d 'Begin at POINT: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m [default: latest; beginning with --to]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l to -d 'Stop behind POINT, which is included; never wait for what is not there yet' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l last -d 'Begin N entries before the end' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s c -l consumer -d 'The consumer\'s name [default: a new one each time: LISTENER.HOST.PID.RANDOM]' -r
@@ -192,10 +192,10 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s l -l listener -d 'Short for -g STREAM:NAME:cg, the group\'s name by convention' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l idle -d 'Show only entries of the group that have been idle for at least so long' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l consumer -d 'Show only this consumer of the group, and its entries' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s n -l max-entries -d 'Show at most N entries of the group [default: 20]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s n -l max-entries -d 'Show at most N entries of the group [default: 20; all with --json]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-lag -d 'Allow at most N entries still to be delivered; an unknown lag is too much' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-pending -d 'Allow at most N entries delivered and not acknowledged' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-idle -d 'Allow no pending entry to have been idle for longer than DURATION' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-idle -d 'Allow no pending entry to have been idle for longer than DURATION; what was handed back waits for nobody, see --max-pending' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F

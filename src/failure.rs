@@ -211,7 +211,10 @@ fn hint_for_refusal(code: &str, detail: &str) -> Option<String> {
             "the server is out of memory (maxmemory): trim streams with --maxlen or --retention, or raise the limit"
         }
         "MISCONF" => "the server cannot save its data: see its log",
-        "MOVED" | "ASK" | "CROSSSLOT" => "this is a node of a cluster, and the stream lives on another one",
+        "MOVED" | "ASK" => "this is a node of a cluster, and the stream lives on another one",
+        "CROSSSLOT" => {
+            "this is a node of a cluster, where streams of one read must be of one slot: consume each by itself"
+        }
         _ if detail.contains("equal or smaller than the target stream top item") => {
             "IDs must grow: the stream already holds this ID or a later one"
         }

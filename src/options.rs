@@ -1,6 +1,7 @@
 //! Options that several commands share: where to connect, which group, what to trim.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -132,15 +133,28 @@ fn variable(name: &&str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Takes a number of things, one at least.
+pub fn parse_count<N: FromStr>(text: &str) -> Result<N, &'static str> {
+    text.parse().map_err(|_| "expected a whole number from 1 on")
+}
+
+/// Takes a name; an empty one is a variable of the shell that was not set.
+pub fn parse_name(text: &str) -> Result<String, &'static str> {
+    match text {
+        "" => Err("a name must not be empty"),
+        name => Ok(name.to_owned()),
+    }
+}
+
 /// Which group: by its own name, or by the name of a listener.
 #[derive(clap::Args, Clone, Debug)]
 #[group(required = false, multiple = false)]
 pub struct GroupArgs {
     /// The consumer group, by its name as it stands
-    #[arg(short, long, value_name = "GROUP")]
+    #[arg(short, long, value_name = "GROUP", value_parser = parse_name)]
     pub group: Option<String>,
     /// Short for -g STREAM:NAME:cg, the group's name by convention
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", value_parser = parse_name)]
     pub listener: Option<String>,
 }
 

@@ -211,6 +211,7 @@ fn from_and_to_a_point() {
             .run();
     }
     plain(&server).args(["--from", "4-0", "-e"]).stdout(lines([4, 5])).run();
+    plain(&server).args(["--to", "2-0"]).stdout(lines([1, 2])).run();
 }
 
 #[test]

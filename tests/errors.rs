@@ -271,3 +271,40 @@ fn a_password_is_never_shown() {
         }
     }
 }
+
+#[test]
+fn names_must_not_be_empty() {
+    let server = Server::start();
+    let uses: &[&[&str]] = &[
+        &["send", "", "1", "--name", "n"],
+        &["send-batch", ""],
+        &["subscribe", "s", "-l", ""],
+        &["subscribe", "s", "-g", ""],
+        &["consume", "s", "-g", "g", "-c", ""],
+        &["ack", "", "-g", "g", "1-0"],
+        &["pending", ""],
+    ];
+    for args in uses {
+        fails(Test::new(&server).args(*args), 2, &["must not be empty"]);
+    }
+    let counted = Test::new(&server).args(["consume", "s", "-n", "0"]);
+    fails(counted, 2, &["a whole number from 1 on"]);
+}
+
+#[test]
+fn dead_letters_must_not_come_back() {
+    let server = Server::start();
+    let consume = [
+        "consume",
+        "s",
+        "-g",
+        "g",
+        "--max-deliveries",
+        "1",
+        "--dead-letter",
+        "s",
+        "--",
+        "false",
+    ];
+    fails(Test::new(&server).args(consume), 2, &["--dead-letter s"]);
+}

@@ -56,13 +56,13 @@ fn without_a_stream_all_are_told() {
 #[test]
 fn a_streams_groups() {
     let server = orders();
-    let mut groups = json(&server, &["orders"]);
-    level(&mut groups[0]["oldest_idle_ms"]);
-    let expected = json!([{
+    let mut stream = json(&server, &["orders"]);
+    level(&mut stream["groups"][0]["oldest_idle_ms"]);
+    let expected = json!({"stream": "orders", "length": 5, "groups": [{
         "group": "g", "consumers": 2, "pending": 3, "lag": 2,
         "last_delivered_id": "3-0", "oldest_idle_ms": 0,
-    }]);
-    assert_eq!(groups, expected);
+    }]});
+    assert_eq!(stream, expected);
 }
 
 #[test]
@@ -70,9 +70,9 @@ fn nothing_pending_has_no_oldest() {
     let server = Server::start();
     server.add_numbered("s", 1);
     server.cli(["XGROUP", "CREATE", "s", "g", "0"]);
-    let groups = json(&server, &["s"]);
-    assert_eq!(groups[0]["oldest_idle_ms"], Value::Null);
-    assert_eq!(groups[0]["pending"], 0);
+    let group = &json(&server, &["s"])["groups"][0];
+    assert_eq!(group["oldest_idle_ms"], Value::Null);
+    assert_eq!(group["pending"], 0);
 }
 
 #[test]
@@ -81,7 +81,8 @@ fn a_lag_the_server_does_not_know_is_null() {
     server.add_numbered("s", 3);
     // In the midst of a stream the server cannot tell how many have been read.
     server.cli(["XGROUP", "CREATE", "s", "g", "2-0"]);
-    assert_eq!(json(&server, &["s"])[0]["lag"], Value::Null);
+    let group = &json(&server, &["s"])["groups"][0];
+    assert_eq!((&group["group"], &group["lag"]), (&json!("g"), &Value::Null));
     assert_eq!(json(&server, &["s", "-g", "g"])["lag"], Value::Null);
     pending(&server, &["s", "--max-lag", "100"])
         .status(4)
@@ -131,6 +132,19 @@ fn entries_of_one_consumer() {
     let server = orders();
     let group = json(&server, &["orders", "-g", "g", "--consumer", "bob"]);
     assert_eq!(entry_ids(&group), ["3-0"]);
+}
+
+#[test]
+fn a_table_is_cut_and_json_is_whole() {
+    const COUNT: usize = 1500;
+    let server = Server::start();
+    server.add_numbered("s", COUNT);
+    server.cli(["XGROUP", "CREATE", "s", "g", "0"]);
+    server.cli(["XREADGROUP", "GROUP", "g", "c", "COUNT", "1500", "STREAMS", "s", ">"]);
+    assert_eq!(entry_ids(&json(&server, &["s", "-g", "g"])).len(), COUNT);
+    pending(&server, &["s", "-g", "g"])
+        .stdout_has(["20-0", "20 of 1500 entries shown; see more with -n 1500"])
+        .run();
 }
 
 #[test]
@@ -186,7 +200,7 @@ fn gates_hold() {
     let server = orders();
     let mut idle = false;
     wait_until("an entry to be idle", || {
-        idle |= json(&server, &["orders"])[0]["oldest_idle_ms"].as_u64() > Some(1);
+        idle |= json(&server, &["orders"])["groups"][0]["oldest_idle_ms"].as_u64() > Some(1);
         idle
     });
     for (gate, bound, actual) in [
@@ -209,7 +223,7 @@ fn gates_hold() {
         .stderr_has(["error: "])
         .run();
     let groups: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(groups[0]["lag"], 2);
+    assert_eq!(groups["groups"][0]["lag"], 2);
 }
 
 #[test]

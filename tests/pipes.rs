@@ -183,6 +183,20 @@ fn head_ends_it_quietly() {
 }
 
 #[test]
+fn head_ends_handlers_quietly() {
+    let server = orders(40);
+    let handle = "redis-streamer consume orders -l billing --max-deliveries 1 --dead-letter dead";
+    Test::shell(&server, &format!("{handle} --jobs 2 -- sh -c 'cat || exit' | head -1"))
+        .stdout_has(["\n"])
+        .run();
+    // None of the messages is to blame, and none is lost.
+    assert_eq!(server.entries("dead").len(), 0);
+    let rest = Test::new(&server).args(["consume", "orders", "-l", "billing", "-e"]);
+    assert!(rest.stdout_any().run().stdout().contains("\"40-0\""));
+    assert!(server.pending("orders", GROUP).is_empty());
+}
+
+#[test]
 fn a_closed_pipe_ends_it_even_with_nothing_to_write() {
     let server = orders(1);
     for source in ["orders --from beginning", "orders -l billing"] {
@@ -255,10 +269,12 @@ fn what_cannot_be_written_is_an_error_and_not_acknowledged() {
         .args(["consume", "orders", "-l", "billing", "-e"])
         .stdout_has(["\"1-0\"", "\"2-0\"", "\"3-0\""])
         .run();
-    Test::shell(&server, "redis-streamer send s 1 --name n >/dev/full")
+    let sent = Test::shell(&server, "redis-streamer send s 1 --name n >/dev/full")
         .status(1)
-        .stderr_has(["error: "])
+        .stderr_has(["error: ", "No space left"])
         .run();
+    // Who sends it again sends it twice.
+    assert!(sent.stderr().contains(&format!("{} was added", server.ids("s")[0])));
 }
 
 /// The length of the line of one of the `orders`.

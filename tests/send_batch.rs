@@ -283,6 +283,51 @@ fn rejects_are_written_as_they_stood() {
 }
 
 #[test]
+fn lines_that_cannot_be_kept_as_rejects_are_named() {
+    let server = Server::start();
+    batch(&server)
+        .args(["--name", "n", "--rejects", "/dev/full"])
+        .stdin("1\noops\n3\n")
+        .status(1)
+        .stderr_has(["stdin:2", "cannot write the rejects", "No space left"])
+        .run();
+}
+
+#[test]
+fn rejects_of_csv_have_one_header() {
+    let server = Server::start();
+    for (file, text) in [
+        ("a.csv", "x,y\n1,2,3\n"),
+        ("b.csv", "x,y\n4\n5,6\n"),
+        ("c.csv", "y,x\n7\n"),
+    ] {
+        server.file(file, text);
+    }
+    let send = |files: &[&str]| {
+        let csv = ["--input", "csv", "--name", "row", "--rejects", "bad.csv"];
+        batch(&server).args(files).args(csv).status(1)
+    };
+    send(&["a.csv", "b.csv"]).stderr_any().run();
+    assert_eq!(server.read("bad.csv"), "x,y\n1,2,3\n4\n");
+    assert_eq!(server.bodies("s"), [r#"{"x":"5","y":"6"}"#]);
+    // Below another header the columns would be others: the line is named instead.
+    send(&["a.csv", "c.csv"]).stderr_has(["c.csv:2", "headers"]).run();
+    assert_eq!(server.read("bad.csv"), "x,y\n1,2,3\n");
+}
+
+#[test]
+fn a_long_line_from_a_pipe() {
+    let server = Server::start();
+    let long = "x".repeat(20_000_000);
+    batch(&server)
+        .args(["--input", "text", "--name", "n"])
+        .stdin(format!("short\n{long}\nshort"))
+        .stderr_any()
+        .run();
+    assert_eq!(server.bodies("s"), ["\"short\"", &format!("\"{long}\""), "\"short\""]);
+}
+
+#[test]
 fn rejects_with_stop_end_at_the_first() {
     let server = Server::start();
     batch(&server)

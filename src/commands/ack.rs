@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::line;
-use crate::options::GroupArgs;
+use crate::options::{GroupArgs, parse_name};
 use crate::streamer::{Ack, EntryId, Streamer};
 
 /// Acknowledge messages, and print how many were pending
@@ -22,6 +22,7 @@ Examples:
     redis-streamer ack orders -l billing -")]
 pub struct Args {
     /// The stream
+    #[arg(value_parser = parse_name)]
     stream: String,
     /// The entries, or - for stdin [default: stdin]
     #[arg(value_name = "ID")]

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use crate::commands::Context;
 use crate::failure::{Failure, quote};
 use crate::line;
-use crate::options::TrimArgs;
+use crate::options::{TrimArgs, parse_name};
 use crate::streamer::{AddOptions, BODY, EntryId, Missing, NAME};
 
 /// Send one message to a stream, and print its ID
@@ -24,6 +24,7 @@ Examples:
   redis-streamer send metrics -f sensor=7 -f celsius=21.5")]
 pub struct Args {
     /// The stream
+    #[arg(value_parser = parse_name)]
     stream: String,
     /// The body: JSON, @FILE to read it from a file, or - to read it from stdin [default: stdin, with --name]
     #[arg(allow_hyphen_values = true)]
@@ -92,7 +93,10 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     };
     let id = streamer.add(&args.stream, options, &fields)?;
     let line = format!("{id}\n");
-    context.ui.data()?.write(line.as_bytes()).map_err(Failure::stdout)
+    let printed = context.ui.data().and_then(|mut data| data.write(line.as_bytes()));
+    printed
+        .map_err(Failure::stdout)
+        .with_context(|| format!("the entry {id} was added, but its ID could not be printed"))
 }
 
 /// The body as it goes into the stream: JSON text.

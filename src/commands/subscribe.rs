@@ -1,7 +1,7 @@
 //! `subscribe`: creates the group where it is missing.
 
 use crate::commands::Context;
-use crate::options::GroupArgs;
+use crate::options::{GroupArgs, parse_name};
 use crate::streamer::{Point, Subscribed};
 
 /// Create a consumer group where it is missing, and the stream with it
@@ -15,7 +15,7 @@ Examples:
   redis-streamer subscribe orders -l billing --reset --from -1h")]
 pub struct Args {
     /// The streams
-    #[arg(required = true, value_name = "STREAM")]
+    #[arg(required = true, value_name = "STREAM", value_parser = parse_name)]
     streams: Vec<String>,
     #[command(flatten)]
     group: GroupArgs,

@@ -134,7 +134,7 @@ fn a_sending_killed_while_it_resumed() {
 #[test]
 fn the_checkpoint_of_another_sending_is_refused() {
     let server = Server::start();
-    half_sent(&server);
+    let mut lines = half_sent(&server);
     let before = server.bodies("s");
     let refused = |args: &[&str]| {
         Test::new(&server)
@@ -155,8 +155,21 @@ fn the_checkpoint_of_another_sending_is_refused() {
         server.file("input.jsonl", changed);
         refused(&["s", "input.jsonl"]);
     }
+    // Also where the change is far behind what was sent last.
+    lines[0] = lines[0].replace("{\"n\":1,", "{\"n\":9,");
+    server.file("input.jsonl", lines.join("\n") + "\n");
+    refused(&["s", "input.jsonl"]);
     server.file("c", "{}");
     refused(&["s", "input.jsonl"]);
+}
+
+#[test]
+fn an_empty_checkpoint_is_a_fresh_one() {
+    let server = Server::start();
+    let bodies = input(&server, 3);
+    server.file("c", "");
+    batch(&server).args(["--checkpoint", "c"]).stderr_any().run();
+    assert_stream(&server, &bodies);
 }
 
 #[test]

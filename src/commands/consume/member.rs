@@ -370,6 +370,14 @@ impl<'a> Member<'a> {
     /// Leaves: hands back what is held, and removes a name of our own making where nothing is pending under it.
     /// A consumer with a name that was given finds what it left when it comes back; others get it at once.
     pub fn leave(&mut self) -> Result<(), Error> {
+        match self.hand_back() {
+            // There is nothing to leave, nor was anything got from it.
+            Err(Error::NoGroup { .. }) if self.held.is_empty() => Ok(()),
+            left => left,
+        }
+    }
+
+    fn hand_back(&mut self) -> Result<(), Error> {
         if self.run.args.ack == AckMode::Read {
             return self.resign();
         }

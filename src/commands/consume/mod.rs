@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use crate::commands::Context;
 use crate::failure::Failure;
-use crate::options::GroupArgs;
+use crate::options::{GroupArgs, parse_count, parse_name};
 use crate::streamer::{Point, group, parse_duration};
 
 /// Print the messages of streams, or run a command for each
@@ -41,12 +41,12 @@ Examples:
     --max-deliveries 3 --dead-letter orders:dead -- ./bill")]
 pub struct Args {
     /// The streams
-    #[arg(required = true, value_name = "STREAM")]
+    #[arg(required = true, value_name = "STREAM", value_parser = parse_name)]
     streams: Vec<String>,
     #[command(flatten)]
     group: GroupArgs,
     /// End after N messages
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = parse_count::<NonZeroUsize>)]
     max: Option<NonZeroUsize>,
     /// Stop once everything that was in the streams at the start is read, and with a handler settled
     #[arg(short, long)]
@@ -58,7 +58,7 @@ pub struct Args {
     #[arg(long = "match", value_name = "GLOB")]
     matching: Option<String>,
     /// Read up to N entries at a time [default: 1000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroUsize>)]
     count: Option<NonZeroUsize>,
     /// Wait at the server for so long before asking again
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
@@ -70,18 +70,18 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
     reconnect_for: Duration,
 
-    /// Begin at POINT: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m [default: latest]
+    /// Begin at POINT: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m [default: latest; beginning with --to]
     #[arg(long, value_name = "POINT", allow_hyphen_values = true, help_heading = PLAIN)]
     from: Option<Point>,
     /// Stop behind POINT, which is included; never wait for what is not there yet
     #[arg(long, value_name = "POINT", allow_hyphen_values = true, help_heading = PLAIN)]
     to: Option<Point>,
     /// Begin N entries before the end
-    #[arg(long, value_name = "N", conflicts_with = "from", help_heading = PLAIN)]
+    #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroUsize>, conflicts_with = "from", help_heading = PLAIN)]
     last: Option<NonZeroUsize>,
 
     /// The consumer's name [default: a new one each time: LISTENER.HOST.PID.RANDOM]
-    #[arg(short, long, value_name = "NAME", help_heading = GROUP)]
+    #[arg(short, long, value_name = "NAME", value_parser = parse_name, help_heading = GROUP)]
     consumer: Option<String>,
     /// When a message is acknowledged
     #[arg(long, value_name = "WHEN", default_value = "success", help_heading = GROUP)]
@@ -101,7 +101,7 @@ pub struct Args {
     #[arg(last = true, value_name = "CMD", help_heading = HANDLERS)]
     command: Vec<String>,
     /// Run up to N handlers at a time
-    #[arg(long, value_name = "N", default_value = "1", requires = "command", help_heading = HANDLERS)]
+    #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroUsize>, default_value = "1", requires = "command", help_heading = HANDLERS)]
     jobs: NonZeroUsize,
     /// End a handler that runs longer, with its whole process group: TERM, then KILL
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "command", help_heading = HANDLERS)]
@@ -110,10 +110,10 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration, requires = "command", help_heading = HANDLERS)]
     retry_delay: Duration,
     /// Try a message N times at most; then it goes to the dead letters [default: try for ever]
-    #[arg(long, value_name = "N", requires = "dead_letter", help_heading = HANDLERS)]
+    #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroU64>, requires = "dead_letter", help_heading = HANDLERS)]
     max_deliveries: Option<NonZeroU64>,
     /// Add messages that failed too often to STREAM, with where they came from and why, and acknowledge them
-    #[arg(long, value_name = "STREAM", requires = "max_deliveries", requires = "command", help_heading = HANDLERS)]
+    #[arg(long, value_name = "STREAM", value_parser = parse_name, requires = "max_deliveries", requires = "command", help_heading = HANDLERS)]
     dead_letter: Option<String>,
 }
 
@@ -225,6 +225,13 @@ impl Args {
             &given,
             "is for reading without a group: a group begins where `subscribe --from` put it",
         )?;
+        if let Some(grave) = &self.dead_letter
+            && self.streams.contains(grave)
+        {
+            return Err(Failure::usage(format!(
+                "--dead-letter {grave} is consumed here: what fails would come back again and again"
+            )));
+        }
         let claims = matches!(self.claim_idle, Some(ClaimIdle::After(_)));
         let handler = !self.command.is_empty();
         match self.ack {

@@ -66,6 +66,7 @@ fn range(streamer: &mut Streamer, args: &Args, stream: &str, now: u64) -> Result
         (None, Some(point)) => point
             .first_id(now)
             .map_or(last, |id| id.previous().unwrap_or(EntryId::MIN)),
+        (None, None) if args.to.is_some() => EntryId::MIN,
         (None, None) => last,
     };
     let end = match (args.to, args.exit_on_empty) {

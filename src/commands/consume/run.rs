@@ -43,10 +43,7 @@ impl<'a> Run<'a> {
         // Until there is a connection, a signal ends the process as signals do.
         let streamer = context.connect()?;
         let (alarm, stop) = Alarm::listen(&context.target, at_last).context("cannot listen for signals")?;
-        // Handlers write to stdout themselves, and learn themselves that it is closed.
-        if args.command.is_empty() {
-            output.halt_when_closed(&stop).context("cannot watch stdout")?;
-        }
+        output.halt_when_closed(&stop).context("cannot watch stdout")?;
         let run = Self {
             args,
             context,

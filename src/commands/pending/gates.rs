@@ -17,7 +17,7 @@ pub struct Gates {
     /// Allow at most N entries delivered and not acknowledged
     #[arg(long, value_name = "N")]
     max_pending: Option<u64>,
-    /// Allow no pending entry to have been idle for longer than DURATION
+    /// Allow no pending entry to have been idle for longer than DURATION; what was handed back waits for nobody, see --max-pending
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     max_idle: Option<Duration>,
 }

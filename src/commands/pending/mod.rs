@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::commands::Context;
 use crate::failure::{Failure, quote};
-use crate::options::GroupArgs;
+use crate::options::{GroupArgs, parse_count, parse_name};
 use crate::streamer::{
     ConsumerInfo, EntryId, GroupState, PendingEntry, PendingFilter, StreamState, Streamer, parse_duration,
 };
@@ -33,6 +33,7 @@ Examples:
   redis-streamer pending orders --max-lag 1000 --max-idle 5m || echo behind")]
 pub struct Args {
     /// The stream [default: all]
+    #[arg(value_parser = parse_name)]
     stream: Option<String>,
     #[command(flatten)]
     group: GroupArgs,
@@ -40,10 +41,10 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     idle: Option<Duration>,
     /// Show only this consumer of the group, and its entries
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
     consumer: Option<String>,
-    /// Show at most N entries of the group [default: 20]
-    #[arg(short = 'n', long, value_name = "N")]
+    /// Show at most N entries of the group [default: 20; all with --json]
+    #[arg(short = 'n', long, value_name = "N", value_parser = parse_count::<NonZeroUsize>)]
     max_entries: Option<NonZeroUsize>,
     /// Print one line of JSON
     #[arg(long)]
@@ -52,7 +53,7 @@ pub struct Args {
     gates: Gates,
 }
 
-/// How many entries are shown unless told otherwise: with the tables above them they fit on a screen.
+/// How many entries a table has unless told otherwise: with the tables above it fits on a screen.
 const MAX_ENTRIES: usize = 20;
 
 /// What to look at.
@@ -127,7 +128,11 @@ fn scope(args: &Args) -> Result<Scope<'_>, Failure> {
             filter: Filter {
                 min_idle_ms: args.idle.map_or(0, whole_ms),
                 consumer: args.consumer.as_deref(),
-                max_entries: args.max_entries.map_or(MAX_ENTRIES, NonZeroUsize::get),
+                max_entries: match args.max_entries {
+                    Some(most) => most.get(),
+                    None if args.json => usize::MAX,
+                    None => MAX_ENTRIES,
+                },
             },
         }),
         None => without_filter(args, &quote(stream)).map(|()| Scope::Stream(stream)),

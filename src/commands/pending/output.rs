@@ -188,7 +188,7 @@ fn optional_duration(ms: Option<u64>) -> String {
 pub fn json(view: &View) -> serde_json::Result<String> {
     let mut line = match view {
         View::Server(streams) => serde_json::to_string(&streams.iter().map(StreamJson::of).collect::<Vec<_>>()),
-        View::Stream(stream) => serde_json::to_string(&stream.groups.iter().map(GroupJson::of).collect::<Vec<_>>()),
+        View::Stream(stream) => serde_json::to_string(&StreamJson::of(stream)),
         View::Group(view) => serde_json::to_string(&GroupViewJson::of(view)),
     }?;
     line.push('\n');

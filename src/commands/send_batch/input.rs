@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use memchr::memchr;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -197,7 +198,10 @@ impl Source {
         let full = CHUNK.max(2 * start);
         input.reserve_exact(full - start);
         let mut more = true;
-        while more && input.len() < full && (self.needs_more(&input[start..]) || self.is_ready()) {
+        // No record is complete without a line break: to return before would be to search the same bytes again.
+        let mut is_complete = false;
+        while more && input.len() < full && (!is_complete || self.is_ready()) {
+            let before = input.len();
             match rustix::io::read(&self.file, spare_capacity(input)) {
                 Ok(read) => more = read > 0,
                 Err(Errno::INTR) => {}
@@ -207,16 +211,11 @@ impl Source {
                     return Err(io::Error::from(error)).with_context(|| format!("cannot read {}", self.name));
                 }
             }
+            is_complete = is_complete || memchr(b'\n', &input[before..]).is_some();
         }
         if std::mem::take(&mut self.is_fresh) && input[start..].starts_with(BYTE_ORDER_MARK) {
             input.drain(start..start + BYTE_ORDER_MARK.len());
         }
         Ok(more)
-    }
-
-    /// Whether nothing was read so far, or so little that it may be the beginning of a byte order mark.
-    fn needs_more(&self, read: &[u8]) -> bool {
-        let most = if self.is_fresh { BYTE_ORDER_MARK.len() } else { 1 };
-        read.len() < most && BYTE_ORDER_MARK.starts_with(read)
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -41,8 +42,10 @@ pub struct Ledger {
     stopped_at: Option<Stopped>,
     /// Why the first line was not sent.
     first_reason: Option<String>,
-    /// The source whose header stands in the rejects.
-    rejects_header: Option<usize>,
+    /// The header that stands in the rejects.
+    rejects_header: Option<Arc<[u8]>>,
+    /// The rejected lines that are not yet safe in the rejects, each with its reason.
+    unsaved: Vec<String>,
 }
 
 /// The first line that could not be sent, where that ends the sending.
@@ -81,6 +84,7 @@ impl Ledger {
             stopped_at: None,
             first_reason: None,
             rejects_header: None,
+            unsaved: Vec::new(),
         })
     }
 
@@ -122,8 +126,11 @@ impl Ledger {
             self.stopped_at = Some(Stopped { message, sent_after: 0 });
         } else if self.rejects.is_none() {
             self.ui.warning(&message);
+        } else {
+            self.unsaved.push(message);
         }
-        self.write_reject(batch, bytes).context("cannot write the rejects")
+        let written = self.write_reject(batch, bytes);
+        written.map_err(|error| self.unsaved(error))
     }
 
     /// Writes a line as it stood; before the first of CSV its header, so that the rejects can be sent again.
@@ -131,9 +138,18 @@ impl Ledger {
         let Some(file) = &mut self.rejects else {
             return Ok(());
         };
-        let header = match self.rejects_header.replace(batch.source) {
-            Some(source) if source == batch.source => None,
-            _ => batch.header.as_deref(),
+        let header = match (&self.rejects_header, &batch.header) {
+            (None, Some(header)) => {
+                self.rejects_header = Some(header.clone());
+                // An earlier run wrote it.
+                Some(&**header).filter(|_| self.written.rejects == 0)
+            }
+            (Some(there), Some(header)) if there.trim_ascii_end() != header.trim_ascii_end() => {
+                return Err(std::io::Error::other(
+                    "files with other headers must be sent apart, each with rejects of its own",
+                ));
+            }
+            _ => None,
         };
         for line in header.into_iter().chain([bytes]) {
             file.write_all(line)?;
@@ -179,10 +195,22 @@ impl Ledger {
             self.written.receipts += self.receipt_lines.len() as u64;
             self.receipt_lines.clear();
         }
-        if let Some(rejects) = &mut self.rejects {
-            rejects.flush().context("cannot write the rejects")?;
-        }
+        self.flush_rejects()
+    }
+
+    fn flush_rejects(&mut self) -> anyhow::Result<()> {
+        let flushed = self.rejects.as_mut().map_or(Ok(()), Write::flush);
+        flushed.map_err(|error| self.unsaved(error))?;
+        self.unsaved.clear();
         Ok(())
+    }
+
+    /// Names the lines that are not in the rejects, as they should be.
+    fn unsaved(&mut self, error: std::io::Error) -> anyhow::Error {
+        for message in self.unsaved.drain(..) {
+            self.ui.warning(&message);
+        }
+        anyhow::Error::new(error).context("cannot write the rejects; the last of them are named above")
     }
 
     /// A place for messages: `FILE:LINE`.
@@ -210,7 +238,10 @@ impl Ledger {
         args: &Args,
         stop: &Stop,
     ) -> anyhow::Result<()> {
-        let ended = ended.and_then(|()| self.flush(stop));
+        let ended = match ended {
+            Ok(()) => self.flush(stop),
+            Err(error) => self.flush_rejects().and(Err(error)),
+        };
         self.summary(args, context)?;
         if let Some(signal) = stop.signal()
             && ended.as_ref().err().is_none_or(failure::is_signal)

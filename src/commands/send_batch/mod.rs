@@ -22,7 +22,7 @@ use anyhow::Context as _;
 
 use crate::commands::Context;
 use crate::failure::Failure;
-use crate::options::TrimArgs;
+use crate::options::{TrimArgs, parse_count, parse_name};
 use crate::signals::Stop;
 use crate::streamer::parse_duration;
 
@@ -49,6 +49,7 @@ Examples:
   redis-streamer send-batch orders big.jsonl --checkpoint big.checkpoint")]
 pub struct Args {
     /// The stream
+    #[arg(value_parser = parse_name)]
     stream: String,
     /// The files to read, - for stdin [default: stdin]
     #[arg(value_name = "FILE")]
@@ -69,7 +70,7 @@ pub struct Args {
     #[arg(long, value_name = "ACTION")]
     on_reject: Option<OnReject>,
     /// Send at most N messages a second
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroU32>)]
     rate: Option<NonZeroU32>,
     #[command(flatten)]
     trim: TrimArgs,

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::OnReject;
-use super::checkpoint::{Place, digest};
+use super::checkpoint::Place;
 use super::input::{Batch, Command, Event, Input, LONGEST_RECORD, MOST_RECORDS, Record, Source};
 use super::record::{Encoder, Format};
 use crate::failure::Failure;
@@ -56,7 +56,10 @@ impl Reading {
             name: String::new(),
             header: None,
             header_due: false,
-            place: Place::default(),
+            place: Place {
+                digest: input.resume.digest.map(|_| 0),
+                ..Place::default()
+            },
             resume: input.resume,
         };
         thread::Builder::new().spawn(move || reading.run(input.sources, &events))?;
@@ -78,6 +81,7 @@ impl Reading {
             self.name.clone_from(&source.name);
             self.place = Place {
                 source: index,
+                digest: self.place.digest,
                 ..Place::default()
             };
             if self.one(&mut source, events)? == Next::End {
@@ -207,10 +211,7 @@ impl Reading {
         let commands_end = batch.packed.len();
         let trims = commands_end > 0 && self.encoder.finish(&mut batch.packed);
         batch.trim_at = trims.then_some(commands_end);
-        batch.end = Place {
-            tail: digest(&batch.input[batch.last_row.clone()]),
-            ..self.place
-        };
+        batch.end = self.place;
         if let Some(pace) = &mut self.pace {
             pace.wait(batch.records.len());
         }

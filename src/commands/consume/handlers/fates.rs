@@ -33,6 +33,12 @@ impl Desk<'_, '_> {
                     .hint("it must be on the PATH, or a path to it; a script must be executable and begin with #!")
                     .into());
             }
+            // It may have written to the closed pipe and died of that: no fault of the message, which others get.
+            Verdict::Failed(_) if !self.run.output.has_reader() => {
+                self.member.hold(key, task.deliveries);
+                self.run.stop.halt();
+                return Ok(());
+            }
             Verdict::Failed(reason) => reason,
         };
         let message = format!(
