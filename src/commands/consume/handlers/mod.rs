@@ -276,6 +276,11 @@ impl<'scope, 'a> Desk<'scope, 'a> {
         if self.pool.asked() > 0 {
             self.run.stop.halt();
         }
+        if self.run.stop.signal().is_some() && !self.running.is_empty() {
+            let handlers = counted(self.running.len() as u64, "handler");
+            let status = format!("waiting for {handlers} at work; a second signal ends them at once");
+            self.run.context.ui.status(&status);
+        }
         let mut failed = Ok(());
         while !self.running.is_empty() || self.pool.asked() > 0 {
             let event = self.pool.next_event(TICK);
