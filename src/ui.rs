@@ -155,7 +155,7 @@ impl Ui {
         };
         let bar = ProgressBar::with_draw_target(total, target);
         let template = match total {
-            Some(_) => "{bar:30} {percent:>3}%  {msg}  {elapsed} (ends in {eta})",
+            Some(_) => "{wide_bar} {percent:>3}%  {msg}, ends in {eta}",
             None => "{spinner} {msg}  {elapsed}",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
