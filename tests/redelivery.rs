@@ -86,6 +86,22 @@ fn what_becomes_stale_while_a_consumer_waits_is_taken_over() {
 }
 
 #[test]
+fn what_becomes_stale_while_data_flows_is_taken_over() {
+    let server = grouped(Server::options(), 20_000);
+    abandon(&server, 1);
+    // Nobody reads until the entry is stale; more is there than the pipe and the reads in flight take.
+    let script = "redis-streamer consume s -g g -e --count 100 --claim-idle 500ms | { sleep 1; cat; }";
+    let lines = Test::shell(&server, script).stdout_any().run().stdout();
+    let stale = lines.find(&line(1, 2)).expect("the stale entry");
+    assert!(
+        stale < lines.find(&line(20_000, 1)).unwrap(),
+        "the stale entry came last"
+    );
+    assert_eq!(lines.lines().count(), 20_000);
+    assert_eq!(server.pending("s", "g"), [""; 0]);
+}
+
+#[test]
 fn what_waits_for_ack_is_not_taken_from_oneself() {
     let server = grouped(Server::options(), 3);
     abandon(&server, 2);

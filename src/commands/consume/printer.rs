@@ -104,7 +104,13 @@ impl<'a> Printer<'a> {
                 self.print_stale()?;
             }
             self.drain()?;
-            if self.run.is_over()? || self.horizon.is_limited() {
+            if self.run.is_over()? {
+                return Ok(());
+            }
+            if self.member.is_claim_due() {
+                continue;
+            }
+            if self.horizon.is_limited() {
                 return Ok(());
             }
             self.run.rest(self.member.next_claim());
@@ -179,7 +185,7 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    /// Prints new entries until no more are there, and acknowledges them.
+    /// Prints new entries until no more are there, or it is time to look for stale ones, and acknowledges them.
     fn drain(&mut self) -> anyhow::Result<()> {
         loop {
             self.top_up(0)?;
@@ -215,7 +221,9 @@ impl<'a> Printer<'a> {
             Some(_) => usize::from(at_hand == 0),
             None => DEPTH,
         };
-        while reads < depth && self.flowing && !self.horizon.is_reached() && !self.run.is_over()? {
+        // However long data flows, what others left has its turn, too.
+        let flows = self.flowing && !self.horizon.is_reached() && !self.member.is_claim_due();
+        while reads < depth && flows && !self.run.is_over()? {
             let count = self.run.left(self.appetite.count() + asked).saturating_sub(asked);
             if count == 0 {
                 break;

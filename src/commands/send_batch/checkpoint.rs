@@ -63,7 +63,8 @@ fn other_input() -> anyhow::Error {
         .into()
 }
 
-/// The digest of what lay before and a record: no single change of a word goes unnoticed. The steps are those of FxHash, which Firefox and rustc use.
+/// The digest of what lay before and a record: no single change of a word goes unnoticed. The steps are those of
+/// FxHash, which Firefox and rustc use.
 fn digest(before: u64, record: &[u8]) -> u64 {
     const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
     let step = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(FACTOR);
