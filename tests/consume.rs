@@ -297,6 +297,18 @@ fn match_is_a_glob_on_names() {
         .run();
 }
 
+#[test]
+fn rare_matches_are_looked_for_in_large_replies() {
+    let server = Server::start();
+    server.add_numbered("s", 2000);
+    server.add_message("s", "2001-0", "rare", "1");
+    plain(&server)
+        .args(["--from", "beginning", "-n", "1", "--match", "rare"])
+        .stdout("{\"stream\":\"s\",\"id\":\"2001-0\",\"name\":\"rare\",\"body\":1}\n")
+        .run();
+    assert!(server.calls("xread") < 20, "{} reads", server.calls("xread"));
+}
+
 // --- in a group
 
 #[test]

@@ -65,7 +65,8 @@ impl FromStr for Point {
     fn from_str(text: &str) -> Result<Self, InvalidPoint> {
         match text {
             "latest" | "$" => return Ok(Self::Latest),
-            "beginning" => return Ok(Self::Beginning),
+            // As XGROUP CREATE and XREAD have it.
+            "beginning" | "0" | "0-0" => return Ok(Self::Beginning),
             _ => {}
         }
         if let Some(ago) = text.strip_prefix('-') {
@@ -160,6 +161,7 @@ mod tests {
         for (text, point) in [
             ("latest", Point::Latest),
             ("beginning", Point::Beginning),
+            ("0", Point::Beginning),
             ("5-1", Point::Id(EntryId { ms: 5, seq: 1 })),
             ("1700000000000", Point::Time(1_700_000_000_000)),
             ("2023-11-14T22:13:20Z", Point::Time(1_700_000_000_000)),

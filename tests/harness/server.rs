@@ -346,6 +346,16 @@ impl Server {
             .collect()
     }
 
+    /// How often a command was called.
+    pub fn calls(&self, command: &str) -> u64 {
+        let stats = self.cli(["INFO", "commandstats"]);
+        let line = stats
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+        let calls = line.and_then(|line| line.split(',').next());
+        calls.map_or(0, |calls| calls.parse().unwrap())
+    }
+
     /// Returns once a client waits in a blocking read: from then on nothing it should see is missed.
     pub fn wait_blocked(&self) {
         wait_until("a blocked client", || {

@@ -55,6 +55,11 @@ impl Output {
         &self.budget
     }
 
+    /// Whether every entry is asked for.
+    pub fn takes_all(&self) -> bool {
+        self.matching.is_none()
+    }
+
     /// Whether an entry is asked for.
     pub fn wants(&self, entry: &Entry<'_>) -> bool {
         match &self.matching {

@@ -148,7 +148,11 @@ impl Reading<'_> {
         if positions.is_empty() {
             return Ok(0);
         }
-        let count = self.run.left(self.appetite.count());
+        let count = match self.run.output.takes_all() {
+            true => self.run.left(self.appetite.count()),
+            // How many of them are asked for shows when they are here.
+            false => self.appetite.count(),
+        };
         reader.request(&positions, count, block)?;
         Ok(count)
     }
