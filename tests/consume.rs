@@ -434,6 +434,26 @@ fn what_does_not_match_is_acknowledged() {
 }
 
 #[test]
+fn rare_matches_are_looked_for_in_ever_larger_replies() {
+    let server = Server::start();
+    server.add_numbered("s", 2000);
+    server.add_message("s", "2001-0", "rare", "1");
+    for id in 2002..2500 {
+        server.add_message("s", &format!("{id}-0"), "n", "2");
+    }
+    server.cli(["XGROUP", "CREATE", "s", GROUP, "0"]);
+    group(&server)
+        .args(["-n", "1", "--match", "rare"])
+        .stdout("{\"stream\":\"s\",\"id\":\"2001-0\",\"name\":\"rare\",\"body\":1}\n")
+        .run();
+    assert!(server.calls("xreadgroup") < 40, "{} reads", server.calls("xreadgroup"));
+    // What lies behind it was not passed over: it is still to come, as if for the first time.
+    let lines = (2002..2500).map(|id| format!("{{\"stream\":\"s\",\"id\":\"{id}-0\",\"name\":\"n\",\"body\":2}}\n"));
+    group(&server).arg("-e").stdout(lines.collect::<String>()).run();
+    assert!(server.pending("s", GROUP).is_empty());
+}
+
+#[test]
 fn each_stream_has_its_own_group_of_a_listener() {
     let server = Server::start();
     for stream in ["a", "b"] {

@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use anyhow::Context as _;
 
 use crate::line;
-use crate::streamer::{Batch, Delivered, Entries, EntryId, Error};
+use crate::streamer::{Batch, Delivered, Entries, Entry, EntryId, Error};
 
 use super::AckMode;
 use super::horizon::Horizon;
@@ -43,6 +43,8 @@ pub struct Printer<'a> {
     horizon: Horizon,
     /// Whether the last read found as many entries as it asked for.
     flowing: bool,
+    /// How many entries were passed over since one was printed.
+    passed_over: usize,
     /// Whether entries may be pending under this consumer that it does not hold.
     own_due: bool,
 }
@@ -60,6 +62,7 @@ impl<'a> Printer<'a> {
             reservations: Reservations::default(),
             horizon,
             flowing: true,
+            passed_over: 0,
             own_due: member.has_given_name(),
             member,
         }
@@ -224,10 +227,10 @@ impl<'a> Printer<'a> {
         // However long data flows, what others left has its turn, too.
         let flows = self.flowing && !self.horizon.is_reached() && !self.member.is_claim_due();
         while reads < depth && flows && !self.run.is_over()? {
-            let count = self.run.left(self.appetite.count() + asked).saturating_sub(asked);
-            if count == 0 {
-                break;
-            }
+            let count = match self.run.left(self.appetite.count() + asked).saturating_sub(asked) {
+                0 => break,
+                left => left.max(self.stride()),
+            };
             self.member.consumer.queue_read(count);
             self.expected.push_back(Expected::Read(count));
             (reads, asked) = (reads + 1, asked + count);
@@ -236,6 +239,15 @@ impl<'a> Printer<'a> {
             self.member.consumer.flush()?;
         }
         Ok(())
+    }
+
+    /// How many entries a read may bring, though fewer messages are asked for: as many as were passed over, lest rare
+    /// matches are looked for one entry at a time. What lies behind the last match is handed back.
+    fn stride(&self) -> usize {
+        match self.run.args.ack {
+            AckMode::Read => 0,
+            AckMode::Success | AckMode::Manual => self.passed_over.min(self.appetite.count()),
+        }
     }
 
     /// Sends what is queued and awaits its replies.
@@ -281,15 +293,8 @@ impl<'a> Printer<'a> {
             if let Some(known) = deliveries {
                 entry.deliveries = known.get(&entry.id).copied();
             }
-            if processed.contains(&(index, entry.id)) || !self.run.output.wants(&entry) {
-                sorted.passed[index].push(entry.id);
-            } else if self.run.output.budget().take() {
-                sorted.starts.push(self.lines.len());
-                line::write(&mut self.lines, &self.member.streams()[index], &entry);
-                sorted.printed.push(((index, entry.id), entry.deliveries.unwrap_or(1)));
-            } else {
-                self.member.hold((index, entry.id), entry.deliveries.unwrap_or(1));
-            }
+            let is_done = processed.contains(&(index, entry.id));
+            self.sort(&mut sorted, index, &entry, is_done);
         }
         if let Err(error) = self.run.output.write(&self.lines, &self.run.stop) {
             self.keep_unread(&mut sorted);
@@ -298,6 +303,22 @@ impl<'a> Printer<'a> {
         self.appetite.learn(bytes, sorted.read);
         self.account(&sorted);
         Ok(sorted.read)
+    }
+
+    /// Decides what becomes of an entry, and puts its line with those to be written.
+    fn sort(&mut self, sorted: &mut Sorted, index: usize, entry: &Entry<'_>, is_done: bool) {
+        let (key, deliveries) = ((index, entry.id), entry.deliveries.unwrap_or(1));
+        if is_done || !self.run.is_full() && !self.run.output.wants(entry) {
+            sorted.passed[index].push(entry.id);
+            self.passed_over += 1;
+        } else if self.run.output.budget().take() {
+            sorted.starts.push(self.lines.len());
+            line::write(&mut self.lines, &self.member.streams()[index], entry);
+            sorted.printed.push((key, deliveries));
+            self.passed_over = 0;
+        } else {
+            self.member.hold(key, deliveries);
+        }
     }
 
     /// Keeps what a failed write did not bring to the reader, to hand it back. Lines in a pipe that is still read are
