@@ -277,6 +277,26 @@ fn what_cannot_be_written_is_an_error_and_not_acknowledged() {
     assert!(sent.stderr().contains(&format!("{} was added", server.ids("s")[0])));
 }
 
+#[test]
+fn a_reader_that_has_gone_hides_no_failure() {
+    let server = orders(3);
+    server.file("lines", "{\"name\":\"n\",\"body\":1}\noops\n");
+    for (args, status, said) in [
+        ("ack orders -l billing --strict 1-0", 4, "1 of 1 were not pending"),
+        ("pending orders -l billing --max-lag 1", 4, "lag 3 exceeds"),
+        ("send-batch s lines --json", 1, "lines:2:1"),
+        ("send-batch s lines --ids --rejects rejects", 1, "cannot write the IDs"),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Test::new(&server).args(args.split(' ')).command();
+        let output = command.stdout(writer).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{args}: {stderr}");
+        assert!(stderr.contains(said), "{args}: {stderr}");
+    }
+}
+
 /// The length of the line of one of the `orders`.
 fn line_length(entry: &Entry) -> usize {
     let body = &entry.fields[1].1;

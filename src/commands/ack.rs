@@ -67,30 +67,17 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     // What came before a bad line is acknowledged all the same, and counted.
     let flushed = acker.flush();
     let ended = read.and(flushed);
-    if ended.is_ok() || acker.acked > 0 {
-        let count = format!("{}\n", acker.acked);
-        context.ui.data()?.write(count.as_bytes()).map_err(Failure::stdout)?;
-    }
-    ended?;
-    // XACK says 0 for a group that does not exist, too.
-    if let (0, Some((stream, group))) = (acker.acked, acker.first_missed.take()) {
-        acker.streamer.group(&stream, &group)?;
-    }
-    match args.strict && acker.missed_count > 0 {
+    let printed = match ended.is_ok() || acker.acked > 0 {
+        true => print(acker.acked, context),
         false => Ok(()),
-        true => Err(Failure::unmet(format!(
-            "{} of {} were not pending: {}{}",
-            acker.missed_count,
-            acker.missed_count + acker.acked,
-            acker.missed.join(", "),
-            if acker.missed.len() < acker.missed_count {
-                ", …"
-            } else {
-                ""
-            },
-        ))
-        .into()),
-    }
+    };
+    // A reader that has gone hides no failure.
+    ended.and_then(|()| acker.verdict()).and(printed)
+}
+
+fn print(acked: usize, context: &Context) -> anyhow::Result<()> {
+    let count = format!("{acked}\n");
+    context.ui.data()?.write(count.as_bytes()).map_err(Failure::stdout)
 }
 
 fn parse_id(text: &str) -> anyhow::Result<EntryId> {
@@ -184,5 +171,28 @@ impl Acker<'_> {
         }
         self.waiting.clear();
         Ok(())
+    }
+
+    /// What it means that some were not pending.
+    fn verdict(&mut self) -> anyhow::Result<()> {
+        // XACK says 0 for a group that does not exist, too.
+        if let (0, Some((stream, group))) = (self.acked, self.first_missed.take()) {
+            self.streamer.group(&stream, &group)?;
+        }
+        match self.args.strict && self.missed_count > 0 {
+            false => Ok(()),
+            true => Err(Failure::unmet(format!(
+                "{} of {} were not pending: {}{}",
+                self.missed_count,
+                self.missed_count + self.acked,
+                self.missed.join(", "),
+                if self.missed.len() < self.missed_count {
+                    ", …"
+                } else {
+                    ""
+                },
+            ))
+            .into()),
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 
 use anyhow::Context as _;
 
+use crate::failure;
 use crate::line;
 use crate::streamer::{Batch, Delivered, Entries, Entry, EntryId, Error};
 
@@ -87,10 +88,11 @@ impl<'a> Printer<'a> {
             }
         };
         let left = self.take_in().and_then(|()| Ok(self.member.leave()?));
-        match (ended, left) {
-            (Err(error), _) => Err(error),
-            // The work is done and said; what could not be handed back is claimed by others in time.
-            (Ok(()), left) => left.context("the messages are done, but leaving the group failed"),
+        // The work is done and said; what could not be handed back is claimed by others in time.
+        let left = left.context("the messages are done, but leaving the group failed");
+        match ended {
+            Err(error) if failure::is_normal_ending(&error) => left.and(Err(error)),
+            ended => ended.and(left),
         }
     }
 

@@ -242,7 +242,13 @@ impl Ledger {
             Ok(()) => self.flush(stop),
             Err(error) => self.flush_rejects().and(Err(error)),
         };
-        self.summary(args, context)?;
+        let printed = self.summary(args, context);
+        // A reader that has gone hides no failure.
+        self.verdict(ended, context, args, stop).and(printed)
+    }
+
+    /// What the exit code says.
+    fn verdict(&self, ended: anyhow::Result<()>, context: &Context, args: &Args, stop: &Stop) -> anyhow::Result<()> {
         if let Some(signal) = stop.signal()
             && ended.as_ref().err().is_none_or(failure::is_signal)
         {
@@ -318,11 +324,7 @@ impl Ledger {
                 seconds: (seconds * 1000.0).round() / 1000.0,
             })?;
             text.push(b'\n');
-            return context
-                .ui
-                .data()?
-                .write(&text)
-                .context("cannot write the summary to stdout");
+            return context.ui.data()?.write(&text).map_err(Failure::stdout);
         }
         let rate = self.sent as f64 / seconds.max(0.001);
         context.ui.status(&format!(
