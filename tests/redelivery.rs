@@ -86,6 +86,22 @@ fn what_becomes_stale_while_a_consumer_waits_is_taken_over() {
 }
 
 #[test]
+fn a_few_stale_entries_are_found_among_many_fresh_ones() {
+    let server = grouped(Server::options(), 5001);
+    abandon(&server, 5000);
+    for id in ["2000-0", "4000-0", "4001-0"] {
+        server.cli(["XCLAIM", "s", "g", "gone", "0", id, "IDLE", "600000", "JUSTID"]);
+    }
+    let mut seen = String::new();
+    for _ in 0..4 {
+        seen += &consume(&server).args(["-n", "1"]).stdout_any().run().stdout();
+    }
+    assert_eq!(seen, line(2000, 2) + &line(4000, 2) + &line(4001, 2) + &line(5001, 1));
+    let asked = server.calls("xpending") + server.calls("xautoclaim");
+    assert!(asked < 100, "{asked} requests");
+}
+
+#[test]
 fn what_becomes_stale_while_data_flows_is_taken_over() {
     let server = grouped(Server::options(), 20_000);
     abandon(&server, 1);

@@ -13,6 +13,11 @@ use super::{Batch, Consumer, Entries, EntryId, Error};
 
 /// How many pending entries are listed at a time.
 const PAGE: usize = 10_000;
+/// How many are looked at first in search of stale ones.
+const FIRST_PAGE: usize = 100;
+
+/// XAUTOCLAIM looks at ten entries for each that it may take: for fewer than this, too few at a time.
+const FEW: usize = 100;
 
 /// What to take over from other consumers.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +54,7 @@ impl Consumer {
     /// Takes over entries of one stream that other consumers left pending, into `batch` (one of
     /// [`Batch::claimed`]).
     pub fn claim(&mut self, stream: &str, claim: Claim, batch: &mut Batch) -> Result<Claimed, Error> {
-        if claim.own == Own::Keep {
+        if claim.own == Own::Keep || claim.count < FEW {
             return self.claim_by_hand(stream, claim, batch);
         }
         match self.autoclaim(stream, claim, batch) {
@@ -81,31 +86,14 @@ impl Consumer {
         Ok(claimed)
     }
 
-    /// XPENDING and XCLAIM, for servers without XAUTOCLAIM, and where it matters whose entries are taken.
+    /// XPENDING and XCLAIM: for servers without XAUTOCLAIM, and where it matters whose entries are taken or how many
+    /// are passed over for a few.
     fn claim_by_hand(&mut self, stream: &str, claim: Claim, batch: &mut Batch) -> Result<Claimed, Error> {
-        let mut pending = redis::cmd("XPENDING");
-        pending.arg(stream).arg(&self.membership.group);
-        pending.arg(claim.from.to_string()).arg("+").arg(PAGE);
-        let rows: Vec<(Vec<u8>, Vec<u8>, u64, u64)> = self.ask(&pending, stream)?;
-        let min_idle = claim.min_idle.as_millis() as u64;
-        let stale: Vec<EntryId> = rows
-            .iter()
-            .filter(|(_, owner, idle, _)| {
-                *idle >= min_idle && (claim.own == Own::Redeliver || owner != self.membership.consumer.as_bytes())
-            })
-            .filter_map(|(id, ..)| EntryId::from_wire(id))
-            .take(claim.count)
-            .collect();
-        let last_seen = match stale.len() == claim.count {
-            true => stale.last().copied(),
-            false => rows
-                .last()
-                .filter(|_| rows.len() == PAGE)
-                .and_then(|(id, ..)| EntryId::from_wire(id)),
-        };
+        let (stale, last_seen) = self.find_stale(stream, claim)?;
         batch.clear();
         let mut gone = Vec::new();
         if !stale.is_empty() {
+            let min_idle = claim.min_idle.as_millis() as u64;
             self.fetch(
                 stream,
                 &self.xclaim(stream, &self.membership.consumer, min_idle, &stale),
@@ -119,6 +107,41 @@ impl Consumer {
             next: last_seen.and_then(EntryId::next),
             gone,
         })
+    }
+
+    /// The first stale entries, and the last entry that was looked at, unless all were. In pages that grow until
+    /// there are some: whether the first are stale or none of a million is, few rows are asked for in vain.
+    fn find_stale(&mut self, stream: &str, claim: Claim) -> Result<(Vec<EntryId>, Option<EntryId>), Error> {
+        let min_idle = claim.min_idle.as_millis() as u64;
+        let consumer = self.membership.consumer.clone();
+        let is_takeable = |owner: &[u8]| claim.own == Own::Redeliver || owner != consumer.as_bytes();
+        let (mut from, mut page) = (claim.from, FIRST_PAGE);
+        loop {
+            let mut pending = redis::cmd("XPENDING");
+            pending.arg(stream).arg(&self.membership.group);
+            pending.arg(from.to_string()).arg("+").arg(page);
+            let rows: Vec<(Vec<u8>, Vec<u8>, u64, u64)> = self.ask(&pending, stream)?;
+            let stale: Vec<EntryId> = rows
+                .iter()
+                .filter(|(_, owner, idle, _)| *idle >= min_idle && is_takeable(owner))
+                .filter_map(|(id, ..)| EntryId::from_wire(id))
+                .take(claim.count)
+                .collect();
+            let last_row = rows
+                .last()
+                .filter(|_| rows.len() == page)
+                .and_then(|(id, ..)| EntryId::from_wire(id));
+            match last_row.and_then(EntryId::next).filter(|_| stale.is_empty()) {
+                Some(next) => (from, page) = (next, (2 * page).min(PAGE)),
+                None => {
+                    let last_seen = match stale.len() == claim.count {
+                        true => stale.last().copied(),
+                        false => last_row,
+                    };
+                    return Ok((stale, last_seen));
+                }
+            }
+        }
     }
 
     /// Acknowledges those of the entries that are not in the stream any more, and returns them.
