@@ -386,15 +386,7 @@ impl<'a> Member<'a> {
             Name::Made(_) => group::HANDED_BACK.to_owned(),
         };
         for index in 0..self.membership.streams.len() {
-            // What somebody else has claimed meanwhile is theirs.
-            let mut ours = self.own_pending(index)?;
-            if matches!(self.name, Name::Given(_)) || self.run.args.ack == AckMode::Manual {
-                ours.retain(|id, _| self.held.iter().any(|(held, _)| *held == (index, *id)));
-            }
-            for ((_, id), deliveries) in self.held.iter().filter(|((of, _), _)| *of == index) {
-                ours.entry(*id).and_modify(|known| *known = *deliveries);
-            }
-            let entries: Vec<_> = ours.into_iter().collect();
+            let entries: Vec<_> = self.not_done(index)?.into_iter().collect();
             let stream = &self.membership.streams[index];
             if self.run.args.dedup.is_some() {
                 self.consumer.release(stream, &entries)?;
@@ -402,6 +394,29 @@ impl<'a> Member<'a> {
             self.consumer.hand_back(stream, &entries, &heir)?;
         }
         self.resign()
+    }
+
+    /// What this run leaves undone of a stream, and how often it was delivered. What somebody else has claimed meanwhile
+    /// is theirs; what was pending under a given name before, or is for `ack`, stays as it is.
+    fn not_done(&mut self, index: usize) -> Result<BTreeMap<EntryId, u64>, Error> {
+        let held: HashMap<_, _> = self
+            .held
+            .iter()
+            .filter(|((of, _), _)| *of == index)
+            .map(|((_, id), deliveries)| (*id, *deliveries))
+            .collect();
+        let mut ours: BTreeMap<_, _> = match (&self.name, self.run.args.ack) {
+            (Name::Given(_), _) | (_, AckMode::Manual) => {
+                let ids: Vec<_> = held.keys().copied().collect();
+                let known = self.deliveries(index, &ids)?.into_iter();
+                known.filter(|(id, _)| held.contains_key(id)).collect()
+            }
+            (Name::Made(_), _) => self.own_pending(index)?,
+        };
+        for (id, deliveries) in &mut ours {
+            *deliveries = held.get(id).copied().unwrap_or(*deliveries);
+        }
+        Ok(ours)
     }
 
     fn resign(&mut self) -> Result<(), Error> {
