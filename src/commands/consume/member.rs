@@ -1,5 +1,5 @@
 //! One consumer's life in a group: it joins, reads, takes over what others left, survives lost connections
-//! and vanished groups, and leaves.
+//! and vanished groups. How it leaves is in [`leaving`](super::leaving).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::commands::retry::{self, Retry};
 use crate::streamer::{
-    Batch, Claim, Claimed, Consumer, Delivery, EntryId, Error, Membership, Own, OwnedFields, Point, Streamer, group,
+    Batch, Claim, Claimed, Consumer, Delivery, EntryId, Error, Membership, Own, OwnedFields, Point, Streamer,
 };
 
 use super::alarm::Blockable;
@@ -30,15 +30,15 @@ pub struct Member<'a> {
     pub run: &'a Run<'a>,
     /// The consumer, for requests whose replies the caller awaits.
     pub consumer: Consumer,
-    membership: Membership,
-    name: Name,
+    pub(super) membership: Membership,
+    pub(super) name: Name,
     blockable: Arc<Blockable>,
     retry: Retry<'a>,
     /// Whether reads that wait also take over stale entries, until the server says that it cannot do that.
     claims_as_it_waits: bool,
     next_claim: Option<Instant>,
     /// Delivered and not done, with how often: handed back at the end.
-    held: Vec<(Key, u64)>,
+    pub(super) held: Vec<(Key, u64)>,
 }
 
 /// The streams of the command line by the names of their groups.
@@ -107,11 +107,14 @@ impl<'a> Member<'a> {
     ///
     /// Replies that were awaited are lost; what is pending under this consumer must be read again.
     pub fn mend(&mut self, error: anyhow::Error) -> anyhow::Result<()> {
-        if let Some(Error::NoGroup { .. }) = error.downcast_ref::<Error>()
-            && let Some(from) = self.recreate_from()
-        {
-            return self.recreate(from);
-        }
+        let error = match (error.downcast_ref::<Error>(), self.recreate_from()) {
+            (Some(Error::NoGroup { .. }), Some(from)) => match self.recreate(from) {
+                Ok(()) => return Ok(()),
+                // It is still missing on the next connection, and found to be.
+                Err(error) => error,
+            },
+            _ => error,
+        };
         let (streamer, blockable) = self.retry.until_done(error, || {
             let mut streamer = Streamer::connect(&self.run.context.target)?;
             let blockable = Blockable::new(&mut streamer)?;
@@ -326,7 +329,7 @@ impl<'a> Member<'a> {
         }
     }
 
-    fn deliveries(&mut self, stream: usize, ids: &[EntryId]) -> Result<HashMap<EntryId, u64>, Error> {
+    pub(super) fn deliveries(&mut self, stream: usize, ids: &[EntryId]) -> Result<HashMap<EntryId, u64>, Error> {
         match (ids.iter().min(), ids.iter().max()) {
             (Some(first), Some(last)) => self
                 .consumer
@@ -349,88 +352,5 @@ impl<'a> Member<'a> {
             if gone.len() == 1 { "entry was" } else { "entries were" },
             named.join(", ")
         ));
-    }
-
-    /// Keeps an entry that was delivered so often and is not done, to hand it back.
-    pub fn hold(&mut self, key: Key, deliveries: u64) {
-        self.held.push((key, deliveries));
-    }
-
-    /// Keeps the entries of a read's reply.
-    pub fn hold_reply(&mut self, batch: &Batch) -> Result<(), Error> {
-        for element in batch.by_stream() {
-            let (name, delivered) = element.map_err(|malformed| self.consumer.malformed(malformed))?;
-            if let Some(index) = self.index_of(name) {
-                self.hold((index, delivered.id()), delivered.deliveries());
-            }
-        }
-        Ok(())
-    }
-
-    /// Leaves: hands back what is held, and removes a name of our own making where nothing is pending under it.
-    /// A consumer with a name that was given finds what it left when it comes back; others get it at once.
-    pub fn leave(&mut self) -> Result<(), Error> {
-        match self.hand_back() {
-            // There is nothing to leave, nor was anything got from it.
-            Err(Error::NoGroup { .. }) if self.held.is_empty() => Ok(()),
-            left => left,
-        }
-    }
-
-    fn hand_back(&mut self) -> Result<(), Error> {
-        if self.run.args.ack == AckMode::Read {
-            return self.resign();
-        }
-        let heir = match &self.name {
-            Name::Given(name) => name.clone(),
-            Name::Made(_) => group::HANDED_BACK.to_owned(),
-        };
-        for index in 0..self.membership.streams.len() {
-            let entries: Vec<_> = self.not_done(index)?.into_iter().collect();
-            let stream = &self.membership.streams[index];
-            if self.run.args.dedup.is_some() {
-                self.consumer.release(stream, &entries)?;
-            }
-            self.consumer.hand_back(stream, &entries, &heir)?;
-        }
-        self.resign()
-    }
-
-    /// What this run leaves undone of a stream, and how often it was delivered. What somebody else has claimed meanwhile
-    /// is theirs; what was pending under a given name before, or is for `ack`, stays as it is.
-    fn not_done(&mut self, index: usize) -> Result<BTreeMap<EntryId, u64>, Error> {
-        let held: HashMap<_, _> = self
-            .held
-            .iter()
-            .filter(|((of, _), _)| *of == index)
-            .map(|((_, id), deliveries)| (*id, *deliveries))
-            .collect();
-        let mut ours: BTreeMap<_, _> = match (&self.name, self.run.args.ack) {
-            (Name::Given(_), _) | (_, AckMode::Manual) => {
-                let ids: Vec<_> = held.keys().copied().collect();
-                let known = self.deliveries(index, &ids)?.into_iter();
-                known.filter(|(id, _)| held.contains_key(id)).collect()
-            }
-            (Name::Made(_), _) => self.own_pending(index)?,
-        };
-        for (id, deliveries) in &mut ours {
-            *deliveries = held.get(id).copied().unwrap_or(*deliveries);
-        }
-        Ok(ours)
-    }
-
-    fn resign(&mut self) -> Result<(), Error> {
-        match &self.name {
-            Name::Given(_) => Ok(()),
-            Name::Made(name) => match self.consumer.leave() {
-                // Everything is done but the tidying up.
-                Err(error @ Error::Denied(_)) => {
-                    let why = format!("the consumer {name} stays in the group: {error}");
-                    self.run.context.ui.warning(&why);
-                    Ok(())
-                }
-                left => left,
-            },
-        }
     }
 }

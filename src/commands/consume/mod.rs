@@ -1,13 +1,14 @@
 //! `consume`: prints messages, or runs a command for each; in a group, or reading plainly.
 //!
 //! [`plain`] reads without a group. [`member`] is one consumer's life in a group: joining, taking over what
-//! others left, lost connections, leaving. [`printer`] and [`handlers`] are what it does with the messages,
+//! others left, lost connections, and [`leaving`]. [`printer`] and [`handlers`] are what it does with the messages,
 //! [`lanes`] runs one of them for each group, and [`Run`](run::Run) is what all share.
 
 mod alarm;
 mod handlers;
 mod horizon;
 mod lanes;
+mod leaving;
 mod member;
 mod output;
 mod plain;
