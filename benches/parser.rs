@@ -11,9 +11,15 @@ use redis::Value;
 
 // The program is no library: what it is made of is taken from its sources.
 #[path = "../src/streamer/entry.rs"]
-mod entry;
-#[path = "../src/streamer/resp.rs"]
+pub mod entry;
+#[path = "../src/streamer/error.rs"]
+pub mod error;
+#[path = "../src/streamer/wire/resp.rs"]
 mod resp;
+/// Where the sources know them.
+mod streamer {
+    pub use super::{entry, error};
+}
 
 use resp::{Cursor, Delivered, Malformed, Scanner, argument, command, id_argument};
 
@@ -66,7 +72,7 @@ fn reply() -> Vec<u8> {
 
 /// Finds the reply's end, keeps it, and walks it; the length of all names and bodies.
 fn ours(reply: &[u8]) -> Result<usize, Malformed> {
-    let length = Scanner::default().advance(reply)?.unwrap_or(0);
+    let length = Scanner::new(usize::MAX).advance(reply)?.unwrap_or(0);
     let kept = reply[..length].to_vec();
     let mut cursor = Cursor::new(&kept);
     cursor.array_of(1)?;

@@ -131,7 +131,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__ack)
-            opts="-g -l -u -q -v -h -V --group --listener --strict --url --user --password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-g -l -u -q -v -h -V --group --listener --strict --reconnect-for --url --user --password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -150,6 +150,10 @@ _redis__streamer() {
                     return 0
                     ;;
                 -l)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reconnect-for)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -255,7 +259,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__consume)
-            opts="-g -l -n -e -c -u -q -v -h -V --group --listener --max --exit-on-empty --timeout --match --count --block --rest --reconnect-for --from --to --last --consumer --ack --claim-idle --on-nogroup --dedup --jobs --handler-timeout --retry-delay --max-deliveries --dead-letter --url --user --password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-g -l -n -e -c -u -q -v -h -V --group --listener --max --exit-on-empty --timeout --match --count --block --rest --reconnect-for --from --to --last --consumer --ack --claim-idle --on-nogroup --dedup --jobs --handler-timeout --retry-delay --max-deliveries --clean-env --dead-letter --url --user --password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -705,17 +709,13 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__send)
-            opts="-n -f -u -q -v -h -V --name --text --field --id --maxlen --retention --no-create --url --user --password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-f -u -q -v -h -V --name --text --field --id --maxlen --retention --no-create --url --user --password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --name)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -n)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -787,17 +787,13 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__send__subcmd__batch)
-            opts="-n -u -q -v -h -V --name --input --keep-ids --rejects --on-reject --rate --maxlen --retention --ids --receipts --json --checkpoint --on-ambiguous --reconnect-for --url --user --password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-u -q -v -h -V --name --input --keep-ids --rejects --on-reject --rate --maxlen --retention --ids --receipts --json --checkpoint --on-ambiguous --reconnect-for --url --user --password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --name)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -n)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -27,52 +27,52 @@ end
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l cacert -d 'Trust the authorities in FILE (PEM) in place of the system\'s' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l cert -d 'Show the server this certificate (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l key -d 'The private key of --cert (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l connect-timeout -d 'Give one attempt to connect so long' -r
-complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l wait -d 'Keep trying the first connection for so long, as when a server is just being started' -r
-complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l color -d 'Colour stderr' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l connect-timeout -d 'Time limit for one connection attempt' -r
+complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
+complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l insecure -d 'Do not check the server\'s certificate'
-complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
-complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -s v -l verbose -d 'Say on stderr what is being done'
+complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -s q -l quiet -d 'Print only warnings and errors on stderr'
+complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -s v -l verbose -d 'Print on stderr what is being done'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -s V -l version -d 'Print version'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "send" -d 'Send one message to a stream, and print its ID'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "send-batch" -d 'Send many messages, from files or a pipe'
-complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "subscribe" -d 'Create a consumer group where it is missing, and the stream with it'
+complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "subscribe" -d 'Create a consumer group if it does not exist, and the stream with it'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "consume" -d 'Print the messages of streams, or run a command for each'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "ack" -d 'Acknowledge messages, and print how many were pending'
-complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "pending" -d 'Show what is delivered and not acknowledged, and how far groups lag behind'
+complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "pending" -d 'Show what was delivered and not acknowledged, and how far behind groups are'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "man" -d 'Print the manual page, in troff'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s n -l name -d 'The message\'s name, such as user.created' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l name -d 'The message\'s name, such as user.created' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s f -l field -d 'Add a field to the entry (repeatable)' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l id -d 'Give the entry this ID instead of one made by the server' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l id -d 'Use this entry ID instead of one made by the server' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l maxlen -d 'Trim the stream to its newest N entries' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l retention -d 'Trim entries older than DURATION' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l cacert -d 'Trust the authorities in FILE (PEM) in place of the system\'s' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l cert -d 'Show the server this certificate (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l key -d 'The private key of --cert (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l connect-timeout -d 'Give one attempt to connect so long' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l wait -d 'Keep trying the first connection for so long, as when a server is just being started' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l color -d 'Colour stderr' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l connect-timeout -d 'Time limit for one connection attempt' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l text -d 'Take the body as text, and make it a JSON string'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l text -d 'Treat the body as text, and send it as a JSON string'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l no-create -d 'Fail if the stream does not exist, instead of creating it'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l insecure -d 'Do not check the server\'s certificate'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s v -l verbose -d 'Say on stderr what is being done'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s q -l quiet -d 'Print only warnings and errors on stderr'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s v -l verbose -d 'Print on stderr what is being done'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s V -l version -d 'Print version'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s n -l name -d 'Give every message this name; a line is then its body' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l name -d 'Give every message this name; a line is then its body' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l input -d 'What a line is: a line of JSON, any text (made a JSON string), or a row of CSV (made an object by the header)' -r -f -a "jsonl\t'A line of JSON; blank lines are nothing'
 text\t'Any text; a blank line is a message too'
 csv\t'Rows of CSV under a header'"
@@ -90,51 +90,51 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l cacert -d 'Trust the authorities in FILE (PEM) in place of the system\'s' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l cert -d 'Show the server this certificate (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l key -d 'The private key of --cert (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l connect-timeout -d 'Give one attempt to connect so long' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l wait -d 'Keep trying the first connection for so long, as when a server is just being started' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l color -d 'Colour stderr' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l connect-timeout -d 'Time limit for one connection attempt' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l keep-ids -d 'Give the entries the IDs of their lines'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l ids -d 'Print the ID of each entry, in the order of the lines'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l json -d 'Print the summary as JSON, on stdout'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l insecure -d 'Do not check the server\'s certificate'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s v -l verbose -d 'Say on stderr what is being done'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s q -l quiet -d 'Print only warnings and errors on stderr'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s v -l verbose -d 'Print on stderr what is being done'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s V -l version -d 'Print version'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s g -l group -d 'The consumer group, by its name as it stands' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s l -l listener -d 'Short for -g STREAM:NAME:cg, the group\'s name by convention' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s g -l group -d 'The consumer group' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s l -l listener -d 'The group by its listener\'s name: short for -g STREAM:NAME:cg' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l from -d 'Where the group begins: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l cacert -d 'Trust the authorities in FILE (PEM) in place of the system\'s' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l cert -d 'Show the server this certificate (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l key -d 'The private key of --cert (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l connect-timeout -d 'Give one attempt to connect so long' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l wait -d 'Keep trying the first connection for so long, as when a server is just being started' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l color -d 'Colour stderr' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l connect-timeout -d 'Time limit for one connection attempt' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l reset -d 'Move an existing group to --from: what follows is delivered, again if need be'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l reset -d 'Move an existing group to --from: what comes after is delivered, even if it was delivered before'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l insecure -d 'Do not check the server\'s certificate'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s v -l verbose -d 'Say on stderr what is being done'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s q -l quiet -d 'Print only warnings and errors on stderr'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s v -l verbose -d 'Print on stderr what is being done'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s V -l version -d 'Print version'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s g -l group -d 'The consumer group, by its name as it stands' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s l -l listener -d 'Short for -g STREAM:NAME:cg, the group\'s name by convention' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s g -l group -d 'The consumer group' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s l -l listener -d 'The group by its listener\'s name: short for -g STREAM:NAME:cg' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s n -l max -d 'End after N messages' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l timeout -d 'Fail (exit 4) if -n was not reached within DURATION' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l match -d 'Take only messages whose name matches GLOB (* and ?); in a group the others are acknowledged unseen, for all its consumers' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l count -d 'Read up to N entries at a time [default: 1000]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l block -d 'Wait at the server for so long before asking again' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l rest -d 'Pause after everything there is was read, before asking again' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l reconnect-for -d 'Keep trying to reach a lost server for so long' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l reconnect-for -d 'Keep trying to reach a lost server for DURATION' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l from -d 'Begin at POINT: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m [default: latest; beginning with --to]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l to -d 'Stop behind POINT, which is included; never wait for what is not there yet' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l last -d 'Begin N entries before the end' -r
@@ -155,102 +155,104 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l cacert -d 'Trust the authorities in FILE (PEM) in place of the system\'s' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l cert -d 'Show the server this certificate (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l key -d 'The private key of --cert (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l connect-timeout -d 'Give one attempt to connect so long' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l wait -d 'Keep trying the first connection for so long, as when a server is just being started' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l color -d 'Colour stderr' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l connect-timeout -d 'Time limit for one connection attempt' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s e -l exit-on-empty -d 'Stop once everything that was in the streams at the start is read, and with a handler settled'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l clean-env -d 'Give handlers a clean environment: PATH, HOME, LANG, LC_*, TZ, USER, TMPDIR and what tells of the message, but no credentials'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l insecure -d 'Do not check the server\'s certificate'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s v -l verbose -d 'Say on stderr what is being done'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s q -l quiet -d 'Print only warnings and errors on stderr'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s v -l verbose -d 'Print on stderr what is being done'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s V -l version -d 'Print version'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s g -l group -d 'The consumer group, by its name as it stands' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s l -l listener -d 'Short for -g STREAM:NAME:cg, the group\'s name by convention' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s g -l group -d 'The consumer group' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s l -l listener -d 'The group by its listener\'s name: short for -g STREAM:NAME:cg' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l reconnect-for -d 'Keep trying to reach a lost server for DURATION' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l cacert -d 'Trust the authorities in FILE (PEM) in place of the system\'s' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l cert -d 'Show the server this certificate (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l key -d 'The private key of --cert (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l connect-timeout -d 'Give one attempt to connect so long' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l wait -d 'Keep trying the first connection for so long, as when a server is just being started' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l color -d 'Colour stderr' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l connect-timeout -d 'Time limit for one connection attempt' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l strict -d 'Fail if any of them was not pending'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l insecure -d 'Do not check the server\'s certificate'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s v -l verbose -d 'Say on stderr what is being done'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s q -l quiet -d 'Print only warnings and errors on stderr'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s v -l verbose -d 'Print on stderr what is being done'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s V -l version -d 'Print version'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s g -l group -d 'The consumer group, by its name as it stands' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s l -l listener -d 'Short for -g STREAM:NAME:cg, the group\'s name by convention' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l idle -d 'Show only entries of the group that have been idle for at least so long' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s g -l group -d 'The consumer group' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s l -l listener -d 'The group by its listener\'s name: short for -g STREAM:NAME:cg' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l idle -d 'Show only entries of the group that have been idle for at least DURATION' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l consumer -d 'Show only this consumer of the group, and its entries' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s n -l max-entries -d 'Show at most N entries of the group [default: 20; all with --json]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-lag -d 'Allow at most N entries still to be delivered; an unknown lag is too much' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-pending -d 'Allow at most N entries delivered and not acknowledged' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-idle -d 'Allow no pending entry to have been idle for longer than DURATION; what was handed back waits for nobody, see --max-pending' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-idle -d 'Allow no pending entry to have been idle for longer than DURATION; entries that were handed back have no idle time, see --max-pending' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l cacert -d 'Trust the authorities in FILE (PEM) in place of the system\'s' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l cert -d 'Show the server this certificate (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l key -d 'The private key of --cert (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l connect-timeout -d 'Give one attempt to connect so long' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l wait -d 'Keep trying the first connection for so long, as when a server is just being started' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l color -d 'Colour stderr' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l connect-timeout -d 'Time limit for one connection attempt' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l json -d 'Print one line of JSON'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l insecure -d 'Do not check the server\'s certificate'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s v -l verbose -d 'Say on stderr what is being done'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s q -l quiet -d 'Print only warnings and errors on stderr'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s v -l verbose -d 'Print on stderr what is being done'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s V -l version -d 'Print version'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l cacert -d 'Trust the authorities in FILE (PEM) in place of the system\'s' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l cert -d 'Show the server this certificate (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l key -d 'The private key of --cert (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l connect-timeout -d 'Give one attempt to connect so long' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l wait -d 'Keep trying the first connection for so long, as when a server is just being started' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l color -d 'Colour stderr' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l connect-timeout -d 'Time limit for one connection attempt' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l insecure -d 'Do not check the server\'s certificate'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s v -l verbose -d 'Say on stderr what is being done'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s q -l quiet -d 'Print only warnings and errors on stderr'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s v -l verbose -d 'Print on stderr what is being done'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s V -l version -d 'Print version'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l cacert -d 'Trust the authorities in FILE (PEM) in place of the system\'s' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l cert -d 'Show the server this certificate (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l key -d 'The private key of --cert (PEM)' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l connect-timeout -d 'Give one attempt to connect so long' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l wait -d 'Keep trying the first connection for so long, as when a server is just being started' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l color -d 'Colour stderr' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l connect-timeout -d 'Time limit for one connection attempt' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l insecure -d 'Do not check the server\'s certificate'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -s v -l verbose -d 'Say on stderr what is being done'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -s q -l quiet -d 'Print only warnings and errors on stderr'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -s v -l verbose -d 'Print on stderr what is being done'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -s V -l version -d 'Print version'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "send" -d 'Send one message to a stream, and print its ID'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "send-batch" -d 'Send many messages, from files or a pipe'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "subscribe" -d 'Create a consumer group where it is missing, and the stream with it'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "subscribe" -d 'Create a consumer group if it does not exist, and the stream with it'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "consume" -d 'Print the messages of streams, or run a command for each'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "ack" -d 'Acknowledge messages, and print how many were pending'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "pending" -d 'Show what is delivered and not acknowledged, and how far groups lag behind'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "pending" -d 'Show what was delivered and not acknowledged, and how far behind groups are'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "man" -d 'Print the manual page, in troff'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand help; and not __fish_seen_subcommand_from send send-batch subscribe consume ack pending completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

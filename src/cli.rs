@@ -4,6 +4,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{self, Context};
 use crate::options::Global;
+use crate::streamer::Ending;
 use crate::ui::Ui;
 
 const AFTER_HELP: &str = "\
@@ -21,17 +22,14 @@ Exit codes:
 #[derive(Parser)]
 #[command(name = "redis-streamer", version, after_help = AFTER_HELP, propagate_version = true)]
 pub struct Cli {
-    /// Options of every command.
     #[command(flatten)]
     pub global: Global,
-    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
 /// The commands, each in its file, where its help stands too.
 #[derive(Subcommand)]
-#[allow(missing_docs)]
 pub enum Command {
     Send(commands::send::Args),
     SendBatch(commands::send_batch::Args),
@@ -44,12 +42,11 @@ pub enum Command {
 }
 
 impl Cli {
-    /// Runs the command.
-    pub fn run(self, ui: Ui) -> anyhow::Result<()> {
+    pub fn run(self, ui: Ui) -> anyhow::Result<Ending> {
         let Global { wait, .. } = self.global;
         let context = || -> anyhow::Result<Context> {
-            let target = self.global.target()?;
-            Ok(Context { ui, target, wait })
+            let servers = self.global.servers()?;
+            Ok(Context { ui, servers, wait })
         };
         match self.command {
             Command::Send(args) => commands::send::run(args, &context()?),

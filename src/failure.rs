@@ -3,11 +3,13 @@
 use std::fmt;
 use std::io;
 
-use crate::streamer::Error;
+use crate::streamer::{Ending, Error};
 
+/// All that was asked for is done, or nobody wants more.
+const DONE: u8 = 0;
 /// Refused by the server, bad data, or part of a batch failed.
 const REFUSED: u8 = 1;
-/// The command was not said right.
+/// Wrong options or arguments.
 const USAGE: u8 = 2;
 /// The server cannot be reached or was lost: worth a retry.
 const UNREACHABLE: u8 = 3;
@@ -33,52 +35,33 @@ enum Kind {
     Data,
     /// A condition that was asked for was not met.
     Unmet,
-    /// The server was lost.
+    /// The server was lost while something was under way.
     Lost,
-    /// A signal ended the command, in good order.
-    Signal(u8),
-    /// Nobody wants more, as when whoever read stdout has gone: a normal ending.
-    Ended,
 }
 
 impl Failure {
-    /// The options or arguments cannot be used together, or not here.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
     }
 
-    /// Input or output failed, or only a part of the work was done.
     pub fn data(message: impl Into<String>) -> Self {
         Self::new(Kind::Data, message)
     }
 
-    /// A condition that was asked for was not met.
     pub fn unmet(message: impl Into<String>) -> Self {
         Self::new(Kind::Unmet, message)
     }
 
-    /// The server was lost while something was under way.
     pub fn lost(message: impl Into<String>) -> Self {
         Self::new(Kind::Lost, message)
     }
 
-    /// A signal ended the command, in good order: nothing is said, the exit code tells.
-    pub fn signal(signal: i32) -> Self {
-        Self::new(Kind::Signal(u8::try_from(signal).unwrap_or(0)), "")
-    }
-
-    /// What a failed write to stdout means: a closed pipe is a normal ending.
-    pub fn stdout(error: io::Error) -> anyhow::Error {
-        match error.kind() {
-            // Interrupted: the command was asked to end while nobody read.
-            io::ErrorKind::BrokenPipe | io::ErrorKind::Interrupted => Self::ended().into(),
-            _ => anyhow::Error::new(error).context("cannot write to stdout"),
+    /// What a failed write to stdout means: a reader that has gone is a normal ending.
+    pub fn stdout(error: io::Error) -> anyhow::Result<Ending> {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Ok(Ending::ReaderGone);
         }
-    }
-
-    /// Nobody wants more: a normal ending, of which nothing is said.
-    pub fn ended() -> Self {
-        Self::new(Kind::Ended, "")
+        Err(anyhow::Error::new(error).context("cannot write to stdout"))
     }
 
     /// This failure, with what to try next.
@@ -107,27 +90,23 @@ impl std::error::Error for Failure {}
 /// A failure in words.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What failed; `None` where nothing is to be said.
-    pub message: Option<String>,
+    pub message: String,
     /// Why, from near to far.
     pub causes: Vec<String>,
     /// What to try next.
     pub hint: Option<String>,
-    /// The exit code.
     pub code: u8,
 }
 
-/// Whether it is no failure that ended the command, but that nobody wants more.
-pub fn is_normal_ending(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<Failure>()
-        .is_some_and(|failure| failure.kind == Kind::Ended)
-}
-
-/// Whether it is a signal that ended the command, in good order.
-pub fn is_signal(error: &anyhow::Error) -> bool {
-    let failure = error.downcast_ref::<Failure>();
-    failure.is_some_and(|failure| matches!(failure.kind, Kind::Signal(_)))
+/// The exit code of a command that did not fail.
+pub fn code_of(ending: Ending) -> u8 {
+    match ending {
+        Ending::Enough | Ending::ReaderGone => DONE,
+        Ending::Signal(signal) => SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0)),
+        // A part of a command ends like this; the command as a whole has a failure to report.
+        Ending::Halted => REFUSED,
+        Ending::TimeUp => UNMET,
+    }
 }
 
 /// Puts a failure into words.
@@ -138,22 +117,28 @@ pub fn report(error: &anyhow::Error) -> Report {
         (Some(Kind::Usage), _) => USAGE,
         (Some(Kind::Unmet), _) => UNMET,
         (Some(Kind::Lost), _) => UNREACHABLE,
-        (Some(Kind::Signal(signal)), _) => SIGNAL.saturating_add(signal),
-        (Some(Kind::Ended), _) => 0,
-        (None, Some(Error::InvalidUrl(_) | Error::Certificate { .. })) => USAGE,
-        (None, Some(Error::Protocol { .. })) => UNREACHABLE,
-        (None, Some(error)) if error.is_passing() => UNREACHABLE,
-        (Some(Kind::Data), _) | (None, _) => REFUSED,
+        (Some(Kind::Data), _) => REFUSED,
+        (None, Some(error)) => code_for(error),
+        (None, None) => REFUSED,
     };
-    let silent = matches!(failure.map(|failure| failure.kind), Some(Kind::Signal(_) | Kind::Ended));
-    let mut texts = error.chain().map(ToString::to_string).filter(|_| !silent);
+    let mut texts = error.chain().map(ToString::to_string);
     Report {
-        message: texts.next(),
+        message: texts.next().unwrap_or_default(),
         causes: texts.collect(),
         hint: failure
             .and_then(|failure| failure.hint.clone())
             .or_else(|| streamer.and_then(hint_for)),
         code,
+    }
+}
+
+fn code_for(error: &Error) -> u8 {
+    match error {
+        Error::InvalidUrl(_) | Error::Certificate { .. } => USAGE,
+        // Not the server that was meant, or not yet: what answers there is something else.
+        Error::Protocol { .. } => UNREACHABLE,
+        error if error.is_passing() => UNREACHABLE,
+        _ => REFUSED,
     }
 }
 
@@ -167,7 +152,7 @@ fn hint_for(error: &Error) -> Option<String> {
         Error::Certificate { .. } => "--cacert, --cert and --key take files in PEM form".to_owned(),
         Error::Unreachable { address, source } if source.kind() == io::ErrorKind::InvalidData => {
             format!(
-                "{address} was reached, but TLS failed: name the right authority with --cacert, or use redis:// if the server has no TLS"
+                "{address} was reached, but TLS failed: give the right certificate authority with --cacert, or use redis:// if the server has no TLS"
             )
         }
         Error::Unreachable { address, .. } => {
@@ -194,6 +179,7 @@ fn hint_for(error: &Error) -> Option<String> {
             "list the streams there are: redis-streamer pending; the first message sent without --no-create makes one"
                 .to_owned()
         }
+        Error::Dropped { stream, .. } => format!("see what the group has: redis-streamer pending {}", quote(stream)),
         Error::RolledBack { .. } => {
             "send what is missing again; `appendonly yes` with `appendfsync always` keeps a server from forgetting"
                 .to_owned()
@@ -242,15 +228,17 @@ fn subscribe_command(stream: &str, group: &str) -> String {
 /// A word as a shell takes it.
 pub fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._:/@%+=,-".contains(c);
-    match !word.is_empty() && !word.starts_with('-') && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
+    if !word.is_empty() && !word.starts_with('-') && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::streamer::ServerError;
 
     #[test]
     fn a_missing_group_names_the_command_that_makes_it() {
@@ -267,9 +255,34 @@ mod tests {
     #[test]
     fn hints_and_causes_stand_apart() {
         let report = report(&Failure::usage("no").hint("yes").into());
-        assert_eq!(report.message.as_deref(), Some("no"));
+        assert_eq!(report.message, "no");
         assert_eq!(report.causes, Vec::<String>::new());
         assert_eq!(report.hint.as_deref(), Some("yes"));
         assert_eq!(report.code, USAGE);
+    }
+
+    #[test]
+    fn endings_have_codes() {
+        let codes = [Ending::Enough, Ending::ReaderGone, Ending::Signal(15)].map(code_of);
+        assert_eq!(codes, [0, 0, 143]);
+    }
+
+    #[test]
+    fn only_what_may_pass_is_worth_a_retry() {
+        let lost = Error::Lost {
+            address: "h:1".to_owned(),
+            source: io::ErrorKind::ConnectionReset.into(),
+        };
+        for (error, code) in [
+            (lost, UNREACHABLE),
+            (
+                Error::Refused(ServerError::parse(b"LOADING Redis is loading")),
+                UNREACHABLE,
+            ),
+            (Error::Refused(ServerError::parse(b"ERR no")), REFUSED),
+            (Error::Denied(ServerError::parse(b"WRONGPASS no")), REFUSED),
+        ] {
+            assert_eq!(code_for(&error), code, "{error}");
+        }
     }
 }

@@ -17,14 +17,13 @@ use clap::Parser;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let ui = cli.global.ui();
-    match cli.run(ui) {
-        Ok(()) => ExitCode::SUCCESS,
+    let code = match cli.run(ui) {
+        Ok(ending) => failure::code_of(ending),
         Err(error) => {
             let report = failure::report(&error);
-            if let Some(message) = &report.message {
-                ui.error(message, &report.causes, report.hint.as_deref());
-            }
-            ExitCode::from(report.code)
+            ui.error(&report.message, &report.causes, report.hint.as_deref());
+            report.code
         }
-    }
+    };
+    ExitCode::from(code)
 }

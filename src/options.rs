@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::failure::Failure;
-use crate::streamer::{EntryId, Secret, Streamer, Target, Tls, Trim, Verify, group, parse_duration};
+use crate::streamer::{
+    Connection, Endpoint, EntryId, Error, Secret, Servers, Tls, Trim, Verify, names, now_ms, parse_duration,
+};
 use crate::ui::{Color, Ui, Verbosity};
 
 /// Options of every command.
@@ -24,25 +26,25 @@ pub struct Global {
     /// Read the password from the first line of FILE [default: $REDISCLI_AUTH]
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     password_file: Option<PathBuf>,
-    /// Trust the authorities in FILE (PEM) in place of the system's
+    /// Trust the certificate authorities in FILE (PEM) instead of the system's
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     cacert: Option<PathBuf>,
-    /// Show the server this certificate (PEM)
+    /// Present the certificate in FILE (PEM) to the server
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true, requires = "key")]
     cert: Option<PathBuf>,
-    /// The private key of --cert (PEM)
+    /// Use the private key in FILE (PEM) with --cert
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true, requires = "cert")]
     key: Option<PathBuf>,
     /// Do not check the server's certificate
     #[arg(long, global = true, hide_short_help = true)]
     insecure: bool,
-    /// Give one attempt to connect so long
+    /// Time limit for one connection attempt
     #[arg(long, global = true, value_name = "DURATION", hide_short_help = true, default_value = "5s", value_parser = parse_duration)]
     connect_timeout: Duration,
-    /// Keep trying the first connection for so long, as when a server is just being started
+    /// Keep trying to make the first connection for DURATION, as for a server that is just starting
     #[arg(long, global = true, value_name = "DURATION", hide_short_help = true, value_parser = parse_duration)]
     pub wait: Option<Duration>,
-    /// Say nothing on stderr but warnings and errors
+    /// Print only warnings and errors on stderr
     #[arg(
         short,
         long,
@@ -51,10 +53,10 @@ pub struct Global {
         help_heading = "Output options"
     )]
     quiet: bool,
-    /// Say on stderr what is being done
+    /// Print on stderr what is being done
     #[arg(short, long, global = true, hide_short_help = true, help_heading = "Output options")]
     verbose: bool,
-    /// Colour stderr
+    /// Whether to colour stderr
     #[arg(
         long,
         global = true,
@@ -65,14 +67,12 @@ pub struct Global {
     color: Color,
 }
 
-/// A URL to use when none is given.
 const DEFAULT_URL: &str = "redis://127.0.0.1:6379";
 /// Where the URL and the password are looked for, beside the options.
 const URL_VARIABLES: [&str; 2] = ["REDIS_STREAMER_URL", "REDIS_URL"];
 const PASSWORD_VARIABLE: &str = "REDISCLI_AUTH";
 
 impl Global {
-    /// The terminal as these options want it.
     pub fn ui(&self) -> Ui {
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
@@ -82,25 +82,24 @@ impl Global {
         Ui::new(verbosity, self.color)
     }
 
-    /// The server to connect to.
-    pub fn target(&self) -> anyhow::Result<Target> {
+    pub fn servers(&self) -> anyhow::Result<Servers> {
         let url = self.url.clone().or_else(|| URL_VARIABLES.iter().find_map(variable));
-        let mut target = Target::parse(url.as_deref().unwrap_or(DEFAULT_URL))?;
-        target.connect_timeout = self.connect_timeout.max(Duration::from_millis(1));
+        let mut endpoint = Endpoint::parse(url.as_deref().unwrap_or(DEFAULT_URL))?;
+        endpoint.connect_timeout = self.connect_timeout.max(Duration::from_millis(1));
         if let Some(user) = &self.user {
-            target.user = Some(user.clone());
+            endpoint.user = Some(user.clone());
         }
         if let Some(path) = &self.password_file {
-            target.password = Some(read_password(path)?);
-        } else if target.password.is_none() {
-            target.password = variable(&PASSWORD_VARIABLE).map(Secret);
+            endpoint.password = Some(read_password(path)?);
+        } else if endpoint.password.is_none() {
+            endpoint.password = variable(&PASSWORD_VARIABLE).map(Secret);
         }
-        if target.user.is_some() {
+        if endpoint.user.is_some() {
             // A user whom the server asks for none (ACL SETUSER … nopass) may give any.
-            target.password.get_or_insert_with(|| Secret(String::new()));
+            endpoint.password.get_or_insert_with(|| Secret(String::new()));
         }
-        target.tls = self.tls(target.tls)?;
-        Ok(target)
+        endpoint.tls = self.tls(endpoint.tls)?;
+        Ok(Servers::standalone(endpoint))
     }
 
     /// The options of TLS only mean something for a URL that asks for it: silence would leave a connection in
@@ -150,10 +149,10 @@ pub fn parse_name(text: &str) -> Result<String, &'static str> {
 #[derive(clap::Args, Clone, Debug)]
 #[group(required = false, multiple = false)]
 pub struct GroupArgs {
-    /// The consumer group, by its name as it stands
+    /// The consumer group
     #[arg(short, long, value_name = "GROUP", value_parser = parse_name)]
     pub group: Option<String>,
-    /// Short for -g STREAM:NAME:cg, the group's name by convention
+    /// The group by its listener's name: short for -g STREAM:NAME:cg
     #[arg(short, long, value_name = "NAME", value_parser = parse_name)]
     pub listener: Option<String>,
 }
@@ -163,7 +162,7 @@ impl GroupArgs {
     pub fn on(&self, stream: &str) -> Option<String> {
         match (&self.group, &self.listener) {
             (Some(group), _) => Some(group.clone()),
-            (None, Some(listener)) => Some(group::of_listener(stream, listener)),
+            (None, Some(listener)) => Some(names::of_listener(stream, listener)),
             (None, None) => None,
         }
     }
@@ -182,6 +181,14 @@ impl GroupArgs {
     }
 }
 
+/// Lost connections.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct ReconnectArgs {
+    /// Keep trying to reach a lost server for DURATION
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    pub reconnect_for: Duration,
+}
+
 /// What to cut off the old end of a stream.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct TrimArgs {
@@ -193,18 +200,29 @@ pub struct TrimArgs {
     retention: Option<Duration>,
 }
 
+/// Which entries of a stream are to stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retention {
+    All,
+    Newest(u64),
+    Younger(Duration),
+}
+
 impl TrimArgs {
-    /// Whether anything is to be trimmed.
-    pub fn is_given(&self) -> bool {
-        self.maxlen.is_some() || self.retention.is_some()
+    pub fn retention(&self) -> Retention {
+        match (self.maxlen, self.retention) {
+            (Some(length), _) => Retention::Newest(length),
+            (None, Some(age)) => Retention::Younger(age),
+            (None, None) => Retention::All,
+        }
     }
 
     /// What to trim now. Retention asks for the server's clock: the IDs are made by it.
-    pub fn now(&self, streamer: &mut Streamer) -> anyhow::Result<Option<Trim>> {
+    pub fn now(&self, connection: &mut Connection) -> Result<Option<Trim>, Error> {
         Ok(match (self.maxlen, self.retention) {
             (Some(length), _) => Some(Trim::Length(length)),
             (None, Some(retention)) => {
-                let oldest = streamer.now_ms()?.saturating_sub(retention.as_millis() as u64);
+                let oldest = now_ms(connection)?.saturating_sub(retention.as_millis() as u64);
                 Some(Trim::Before(EntryId::at_ms(oldest)))
             }
             (None, None) => None,

@@ -198,9 +198,10 @@ fn in_units(mut ms: u64, units: &[(&str, u64)]) -> String {
         }
         ms %= length;
     }
-    match parts.is_empty() {
-        true => "0ms".to_owned(),
-        false => parts.join(" "),
+    if parts.is_empty() {
+        "0ms".to_owned()
+    } else {
+        parts.join(" ")
     }
 }
 

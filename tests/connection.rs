@@ -209,3 +209,31 @@ fn waits_no_longer_than_told() {
     assert!(start.elapsed() >= Duration::from_millis(300));
     assert!(start.elapsed() < Duration::from_secs(4));
 }
+
+#[test]
+fn a_password_that_the_server_quotes_is_not_shown() {
+    // Also one of which the server quotes only the beginning.
+    for secret in ["hunter2-s3cret".to_owned(), "hunter2-s3cret-".repeat(20)] {
+        let server = Server::options().tcp4().without("AUTH").start();
+        server.file("pw", &secret);
+        let with = |user: &str| server.url().replace("://", &format!("://{user}:{secret}@"));
+        let runs = [
+            Test::new(&server).args(["-u", &with("")]),
+            Test::new(&server).args(["-u", &with("alice")]),
+            Test::new(&server).args(["--password-file", "pw"]),
+            Test::new(&server).args(["--user", "alice", "--password-file", "pw"]),
+            Test::new(&server).env("REDISCLI_AUTH", &secret),
+        ];
+        for (number, test) in runs.into_iter().enumerate() {
+            let verb: &[&str] = match number % 3 {
+                0 => &["send", "s", "1", "--name", "n"],
+                1 => &["consume", "s", "-g", "g"],
+                _ => &["pending"],
+            };
+            let output = test.arg("-v").args(verb).spawn().wait();
+            assert_eq!(output.status, 1, "{}", output.stderr());
+            assert!(output.stderr().contains("unknown command"), "{}", output.stderr());
+            assert!(!output.all().contains("hunter2"), "{}", output.all());
+        }
+    }
+}

@@ -9,7 +9,7 @@ const GROUP: &str = "s:billing:cg";
 fn grouped(count: usize) -> Server {
     let server = Server::start();
     server.add_numbered("s", count);
-    server.cli(["XGROUP", "CREATE", "s", GROUP, "0"]);
+    server.cli(["XGROUP", "CREATE", "s", GROUP, "0", "MKSTREAM"]);
     server
 }
 
@@ -475,8 +475,6 @@ fn each_stream_has_its_own_group_of_a_listener() {
 #[test]
 fn waits_for_what_comes() {
     let server = grouped(0);
-    // XGROUP CREATE needs the stream to be there.
-    server.cli(["XGROUP", "CREATE", "s", GROUP, "0", "MKSTREAM"]);
     let mut consume = group(&server).args(["-n", "2"]).spawn();
     server.wait_blocked();
     server.add_message("s", "1-0", "n", "1");
@@ -492,7 +490,6 @@ fn waits_for_what_comes() {
 #[test]
 fn short_blocks_and_rests_read_on() {
     let server = grouped(0);
-    server.cli(["XGROUP", "CREATE", "s", GROUP, "0", "MKSTREAM"]);
     let mut consume = group(&server)
         .args(["-n", "3", "--block", "10ms", "--rest", "10ms"])
         .spawn();
@@ -614,7 +611,6 @@ fn a_missing_group_is_created_when_asked_for() {
 #[test]
 fn a_group_lost_under_way() {
     let server = grouped(0);
-    server.cli(["XGROUP", "CREATE", "s", GROUP, "0", "MKSTREAM"]);
     let mut fails = group(&server).spawn();
     server.wait_blocked();
     server.cli(["DEL", "s"]);

@@ -3,7 +3,8 @@
 use crate::harness::{Server, Test};
 use std::path::{Path, PathBuf};
 
-const COMMANDS: [&str; 8] = [
+/// Every verb, with the two that say something of the program itself.
+pub const COMMANDS: [&str; 8] = [
     "send",
     "send-batch",
     "subscribe",

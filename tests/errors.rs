@@ -1,111 +1,129 @@
-//! What goes wrong, and that it is said well: exit code, nothing on stdout, the facts and the next step on stderr.
+//! What goes wrong, and that it is said well: the whole text on stderr, nothing on stdout, the exit code.
 
-use crate::harness::{Output, Server, Test, free_port};
+use crate::harness::{Server, Test, free_port};
+use crate::snapshots::Transcript;
 
-fn fails(test: Test, status: i32, parts: &[&str]) -> Output {
-    test.status(status).stderr_has(["error: "].iter().chain(parts)).run()
+/// Every verb that asks a server for something.
+const VERBS: [&[&str]; 7] = [
+    &["send", "s", "1", "--name", "n"],
+    &["send-batch", "s"],
+    &["subscribe", "s", "-g", "g"],
+    &["consume", "s", "--from", "beginning", "-e"],
+    &["consume", "s", "-g", "g", "-e"],
+    &["ack", "s", "-g", "g", "1-0"],
+    &["pending", "s"],
+];
+
+/// Runs each against a server, which shows in the texts as a socket of a common path.
+#[track_caller]
+fn all_fail(name: &'static str, server: &Server, status: i32, uses: &[&[&str]]) {
+    let mut transcript = Transcript::new(name).hide(server.socket().display(), "/run/redis.sock");
+    for args in uses {
+        let test = Test::new(server).stdin("{\"name\":\"n\",\"body\":1}\n");
+        transcript.fails(status, test, args);
+    }
+    transcript.compare();
+}
+
+/// A stream `s` of three messages with a group `g` at its beginning.
+fn grouped() -> Server {
+    let server = Server::start();
+    server.add_numbered("s", 3);
+    server.cli(["XGROUP", "CREATE", "s", "g", "0"]);
+    server
 }
 
 #[test]
 fn no_server() {
     let server = Server::start();
     server.kill9();
-    let socket = server.socket();
-    let uses: &[&[&str]] = &[
-        &["send", "s", "1", "--name", "n"],
-        &["send-batch", "s"],
-        &["subscribe", "s", "-g", "g"],
-        &["consume", "s"],
-        &["consume", "s", "-g", "g"],
-        &["ack", "s", "-g", "g", "1-0"],
-        &["pending"],
-    ];
-    for args in uses {
-        let test = Test::new(&server).args(*args).stdin("{\"name\":\"n\",\"body\":1}\n");
-        fails(test, 3, &["hint: ", &socket.display().to_string()]);
-    }
+    all_fail("errors/no-server", &server, 3, &VERBS);
 }
 
 #[test]
 fn a_port_nobody_listens_on() {
     let address = format!("127.0.0.1:{}", free_port("127.0.0.1"));
-    let test = Test::without_server().args(["-u", &format!("redis://{address}"), "pending"]);
-    fails(test, 3, &[&address, "refused", "hint: "]);
+    let mut transcript = Transcript::new("errors/no-listener").hide(&address, "127.0.0.1:6379");
+    transcript.fails(
+        3,
+        Test::without_server(),
+        &["-u", &format!("redis://{address}"), "pending"],
+    );
+    transcript.compare();
 }
 
 #[test]
-fn a_wrong_password() {
+fn access_denied() {
     let server = Server::options().tcp4().password("right").start();
-    let url = server.url().replace("://", "://:wr0ng-one@");
-    let test = Test::without_server().args(["-u", &url, "pending"]);
-    let output = fails(test, 1, &["WRONGPASS", "hint: "]);
-    assert!(!output.all().contains("wr0ng-one"));
+    let wrong = server.url().replace("://", "://:wr0ng-one@");
+    let mut transcript = Transcript::new("errors/access").hide(server.port(), "6379");
+    transcript.fails(1, Test::without_server(), &["-u", &wrong, "pending"]);
+    transcript.fails(1, Test::without_server(), &["-u", &server.url(), "pending"]);
+    server.cli(["ACL", "SETUSER", "guest", "on", "nopass", "~*", "+@all", "-xadd"]);
+    let guest = ["-u", &server.url(), "--user", "guest", "send", "s", "1", "--name", "n"];
+    transcript.fails(1, Test::without_server(), &guest);
+    let open = Server::options().tcp4().start();
+    let mut transcript = transcript.hide(open.port(), "6379");
+    let needless = open.url().replace("://", "://:needless@");
+    transcript.fails(1, Test::without_server(), &["-u", &needless, "pending"]);
+    transcript.compare();
 }
 
 #[test]
 fn a_key_that_is_no_stream() {
     let server = Server::start();
     server.cli(["SET", "s", "x"]);
-    let uses: &[&[&str]] = &[
-        &["send", "s", "1", "--name", "n"],
-        &["subscribe", "s", "-g", "g"],
-        &["consume", "s", "--from", "beginning", "-e"],
-        &["consume", "s", "-g", "g", "-e"],
-        &["pending", "s"],
-        &["ack", "s", "-g", "g", "1-0"],
-    ];
-    for args in uses {
-        fails(Test::new(&server).args(*args), 1, &["not a stream", "hint: "]);
-    }
+    all_fail("errors/no-stream", &server, 1, &VERBS);
 }
 
 #[test]
 fn a_missing_group() {
     let server = Server::start();
     server.add_numbered("s", 1);
-    for stream in ["s", "missing"] {
-        let verbatim = ["consume", stream, "-g", "readers", "-e"];
-        fails(
-            Test::new(&server).args(verbatim),
-            1,
-            &["hint: ", &format!("redis-streamer subscribe {stream} -g readers")],
-        );
-        let listener = ["consume", stream, "-l", "billing"];
-        fails(
-            Test::new(&server).args(listener),
-            1,
-            &["hint: ", &format!("redis-streamer subscribe {stream} -l billing")],
-        );
-    }
-    let looking = ["pending", "s", "-g", "readers"];
-    fails(Test::new(&server).args(looking), 1, &["readers", "hint: "]);
+    let uses: &[&[&str]] = &[
+        &["consume", "s", "-g", "readers", "-e"],
+        &["consume", "missing", "-g", "readers", "-e"],
+        &["consume", "s", "-l", "billing"],
+        &["consume", "missing", "-l", "billing"],
+        &["consume", "s", "-l", "billing", "--", "true"],
+        &["pending", "s", "-g", "readers"],
+    ];
+    all_fail("errors/no-group", &server, 1, uses);
     assert_eq!(server.cli(["EXISTS", "missing"]), "0");
     assert!(server.groups("s").is_empty());
 }
 
 #[test]
-fn a_missing_stream_to_look_at() {
+fn a_missing_stream() {
     let server = Server::start();
-    fails(Test::new(&server).args(["pending", "missing"]), 1, &["missing"]);
+    let uses: &[&[&str]] = &[
+        &["pending", "missing"],
+        &["send", "missing", "1", "--name", "n", "--no-create"],
+    ];
+    all_fail("errors/missing-stream", &server, 1, uses);
 }
 
 #[test]
-fn bad_json_is_shown_where_it_is_and_shortened() {
+fn bad_lines() {
     let server = Server::start();
+    // A long line is shortened.
     let long = format!("{{\"name\":\"n\",\"body\":oops{}}}\n", "x".repeat(5000));
-    server.file("in.jsonl", format!("{{\"name\":\"n\",\"body\":1}}\n{long}"));
-    let test = Test::new(&server).args(["send-batch", "s", "in.jsonl"]);
-    let output = fails(test, 1, &["in.jsonl:2:20", "oops"]);
-    assert!(output.stderr().len() < 1000, "{}", output.stderr());
-}
-
-#[test]
-fn an_unknown_key_is_named() {
-    let server = Server::start();
-    let test = Test::new(&server)
-        .args(["send-batch", "s"])
-        .stdin("{\"name\":\"n\",\"body\":1,\"colour\":2}\n");
-    fails(test, 1, &["stdin:1", "colour"]);
+    server.file("json", format!("{{\"name\":\"n\",\"body\":1}}\n{long}"));
+    server.file("key", "{\"name\":\"n\",\"body\":1,\"colour\":2}\n");
+    server.file("nameless", "{\"body\":1}\n");
+    server.file("csv", "a,b\n1,2\n1,2,3\n");
+    // Quietly: how long it took is another matter.
+    let uses: &[&[&str]] = &[
+        &["-q", "send-batch", "s", "json"],
+        &["-q", "send-batch", "s", "key"],
+        &["-q", "send-batch", "s", "nameless"],
+        &["-q", "send-batch", "s", "json", "--on-reject", "skip"],
+        &["-q", "send-batch", "s", "json", "--rejects", "rejects"],
+        &["-q", "send-batch", "s", "csv", "--input", "csv", "--name", "n"],
+        &["send", "s", "oops", "--name", "n"],
+        &["-q", "send-batch", "s", "key", "key", "--keep-ids"],
+    ];
+    all_fail("errors/bad-lines", &server, 1, uses);
 }
 
 #[test]
@@ -115,34 +133,101 @@ fn a_file_that_cannot_be_read() {
         &["send-batch", "s", "nowhere.jsonl"],
         &["send", "s", "@nowhere.jsonl", "--name", "n"],
         &["--password-file", "nowhere.jsonl", "pending"],
+        // A directory opens, but does not read.
+        &["send-batch", "s", "."],
     ];
-    for args in uses {
-        fails(Test::new(&server).args(*args), 1, &["nowhere.jsonl", "No such file"]);
+    all_fail("errors/files", &server, 1, uses);
+}
+
+#[test]
+fn what_the_server_refuses() {
+    let server = grouped();
+    let mut transcript = Transcript::new("errors/refused");
+    transcript.fails(1, Test::new(&server), &["send", "s", "1", "--name", "n", "--id", "1-0"]);
+    transcript.fails(1, Test::new(&server), &["send", "s", "1", "--name", "n", "--id", "0-0"]);
+    server.file("old", "{\"id\":\"1-0\",\"name\":\"n\",\"body\":1}\n");
+    transcript.fails(1, Test::new(&server), &["-q", "send-batch", "s", "old", "--keep-ids"]);
+    for (setting, [on, off]) in [("maxmemory", ["1", "0"]), ("min-replicas-to-write", ["1", "0"])] {
+        server.cli(["CONFIG", "SET", setting, on]);
+        transcript.fails(3, Test::new(&server), &["send", "s", "1", "--name", "n"]);
+        server.cli(["CONFIG", "SET", setting, off]);
     }
-    // A directory opens, but does not read.
-    let test = Test::new(&server).args(["send-batch", "s", "."]);
-    fails(test, 1, &["directory"]);
+    server.cli(["REPLICAOF", "127.0.0.1", "1"]);
+    transcript.fails(3, Test::new(&server), &["send", "s", "1", "--name", "n"]);
+    transcript.compare();
+}
+
+#[test]
+fn conditions_that_are_not_met() {
+    let server = grouped();
+    let mut transcript = Transcript::new("errors/conditions");
+    let test = || Test::new(&server);
+    transcript.fails_after_data(1, test(), &["ack", "s", "-g", "missing", "1-0"]);
+    transcript.fails_after_data(4, test(), &["ack", "s", "-g", "g", "--strict", "1-0", "2-0"]);
+    transcript.fails_after_data(4, test(), &["pending", "s", "--max-lag", "2"]);
+    let few = ["consume", "s", "-g", "g", "-n", "5", "--timeout", "1s"];
+    transcript.fails_after_data(4, test(), &few);
+    transcript.fails_after_data(4, test(), &["consume", "s", "-n", "1", "--timeout", "50ms"]);
+    server.add_numbered("t", 3);
+    server.cli(["XGROUP", "CREATE", "t", "g", "0"]);
+    server.cli(["XREADGROUP", "GROUP", "g", "c", "STREAMS", "t", ">"]);
+    transcript.fails_after_data(4, test(), &["pending", "t", "--max-pending", "2"]);
+    transcript.fails_after_data(
+        4,
+        test(),
+        &["pending", "t", "-g", "g", "--max-pending", "2", "--max-lag", "9"],
+    );
+    transcript.compare();
+}
+
+#[test]
+fn handlers_that_fail() {
+    let server = grouped();
+    let mut transcript = Transcript::new("errors/handlers");
+    let consume = [
+        "consume",
+        "s",
+        "-g",
+        "g",
+        "-e",
+        "--max-deliveries",
+        "1",
+        "--dead-letter",
+        "dead",
+    ];
+    transcript.fails(1, Test::new(&server), &[&consume[..], &["--", "./absent"]].concat());
+    transcript.fails(
+        1,
+        Test::new(&server),
+        &[&consume[..], &["--", "sh", "-c", "exit 7"]].concat(),
+    );
+    server.cli(["XGROUP", "SETID", "s", "g", "2-0"]);
+    transcript.fails(
+        1,
+        Test::new(&server),
+        &["consume", "s", "-g", "g", "-e", "--", "sh", "-c", "kill -9 $$"],
+    );
+    transcript.compare();
 }
 
 #[test]
 fn values_that_are_not_understood() {
     let server = Server::start();
-    let uses: &[(&[&str], &str)] = &[
-        (&["ack", "s", "-g", "g", "17-x"], "17-x"),
-        (&["send", "s", "1", "--name", "n", "--id", "17-x"], "17-x"),
-        (&["--connect-timeout", "5 parsecs", "pending"], "5 parsecs"),
-        (&["consume", "s", "--block", "5x"], "5x"),
-        (&["consume", "s", "--from", "yesterday"], "yesterday"),
-        (&["subscribe", "s", "-g", "g", "--from", "1-2-3"], "1-2-3"),
-        (&["consume", "s", "--count", "none"], "none"),
-        (&["--color", "blue", "pending"], "blue"),
-        (&["-u", "http://127.0.0.1", "pending"], "URL"),
-        (&["-u", "redis://", "--nonsense", "pending"], "--nonsense"),
-        (&["consum"], "consume"),
+    let uses: &[&[&str]] = &[
+        &["ack", "s", "-g", "g", "17-x"],
+        &["send", "s", "1", "--name", "n", "--id", "17-x"],
+        &["--connect-timeout", "5 parsecs", "pending"],
+        &["consume", "s", "--block", "5x"],
+        &["consume", "s", "--from", "yesterday"],
+        &["consume", "s", "--count", "none"],
+        &["consume", "s", "-n", "0"],
+        &["subscribe", "s", "-g", "g", "--from", "1-2-3"],
+        &["--color", "blue", "pending"],
+        &["-u", "http://127.0.0.1", "pending"],
+        &["-u", "redis://", "--nonsense", "pending"],
+        &["consum"],
     ];
-    for (args, part) in uses {
-        fails(Test::new(&server).args(*args), 2, &[part]);
-    }
+    all_fail("errors/values", &server, 2, uses);
 }
 
 #[test]
@@ -156,75 +241,57 @@ fn one_of_group_and_listener() {
         &["ack", "s", "1-0", "-g", "g", "-l", "l"],
         &["pending", "s", "-g", "g", "-l", "l"],
     ];
-    for args in uses {
-        fails(Test::new(&server).args(*args), 2, &["--group", "--listener"]);
-    }
+    all_fail("errors/group-or-listener", &server, 2, uses);
 }
 
 #[test]
-fn nothing_is_awaited_from_a_terminal() {
+fn options_that_do_not_go_together() {
     let server = Server::start();
-    for command in ["send s --name n", "ack s -g g"] {
-        Test::shell(&server, &format!("script -qec 'redis-streamer {command}' /dev/null"))
-            .status(2)
-            .stdout_has(["error:", "terminal", "hint:"])
-            .run();
-    }
-    assert_eq!(server.cli(["EXISTS", "s"]), "0");
+    let in_a_group = |more: &'static str| ["consume s -g g ", more].concat();
+    let with_handler = |more: &'static str| ["consume s -g g ", more, " -- true"].concat();
+    let uses = [
+        "consume s --ack manual".to_owned(),
+        "consume s -c me".to_owned(),
+        "consume s --claim-idle 1m".to_owned(),
+        "consume s --on-nogroup latest".to_owned(),
+        "consume s --dedup".to_owned(),
+        "consume s -- true".to_owned(),
+        "consume s --timeout 1s".to_owned(),
+        "consume s --from 1-0 --last 3".to_owned(),
+        in_a_group("--from 1-0"),
+        in_a_group("--to 1-0"),
+        in_a_group("--last 3"),
+        in_a_group("--ack manual --dedup"),
+        in_a_group("--ack read --claim-idle 1m"),
+        in_a_group("--jobs 2"),
+        in_a_group("--max-deliveries 2"),
+        with_handler("--ack manual"),
+        with_handler("--max-deliveries 2"),
+        with_handler("--dead-letter dead"),
+        with_handler("--ack read --max-deliveries 2 --dead-letter dead"),
+        with_handler("--max-deliveries 1 --dead-letter s"),
+        "send-batch s --json --ids".to_owned(),
+        "send-batch s --input csv".to_owned(),
+        "pending --idle 1s".to_owned(),
+    ];
+    let uses: Vec<Vec<&str>> = uses.iter().map(|line| line.split(' ').collect()).collect();
+    let uses: Vec<&[&str]> = uses.iter().map(Vec::as_slice).collect();
+    all_fail("errors/options", &server, 2, &uses);
 }
 
 #[test]
-fn control_characters_do_not_reach_a_terminal() {
+fn names_must_not_be_empty() {
     let server = Server::start();
-    server.add_message("s", "1-0", "n", "\"\u{9b}31m\u{7f}\"");
-    server.add("s", "2-0", &[("k", "\x1b[31m")]);
-    let consume = "redis-streamer --color never consume s --from beginning -e";
-    let shown = Test::shell(&server, &format!("script -qec '{consume}' /dev/null"))
-        .stdout_any()
-        .run()
-        .stdout();
-    assert!(shown.contains("31m"), "{shown:?}");
-    assert!(!shown.contains(['\u{9b}', '\u{7f}', '\x1b']), "{shown:?}");
-    // In a pipe the bytes are exact.
-    Test::shell(&server, consume)
-        .stdout_has(["\"body\":\"\u{9b}31m\u{7f}\""])
-        .run();
-    server.cli(["XGROUP", "CREATE", "s", "g\x1b[31m", "0"]);
-    let pending = "redis-streamer --color never pending s";
-    let shown = Test::shell(&server, &format!("script -qec '{pending}' /dev/null"))
-        .stdout_any()
-        .run()
-        .stdout();
-    assert!(!shown.contains('\x1b'), "{shown:?}");
-}
-
-#[test]
-fn colour_is_for_those_who_want_it() {
-    let server = Server::start();
-    let bad = ["ack", "missing", "-g", "g", "oops", "--strict"];
-    let shown = |test: Test| test.args(bad).status(2).stderr_any().run().stderr();
-    assert!(!shown(Test::new(&server)).contains('\x1b'));
-    assert!(!shown(Test::new(&server).args(["--color", "never"])).contains('\x1b'));
-
-    server.cli(["SET", "s", "x"]);
-    let send = "send s 1 --name n";
-    let on_terminal = |prefix: &str, option: &str| {
-        let command = format!("{prefix} redis-streamer {option} {send}");
-        Test::shell(&server, &format!("script -qec '{command}' /dev/null"))
-            .status(1)
-            .stdout_has(["not a stream"])
-            .run()
-            .stdout()
-    };
-    assert!(on_terminal("TERM=xterm", "").contains('\x1b'));
-    assert!(!on_terminal("NO_COLOR=1 TERM=xterm", "").contains('\x1b'));
-    assert!(!on_terminal("TERM=xterm", "--color never").contains('\x1b'));
-    Test::new(&server)
-        .args(["--color", "always"])
-        .args(send.split(' '))
-        .status(1)
-        .stderr_has(["\x1b["])
-        .run();
+    let uses: &[&[&str]] = &[
+        &["send", "", "1", "--name", "n"],
+        &["send-batch", ""],
+        &["subscribe", "s", "-l", ""],
+        &["subscribe", "s", "-g", ""],
+        &["consume", "s", "-g", "g", "-c", ""],
+        &["ack", "", "-g", "g", "1-0"],
+        &["pending", ""],
+    ];
+    all_fail("errors/empty-names", &server, 2, uses);
 }
 
 #[test]
@@ -270,41 +337,4 @@ fn a_password_is_never_shown() {
             }
         }
     }
-}
-
-#[test]
-fn names_must_not_be_empty() {
-    let server = Server::start();
-    let uses: &[&[&str]] = &[
-        &["send", "", "1", "--name", "n"],
-        &["send-batch", ""],
-        &["subscribe", "s", "-l", ""],
-        &["subscribe", "s", "-g", ""],
-        &["consume", "s", "-g", "g", "-c", ""],
-        &["ack", "", "-g", "g", "1-0"],
-        &["pending", ""],
-    ];
-    for args in uses {
-        fails(Test::new(&server).args(*args), 2, &["must not be empty"]);
-    }
-    let counted = Test::new(&server).args(["consume", "s", "-n", "0"]);
-    fails(counted, 2, &["a whole number from 1 on"]);
-}
-
-#[test]
-fn dead_letters_must_not_come_back() {
-    let server = Server::start();
-    let consume = [
-        "consume",
-        "s",
-        "-g",
-        "g",
-        "--max-deliveries",
-        "1",
-        "--dead-letter",
-        "s",
-        "--",
-        "false",
-    ];
-    fails(Test::new(&server).args(consume), 2, &["--dead-letter s"]);
 }

@@ -1,14 +1,29 @@
 //! Crashes, lost servers, cut connections, handlers that misbehave: nothing is lost, and what is promised once
 //! happens once. Random faults come from a seed that a failure prints: set `FAULT_SEED` to repeat them.
 
+mod acks;
+mod checkpoint_files;
 mod checkpoints;
+mod dead_letters;
+mod dispatch;
 mod endings;
 mod groups;
+mod half_open;
+mod handed_back;
 mod handlers;
+mod history;
+mod hostile;
 mod killed;
+mod late;
+mod leaving;
+mod lost_data;
+mod lost_replies;
+mod meddling;
+mod random;
 mod sending;
 mod servers;
 mod soak;
+mod starved;
 
 use crate::harness::{Output, Server, Test, wait_until};
 use std::collections::HashMap;

@@ -234,3 +234,89 @@ fn looking_changes_nothing() {
     assert_eq!(server.consumers("orders", "g"), before);
     assert_eq!(server.pending("orders", "g"), ["1-0", "2-0", "3-0"]);
 }
+
+/// Runs as a user who may look at the streams of these names alone.
+fn as_user(server: &Server, names: &str, args: &[&str]) -> Test {
+    server.cli(["ACL", "SETUSER", "eve", "reset", "on", "nopass", names, "+@all"]);
+    pending(server, args).args(["--user", "eve"])
+}
+
+#[test]
+fn what_is_hidden_is_told_and_passes_no_gate() {
+    let server = orders();
+    server.add_numbered("secret", 1);
+    server.add_numbered("hidden", 1);
+    as_user(&server, "~orders", &[])
+        .stdout_has(["orders"])
+        .stderr("warning: this user may not look at 2 streams, not shown: hidden, secret\n")
+        .run();
+    as_user(&server, "~orders", &["--max-lag", "1000"])
+        .status(4)
+        .stdout_has(["orders"])
+        .stderr(
+            "error: this user may not look at 2 streams, not shown: hidden, secret\n\
+             hint: grant the user the streams (ACL SETUSER), or name one: redis-streamer pending STREAM\n",
+        )
+        .run();
+    as_user(&server, "~orders", &["--max-lag", "1"])
+        .status(4)
+        .stdout_has(["orders"])
+        .stderr_has(["1 limit exceeded", "lag 2 exceeds --max-lag 1", "2 streams, not shown"])
+        .run();
+    as_user(&server, "~orders", &["orders", "--max-lag", "2"])
+        .stdout_any()
+        .run();
+    as_user(&server, "~none", &["--max-lag", "1"])
+        .status(4)
+        .stderr_has(["3 streams, not shown: hidden, orders, secret"])
+        .run();
+    as_user(&server, "~none", &[]).status(1).stderr_has(["NOPERM"]).run();
+}
+
+#[test]
+fn json_is_written_page_by_page() {
+    const COUNT: usize = 25_000;
+    let server = Server::start();
+    server.add_numbered("s", COUNT);
+    server.cli(["XGROUP", "CREATE", "s", "g", "0"]);
+    server.cli(["XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"]);
+    let group = json(&server, &["s", "-g", "g"]);
+    let expected: Vec<_> = (1..=COUNT).map(|n| format!("{n}-0")).collect();
+    assert_eq!(entry_ids(&group), expected);
+    let group = json(&server, &["s", "-g", "g", "--idle", "1h"]);
+    assert_eq!(entry_ids(&group), Vec::<&str>::new());
+    // Whoever reads no more ends it, and opens no gate.
+    let script = "redis-streamer pending s -g g --json --max-pending 1 | head -c 1";
+    let cut = Test::shell(&server, script).status(4).stdout("{");
+    cut.stderr_has(["25000 pending exceeds --max-pending 1"]).run();
+}
+
+#[test]
+fn a_gate_does_not_pass_what_it_was_not_shown() {
+    let server = Server::start();
+    for stream in ["visible", "secret:1", "secret:2", "secret:3"] {
+        server.add_numbered(stream, 2);
+        server.cli(["XGROUP", "CREATE", stream, "g", "$"]);
+    }
+    server.cli(["ACL", "SETUSER", "guest", "on", "nopass", "~visible*", "+@all"]);
+    let look = |args: &[&str]| Test::new(&server).args(["--user", "guest", "pending"]).args(args);
+    for gate in [["--max-lag", "5"], ["--max-pending", "5"], ["--max-idle", "5m"]] {
+        // What can be seen is within every limit.
+        look(&gate)
+            .status(4)
+            .stdout_has(["visible"])
+            .stderr_has(["error: ", "3 streams"])
+            .run();
+        look(&gate)
+            .arg("--json")
+            .status(4)
+            .stdout_any()
+            .stderr_has(["error: ", "3 streams"])
+            .run();
+        // Nothing is hidden of a stream that is named, nor from who may see all.
+        look(&gate).arg("visible").stdout_any().run();
+        Test::new(&server).arg("pending").args(gate).stdout_any().run();
+    }
+    // To look alone is no gate.
+    look(&[]).stdout_has(["visible"]).stderr_has(["3 streams"]).run();
+}

@@ -1,6 +1,6 @@
 //! The program between other programs: pipes, closed pipes, loops, signals.
 
-use crate::harness::{DEADLINE, Entry, Server, Signal, Test};
+use crate::harness::{DEADLINE, Entry, Server, Signal, Test, peak_memory, wait_until};
 use std::io::Read;
 use std::time::{Duration, Instant};
 
@@ -294,6 +294,33 @@ fn a_reader_that_has_gone_hides_no_failure() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(status), "{args}: {stderr}");
         assert!(stderr.contains(said), "{args}: {stderr}");
+    }
+}
+
+#[test]
+fn memory_does_not_grow_with_large_messages() {
+    const COUNT: usize = 200;
+    /// In KiB: some messages' worth, not all of them.
+    const MOST: u64 = 100 * 1024;
+    let server = Server::start();
+    let line = format!("{{\"name\":\"n\",\"body\":\"{}\"}}\n", "x".repeat(1_000_000));
+    server.file("lines", line.repeat(COUNT));
+    // Stdin keeps it from ending.
+    let send = Test::new(&server).args(["-q", "send-batch", "s", "lines", "-"]);
+    let mut sending = send.command().spawn().unwrap();
+    wait_until("all messages", || server.cli(["XLEN", "s"]) == COUNT.to_string());
+    let peak = peak_memory(sending.id());
+    assert!(peak.is_none_or(|peak| peak < MOST), "send-batch: {peak:?}");
+    assert!(sending.wait().unwrap().success());
+
+    server.cli(["XGROUP", "CREATE", "s", "g", "0"]);
+    for how in [&["--from", "beginning"], &["-g", "g"]] {
+        let mut consumer = Test::new(&server).args(["consume", "s"]).args(how).spawn();
+        for _ in 0..COUNT {
+            consumer.line();
+        }
+        let peak = peak_memory(consumer.pid());
+        assert!(peak.is_none_or(|peak| peak < MOST), "{how:?}: {peak:?}");
     }
 }
 

@@ -2,7 +2,8 @@
 
 use clap_complete::Shell;
 
-use crate::failure::Failure;
+use super::print;
+use crate::streamer::Ending;
 use crate::ui::Ui;
 
 /// Print a completion script for a shell
@@ -16,9 +17,8 @@ pub struct Args {
     shell: Shell,
 }
 
-/// Runs the command.
-pub fn run(args: Args, mut cli: clap::Command, ui: Ui) -> anyhow::Result<()> {
+pub fn run(args: Args, mut cli: clap::Command, ui: Ui) -> anyhow::Result<Ending> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut cli, "redis-streamer", &mut script);
-    ui.data()?.write(&script).map_err(Failure::stdout)
+    print(ui, &script)
 }

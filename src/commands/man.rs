@@ -1,6 +1,7 @@
 //! `man`: prints the manual page.
 
-use crate::failure::Failure;
+use super::print;
+use crate::streamer::Ending;
 use crate::ui::Ui;
 
 /// Print the manual page, in troff
@@ -11,9 +12,8 @@ Examples:
   redis-streamer man > /usr/local/share/man/man1/redis-streamer.1")]
 pub struct Args {}
 
-/// Runs the command.
-pub fn run(_: Args, cli: clap::Command, ui: Ui) -> anyhow::Result<()> {
+pub fn run(_: Args, cli: clap::Command, ui: Ui) -> anyhow::Result<Ending> {
     let mut page = Vec::new();
     clap_mangen::Man::new(cli).render(&mut page)?;
-    ui.data()?.write(&page).map_err(Failure::stdout)
+    print(ui, &page)
 }

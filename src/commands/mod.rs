@@ -5,58 +5,86 @@ pub mod completions;
 pub mod consume;
 pub mod man;
 pub mod pending;
-pub mod retry;
 pub mod send;
 pub mod send_batch;
 pub mod subscribe;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::streamer::{Error, Streamer, Target};
+use crate::failure::Failure;
+use crate::streamer::{Connection, Ending, Error, Notice, Servers, first, ready};
 use crate::ui::Ui;
 
 /// What every command works with.
 pub struct Context {
-    /// The terminal.
     pub ui: Ui,
-    /// The server.
-    pub target: Target,
+    pub servers: Servers,
     /// How long to keep trying the first connection.
     pub wait: Option<Duration>,
 }
 
-/// How long to pause between two attempts of `--wait`.
-const WAIT_STEP: Duration = Duration::from_millis(100);
-
 impl Context {
-    /// Connects, trying again for as long as `--wait` says.
-    pub fn connect(&self) -> Result<Streamer, Error> {
-        self.ui.detail(&format!("connecting to {}", self.target.address));
-        let deadline = self.wait.map(|wait| Instant::now() + wait);
-        let mut said = false;
-        loop {
-            let error = match self.attempt() {
-                Ok(streamer) => return Ok(streamer),
-                Err(error) => error,
-            };
-            match deadline {
-                Some(deadline) if error.is_passing() && Instant::now() < deadline => {}
-                _ => return Err(error),
-            }
-            if !std::mem::replace(&mut said, true) {
-                self.ui.status(&format!("waiting for {}", self.target.address));
-            }
-            std::thread::sleep(WAIT_STEP);
-        }
+    /// Connects to the node of a stream, trying again for as long as `--wait` says.
+    pub fn connect_to(&self, stream: &str) -> Result<Connection, Error> {
+        self.first(|| self.try_to_connect_to(stream))
     }
 
-    /// One attempt. With `--wait` the server must also be ready to serve: one that loads its data accepts
-    /// connections and refuses commands.
-    fn attempt(&self) -> Result<Streamer, Error> {
-        let mut streamer = Streamer::connect(&self.target)?;
-        if self.wait.is_some() {
-            streamer.ping()?;
-        }
-        Ok(streamer)
+    /// Connects to every node, trying again for as long as `--wait` says.
+    pub fn connect_to_all(&self) -> Result<Vec<Connection>, Error> {
+        self.first(|| {
+            let nodes = self.servers.masters()?;
+            nodes.into_iter().map(|node| self.ready(node)).collect()
+        })
     }
+
+    /// One attempt to make the first connection to the node of a stream.
+    pub fn try_to_connect_to(&self, stream: &str) -> Result<Connection, Error> {
+        self.ready(self.servers.of_key(stream.as_bytes())?)
+    }
+
+    fn first<T>(&self, attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+        self.say_connecting();
+        first(self.wait, &|notice| self.notice(notice), attempt)
+    }
+
+    /// A server that is waited for must also be ready to serve.
+    fn ready(&self, mut connection: Connection) -> Result<Connection, Error> {
+        if self.wait.is_some() {
+            ready(&mut connection)?;
+        }
+        Ok(connection)
+    }
+
+    pub fn say_connecting(&self) {
+        self.ui.detail(&format!("connecting to {}", self.servers.name()));
+    }
+
+    /// Says what happens to a connection.
+    pub fn notice(&self, notice: Notice<'_>) {
+        let server = self.servers.name();
+        self.ui.status(&match notice {
+            Notice::Waiting => format!("waiting for {server}"),
+            Notice::Lost(failure) => format!("{:#}; trying again", chain(failure)),
+            Notice::Serves => format!("{server} serves again"),
+        });
+    }
+}
+
+/// Writes data to stdout.
+fn print(ui: Ui, data: &[u8]) -> anyhow::Result<Ending> {
+    match ui.data().and_then(|mut stdout| stdout.write(data)) {
+        Ok(()) => Ok(Ending::Enough),
+        Err(error) => Failure::stdout(error),
+    }
+}
+
+/// A failure and its causes on one line.
+fn chain(failure: &Error) -> String {
+    let mut text = failure.to_string();
+    let mut source = std::error::Error::source(failure);
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
 }

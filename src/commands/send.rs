@@ -5,16 +5,16 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::commands::Context;
+use crate::commands::{Context, print};
 use crate::failure::{Failure, quote};
 use crate::line;
 use crate::options::{TrimArgs, parse_name};
-use crate::streamer::{AddOptions, BODY, EntryId, Missing, NAME};
+use crate::streamer::{AddOptions, BODY, Ending, EntryId, Missing, NAME, add};
 
 /// Send one message to a stream, and print its ID
 ///
-/// With --name the entry is a message: its body is BODY, or else stdin. Without, it is a plain entry of the
-/// fields given with --field. Stdin is not touched when BODY is given.
+/// With --name, the entry is a message whose body is BODY, or stdin if BODY is not given. Without --name, it is a
+/// plain entry of the fields given with --field. Stdin is not read when BODY is given.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -30,15 +30,15 @@ pub struct Args {
     #[arg(allow_hyphen_values = true)]
     body: Option<String>,
     /// The message's name, such as user.created
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Take the body as text, and make it a JSON string
+    /// Treat the body as text, and send it as a JSON string
     #[arg(long, requires = "name")]
     text: bool,
     /// Add a field to the entry (repeatable)
     #[arg(short, long = "field", value_name = "NAME=VALUE", value_parser = parse_field)]
     fields: Vec<(String, String)>,
-    /// Give the entry this ID instead of one made by the server
+    /// Use this entry ID instead of one made by the server
     #[arg(long, value_name = "ID")]
     id: Option<EntryId>,
     #[command(flatten)]
@@ -55,8 +55,7 @@ fn parse_field(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Runs the command.
-pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let body = match (&args.name, &args.body) {
         (Some(_), _) => Some(body(&args, context)?),
         (None, Some(_)) => {
@@ -81,7 +80,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
             .map(|(name, value)| (name.as_bytes(), value.as_bytes())),
     );
 
-    let mut streamer = context.connect()?;
+    let mut connection = context.connect_to(&args.stream)?;
     let options = AddOptions {
         id: args.id,
         missing: if args.no_create {
@@ -89,13 +88,10 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         } else {
             Missing::Create
         },
-        trim: args.trim.now(&mut streamer)?,
+        trim: args.trim.now(&mut connection)?,
     };
-    let id = streamer.add(&args.stream, options, &fields)?;
-    let line = format!("{id}\n");
-    let printed = context.ui.data().and_then(|mut data| data.write(line.as_bytes()));
-    printed
-        .map_err(Failure::stdout)
+    let id = add(&mut connection, &args.stream, options, &fields)?;
+    print(context.ui, format!("{id}\n").as_bytes())
         .with_context(|| format!("the entry {id} was added, but its ID could not be printed"))
 }
 

@@ -2,11 +2,11 @@
 
 use crate::commands::Context;
 use crate::options::{GroupArgs, parse_name};
-use crate::streamer::{Point, Subscribed};
+use crate::streamer::{Connections, Ending, Existing, Point, Subscribed, subscribe};
 
-/// Create a consumer group where it is missing, and the stream with it
+/// Create a consumer group if it does not exist, and the stream with it
 ///
-/// An existing group is left as it is, so that this can be said again at every start.
+/// An existing group is left as it is, so that a program can do this each time it starts.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -22,25 +22,25 @@ pub struct Args {
     /// Where the group begins: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m
     #[arg(long, value_name = "POINT", default_value = "latest", allow_hyphen_values = true)]
     from: Point,
-    /// Move an existing group to --from: what follows is delivered, again if need be
+    /// Move an existing group to --from: what comes after is delivered, even if it was delivered before
     #[arg(long)]
     reset: bool,
 }
 
-/// Runs the command.
-pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let groups: Result<Vec<_>, _> = args.streams.iter().map(|stream| args.group.require(stream)).collect();
-    let mut streamer = context.connect()?;
-    for (stream, group) in args.streams.iter().zip(groups?) {
-        let done = match streamer.subscribe(stream, &group, args.from)? {
+    let groups = groups?;
+    let existing = if args.reset { Existing::Move } else { Existing::Keep };
+    let first = context.connect_to(&args.streams[0])?;
+    let mut connections = Connections::new(&context.servers, first);
+    for (stream, group) in args.streams.iter().zip(groups) {
+        let connection = connections.of_key(stream.as_bytes())?;
+        let done = match subscribe(connection, stream, &group, args.from, existing)? {
             Subscribed::Created => format!("created group {group} on {stream}, from {}", args.from),
-            Subscribed::Existing if args.reset => {
-                streamer.move_group(stream, &group, args.from)?;
-                format!("moved group {group} on {stream} to {}", args.from)
-            }
-            Subscribed::Existing => format!("group {group} on {stream} exists, left as it is"),
+            Subscribed::Moved => format!("moved group {group} on {stream} to {}", args.from),
+            Subscribed::Kept => format!("group {group} on {stream} exists, left as it is"),
         };
         context.ui.status(&done);
     }
-    Ok(())
+    Ok(Ending::Enough)
 }

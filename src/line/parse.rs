@@ -220,13 +220,13 @@ fn with_message<'a>(
             }
         }
     }
-    match marks == 0 || (marks == 2 && name.is_none() && body.is_none()) {
-        true => Ok(all),
-        false => Err(LineError::at(
-            offset(line, raw.get()) + 1,
-            "`fields` must mark both [\"name\"] and [\"body\"] once, or neither",
-        )),
+    if marks == 0 || (marks == 2 && name.is_none() && body.is_none()) {
+        return Ok(all);
     }
+    Err(LineError::at(
+        offset(line, raw.get()) + 1,
+        "`fields` must mark both [\"name\"] and [\"body\"] once, or neither",
+    ))
 }
 
 fn only_fields<'a>(line: &str, raw: &'a RawValue) -> Result<Vec<OwnedField<'a>>, LineError> {

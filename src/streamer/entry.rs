@@ -11,7 +11,7 @@ pub const NAME: &[u8] = b"name";
 pub const BODY: &[u8] = b"body";
 
 /// The ID of an entry: milliseconds since the Unix epoch, and a sequence number within them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId {
     /// Milliseconds since the Unix epoch, by the server's clock unless the ID was given.
     pub ms: u64,
@@ -95,11 +95,12 @@ impl FromStr for EntryId {
 
     /// Reads `MS-SEQ`, or `MS` alone for `MS-0`, as Redis does.
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        match text.contains('-') {
-            true => Self::from_wire(text.as_bytes()),
-            false => digits(text.as_bytes()).map(Self::at_ms),
-        }
-        .ok_or(InvalidId)
+        let id = if text.contains('-') {
+            Self::from_wire(text.as_bytes())
+        } else {
+            digits(text.as_bytes()).map(Self::at_ms)
+        };
+        id.ok_or(InvalidId)
     }
 }
 

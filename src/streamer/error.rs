@@ -4,31 +4,23 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::EntryId;
-use super::resp::Malformed;
+use super::entry::EntryId;
 
-/// A failure of the streamer.
+/// A failure of the streamer. Unreachable and lost servers are named as `host:port` or by the socket's path.
 #[derive(Debug)]
 pub enum Error {
     /// The URL cannot be used. Never holds the URL: it may carry a password.
     InvalidUrl(String),
     /// A certificate or key could not be used.
-    Certificate {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Certificate { path: PathBuf, reason: String },
     /// No connection could be made.
     Unreachable {
-        /// `host:port` or the socket's path.
         address: String,
         /// What the system or the TLS library said.
         source: io::Error,
     },
     /// The connection broke. Whether what was in flight was done is not known.
     Lost {
-        /// `host:port` or the socket's path.
         address: String,
         /// What the system said.
         source: io::Error,
@@ -36,38 +28,27 @@ pub enum Error {
     /// The server does not let this user in, or not without a password.
     Denied(ServerError),
     /// The stream has no such group, or there is no such stream.
-    NoGroup {
-        /// The stream.
-        stream: String,
-        /// The group.
-        group: String,
-    },
+    NoGroup { stream: String, group: String },
     /// The key holds something else than a stream.
-    WrongType {
-        /// The key.
-        stream: String,
-    },
+    WrongType { stream: String },
     /// There is no such stream, and it was not to be created.
-    NoStream {
-        /// The stream.
-        stream: String,
-    },
+    NoStream { stream: String },
     /// The server lost entries that it had acknowledged: it came back without them.
     RolledBack {
-        /// The stream.
         stream: String,
         /// The last ID it knows now; `None` if the stream is gone.
         known: Option<EntryId>,
     },
+    /// Entries that were pending went with a consumer's name, which was removed because nothing was.
+    Dropped {
+        stream: String,
+        consumer: String,
+        entries: u64,
+    },
     /// The server refused a command for another reason.
     Refused(ServerError),
     /// The peer answered with something that is no reply to what was asked.
-    Protocol {
-        /// `host:port` or the socket's path.
-        address: String,
-        /// What was unexpected.
-        what: &'static str,
-    },
+    Protocol { address: String, what: &'static str },
 }
 
 /// The error reply of a server, such as `WRONGTYPE Operation against a key …`.
@@ -81,7 +62,7 @@ pub struct ServerError {
 
 impl ServerError {
     /// Reads the line after the `-` of an error reply.
-    pub(super) fn parse(line: &[u8]) -> Self {
+    pub fn parse(line: &[u8]) -> Self {
         let text = String::from_utf8_lossy(line);
         let (code, detail) = text.trim_end().split_once(' ').unwrap_or((&text, ""));
         Self {
@@ -110,7 +91,7 @@ impl ServerError {
     }
 
     /// There is nothing at the key that the command asks about.
-    pub(super) fn is_no_such_key(&self) -> bool {
+    pub fn is_no_such_key(&self) -> bool {
         self.detail == "no such key"
     }
 
@@ -183,6 +164,14 @@ impl fmt::Display for Error {
                 f,
                 "the server lost entries of stream '{stream}' that it had acknowledged: its last ID is now {known}"
             ),
+            Self::Dropped {
+                stream,
+                consumer,
+                entries,
+            } => write!(
+                f,
+                "{entries} of the entries of '{stream}' were delivered to {consumer} as its name was removed, and are pending no more"
+            ),
             Self::Refused(error) => write!(f, "the server refused: {error}"),
             Self::Protocol { address, what } => write!(f, "{address} does not answer like a Redis server: {what}"),
         }
@@ -194,16 +183,6 @@ impl std::error::Error for Error {
         match self {
             Self::Unreachable { source, .. } | Self::Lost { source, .. } => Some(source),
             _ => None,
-        }
-    }
-}
-
-impl Error {
-    /// A reply of another shape than the command's.
-    pub(super) fn malformed(address: &str, Malformed(what): Malformed) -> Self {
-        Self::Protocol {
-            address: address.to_owned(),
-            what,
         }
     }
 }

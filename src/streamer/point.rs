@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::EntryId;
+use super::entry::EntryId;
 
 /// Where to begin or end in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

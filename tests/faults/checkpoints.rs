@@ -88,6 +88,7 @@ fn a_checkpoint_goes_on_behind_a_line_that_was_mended() {
     assert_stream(&server, &lines);
 }
 
+/// The place is not the file's alone: one that is as old as the sending takes nothing back.
 #[test]
 fn a_sending_killed_while_it_resumed() {
     use std::io::Write;
@@ -95,12 +96,11 @@ fn a_sending_killed_while_it_resumed() {
     let bodies = input(&server, 30_000);
     let text = |from: usize, to: usize| bodies[from..to].join("\n") + "\n";
     let command = || Test::new(&server).args(["send-batch", "s", "--name", "n", "--checkpoint", "c"]);
-    // The first is killed when 20,000 lines have landed and its checkpoint still says that none has.
+    // The first is killed when 20,000 lines have landed; its checkpoint is as it was before the first.
     let mut first = command().command().spawn().unwrap();
     let mut stdin = first.stdin.take().unwrap();
-    // It is written twice: before and after the first look at the server.
     wait_until("the checkpoint of a sending that has begun", || {
-        std::fs::read_to_string(server.work().join("c")).is_ok_and(|text| text.contains("\"settled\":false"))
+        std::fs::read_to_string(server.work().join("c")).is_ok_and(|text| !text.is_empty())
     });
     let fresh = server.read("c");
     stdin.write_all(text(0, 20_000).as_bytes()).unwrap();
@@ -108,26 +108,19 @@ fn a_sending_killed_while_it_resumed() {
     first.kill().unwrap();
     first.wait().unwrap();
     server.file("c", &fresh);
-    // The second finds them in the stream, and is killed while it still does.
+    // The second is killed while it reads what the first has sent.
     let mut second = command().command().spawn().unwrap();
     let mut stdin = second.stdin.take().unwrap();
     stdin.write_all(text(0, 10).as_bytes()).unwrap();
-    // Longer than the checkpoint is left unwritten.
+    // Longer than a checkpoint is left unwritten.
     std::thread::sleep(std::time::Duration::from_millis(300));
-    stdin.write_all(text(10, 20_000).as_bytes()).unwrap();
-    wait_until("the checkpoint to be written", || server.read("c") != fresh);
+    stdin.write_all(text(10, 15_000).as_bytes()).unwrap();
     second.kill().unwrap();
     second.wait().unwrap();
+    assert_eq!(length(&server), 20_000);
     // The third sends the rest.
     let output = command().stdin(text(0, 30_000)).spawn().wait();
-    let found = server.bodies("s");
-    assert_eq!(
-        (output.status, found.len()),
-        (0, bodies.len()),
-        "the checkpoint was {}: {}",
-        server.read("c"),
-        output.stderr()
-    );
+    assert_eq!(output.status, 0, "the checkpoint was {fresh}: {}", output.stderr());
     assert_stream(&server, &bodies);
 }
 

@@ -92,7 +92,7 @@ fn a_long_handler_is_not_run_twice() {
 fn what_waits_for_its_retry_is_not_claimed_by_others() {
     let server = orders(1);
     let script = format!("[ $REDIS_STREAMER_DELIVERIES -eq 2 ] || exit 1; {NOTE}");
-    let mut first = handle(&server, "-e --retry-delay 4s --claim-idle 1s", &script).spawn();
+    let mut first = handle(&server, "-n 1 --retry-delay 4s --claim-idle 1s", &script).spawn();
     first.wait_stderr("again in");
     let mut second = handle(&server, "--claim-idle 1s --block 50ms", "echo stolen >> handled").spawn();
     assert_eq!(first.wait().status, 0);

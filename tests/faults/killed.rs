@@ -139,8 +139,9 @@ fn dedup_does_not_take_an_unanswered_reservation_for_its_own() {
         "4102444800000",
         "1-0",
     ]);
-    // The consumer's one connection loses the ledger's answer.
-    let proxy = Proxy::start(server.socket(), [Fate::Unanswered(b"ZADD", End::Fin)]);
+    // The ledger has a connection of its own, which loses its answer.
+    let fates = [Fate::Spared, Fate::Unanswered(b"ZADD", End::Fin)];
+    let proxy = Proxy::start(server.socket(), fates);
     let output = consume(&server)
         .args(["-e", "--dedup", "--claim-idle", "0ms", "-u", &proxy.url()])
         .stdout_any()

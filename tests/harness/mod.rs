@@ -3,18 +3,24 @@
 //! Nothing here sleeps for luck: every wait polls a condition and has a deadline.
 
 mod chaos;
+#[cfg(test)]
+mod checks;
+mod options;
 mod pattern;
 mod program;
 mod proxy;
+mod queries;
 mod running;
 mod server;
 mod tls;
 mod wait;
 
 pub use chaos::Dice;
+pub use options::{Options, free_port};
 pub use program::Test;
-pub use proxy::{End, Fate, Proxy};
-pub use running::{Output, Running, kill};
+pub use proxy::{End, Fate, Proxy, ServerSide};
+pub use queries::{Entry, entry};
+pub use running::{Output, Running, kill, peak_memory};
 pub use rustix::process::Signal;
-pub use server::{Entry, Options, Server, entry, free_port};
+pub use server::Server;
 pub use wait::{DEADLINE, wait_until};

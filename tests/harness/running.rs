@@ -122,8 +122,14 @@ impl Running {
     }
 
     /// Returns once stderr contains this.
+    #[track_caller]
     pub fn wait_stderr(&self, part: &str) {
-        wait_until(part, || self.stderr_so_far().contains(part));
+        let start = std::time::Instant::now();
+        while !self.stderr_so_far().contains(part) {
+            let is_late = start.elapsed() > DEADLINE;
+            assert!(!is_late, "waited in vain for {part}; stderr: {}", self.stderr_so_far());
+            std::thread::sleep(super::wait::POLL);
+        }
     }
 
     pub fn stderr_so_far(&self) -> String {
@@ -132,6 +138,22 @@ impl Running {
 
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Sends it a signal after this time, unless it has ended by then; says whether it was sent.
+    pub fn end_within(&mut self, time: Duration, signal: Signal) -> bool {
+        let start = std::time::Instant::now();
+        while start.elapsed() < time {
+            if self.has_ended() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        kill_process(Pid::from_child(&self.child), signal).is_ok()
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     fn kill(&mut self) {
@@ -177,6 +199,13 @@ impl Drop for Running {
             let _ = self.child.wait();
         }
     }
+}
+
+/// The most memory a process has had so far, in KiB; `None` where the system does not tell.
+pub fn peak_memory(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    peak.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 /// The exit code as shells have it.

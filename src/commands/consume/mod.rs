@@ -1,28 +1,29 @@
-//! `consume`: prints messages, or runs a command for each; in a group, or reading plainly.
+//! `consume`: prints messages, or runs a command for each; in groups, or reading plainly.
 //!
-//! [`plain`] reads without a group. [`member`] is one consumer's life in a group: joining, taking over what
-//! others left, lost connections, and [`leaving`]. [`printer`] and [`handlers`] are what it does with the messages,
-//! [`lanes`] runs one of them for each group, and [`Run`](run::Run) is what all share.
+//! What reads, claims, acknowledges and leaves is `streamer`'s consumer. Here stand what can be typed, what it means
+//! ([`settings`]), where lines go ([`output`]), how handlers are run ([`handlers`]), and what is said ([`events`]).
 
-mod alarm;
+mod events;
 mod handlers;
-mod horizon;
-mod lanes;
-mod leaving;
-mod member;
+mod members;
 mod output;
-mod plain;
-mod printer;
-mod reservations;
-mod run;
+mod settings;
 
+use std::ffi::OsString;
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
 
 use crate::commands::Context;
-use crate::failure::Failure;
-use crate::options::{GroupArgs, parse_count, parse_name};
-use crate::streamer::{Point, group, parse_duration};
+use crate::options::{GroupArgs, ReconnectArgs, parse_count, parse_name};
+use crate::signals;
+use crate::streamer::{Ending, Halt, Link, Point, Quota, Run, Stop, Supervisor, Unblocker, parse_duration, ready};
+
+use handlers::{Environment, Groups};
+use members::Members;
+use output::Stdout;
+use settings::Plan;
 
 /// Print the messages of streams, or run a command for each
 ///
@@ -67,9 +68,8 @@ pub struct Args {
     /// Pause after everything there is was read, before asking again
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     rest: Duration,
-    /// Keep trying to reach a lost server for so long
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
-    reconnect_for: Duration,
+    #[command(flatten)]
+    reconnect: ReconnectArgs,
 
     /// Begin at POINT: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m [default: latest; beginning with --to]
     #[arg(long, value_name = "POINT", allow_hyphen_values = true, help_heading = PLAIN)]
@@ -113,6 +113,10 @@ pub struct Args {
     /// Try a message N times at most; then it goes to the dead letters [default: try for ever]
     #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroU64>, requires = "dead_letter", help_heading = HANDLERS)]
     max_deliveries: Option<NonZeroU64>,
+    /// Give handlers a clean environment: PATH, HOME, LANG, LC_*, TZ, USER, TMPDIR and what tells of the message,
+    /// but no credentials
+    #[arg(long, requires = "command", help_heading = HANDLERS)]
+    clean_env: bool,
     /// Add messages that failed too often to STREAM, with where they came from and why, and acknowledge them
     #[arg(long, value_name = "STREAM", value_parser = parse_name, requires = "max_deliveries", requires = "command", help_heading = HANDLERS)]
     dead_letter: Option<String>,
@@ -147,18 +151,10 @@ pub enum OnNoGroup {
 /// From when on other consumers' entries are taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimIdle {
-    /// Never.
     Off,
     /// When they were idle for so long.
     After(Duration),
 }
-
-/// How long an entry is left with its consumer, unless told otherwise.
-const CLAIM_IDLE: Duration = Duration::from_secs(5 * 60);
-
-/// A time within which what is at work here is surely kept from being stale; where `--claim-idle` is shorter, our own
-/// entries must be told from those of others.
-const SAFE_CLAIM_IDLE: Duration = Duration::from_secs(1);
 
 fn parse_claim_idle(text: &str) -> Result<ClaimIdle, crate::streamer::InvalidDuration> {
     match text {
@@ -167,107 +163,72 @@ fn parse_claim_idle(text: &str) -> Result<ClaimIdle, crate::streamer::InvalidDur
     }
 }
 
-/// Runs the command.
-pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    match args.group.label() {
-        None => {
-            args.refuse_group_options()?;
-            plain::run(&args, context)
-        }
-        Some(label) => {
-            args.refuse_plain_options()?;
-            let name = match &args.consumer {
-                Some(name) => Name::Given(name.clone()),
-                None => Name::Made(group::new_consumer(label)),
-            };
-            lanes::run(&args, context, name)
-        }
-    }
-}
-
-/// A consumer's name, and whether it is to outlive this run.
-#[derive(Clone, Debug)]
-pub enum Name {
-    /// The user's.
-    Given(String),
-    /// This run's alone.
-    Made(String),
-}
-
-impl Name {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Given(name) | Self::Made(name) => name,
-        }
-    }
-}
+/// The variables of our environment that a handler gets with --clean-env: none of them holds a secret.
+const CLEAN: [&str; 6] = ["PATH", "HOME", "LANG", "TZ", "USER", "TMPDIR"];
 
 impl Args {
-    fn refuse_group_options(&self) -> Result<(), Failure> {
-        let given = [
-            (self.consumer.is_some(), "--consumer"),
-            (self.ack != AckMode::Success, "--ack"),
-            (self.claim_idle.is_some(), "--claim-idle"),
-            (self.on_nogroup != OnNoGroup::Fail, "--on-nogroup"),
-            (self.dedup.is_some(), "--dedup"),
-            (!self.command.is_empty(), "a handler"),
-        ];
-        refuse(&given, "needs a group: add -g GROUP or -l NAME")
-    }
-
-    fn refuse_plain_options(&self) -> Result<(), Failure> {
-        let given = [
-            (self.from.is_some(), "--from"),
-            (self.to.is_some(), "--to"),
-            (self.last.is_some(), "--last"),
-        ];
-        refuse(
-            &given,
-            "is for reading without a group: a group begins where `subscribe --from` put it",
-        )?;
-        if let Some(grave) = &self.dead_letter
-            && self.streams.contains(grave)
-        {
-            return Err(Failure::usage(format!(
-                "--dead-letter {grave} is consumed here: what fails would come back again and again"
-            )));
+    fn environment(&self) -> Environment {
+        if !self.clean_env {
+            return Environment::Inherited;
         }
-        let claims = matches!(self.claim_idle, Some(ClaimIdle::After(_)));
-        let handler = !self.command.is_empty();
-        match self.ack {
-            AckMode::Manual if handler => Err(Failure::usage(
-                "a handler's exit status settles its message: --ack manual does not go with it",
-            )),
-            AckMode::Read if self.max_deliveries.is_some() => Err(Failure::usage(
-                "--ack read delivers once: --max-deliveries does not go with it",
-            )),
-            AckMode::Read if self.max.is_some() && self.streams.len() > 1 => Err(Failure::usage(
-                "--ack read with -n reads one stream: a read of several may bring more, and what is read is done",
-            )),
-            AckMode::Manual if self.dedup.is_some() => Err(Failure::usage(
-                "--dedup counts what is printed as processed: --ack manual does not go with it",
-            )),
-            AckMode::Read if claims => Err(Failure::usage(
-                "--claim-idle delivers again, --ack read delivers at most once",
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// How long other consumers' entries are left alone. What was handed back is taken over in any case.
-    fn claim_idle(&self) -> Duration {
-        match (self.claim_idle, self.ack) {
-            (Some(ClaimIdle::After(idle)), _) => idle,
-            (None, AckMode::Success) => CLAIM_IDLE,
-            (Some(ClaimIdle::Off), _) | (None, _) => group::HANDED_BACK_IDLE,
-        }
+        let is_clean = |name: &OsString| {
+            name.to_str()
+                .is_some_and(|name| CLEAN.contains(&name) || name.starts_with("LC_"))
+        };
+        Environment::Only(std::env::vars_os().filter(|(name, _)| is_clean(name)).collect())
     }
 }
 
-fn refuse(given: &[(bool, &str)], why: &str) -> Result<(), Failure> {
-    match given.iter().find(|(is_given, _)| *is_given) {
-        Some((_, option)) => Err(Failure::usage(format!("{option} {why}"))),
-        None => Ok(()),
+/// Runs the command.
+pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
+    let plan = args.plan()?;
+    let stop = Stop::default();
+    let stdout = Stdout::open(context.ui, &stop).context("cannot watch stdout")?;
+    let quota = Quota::new(args.max.map(NonZeroUsize::get));
+    let unblocker = Unblocker::new(&context.servers, &stop);
+    let run = Run {
+        servers: &context.servers,
+        stop: &stop,
+        unblocker: &unblocker,
+        quota: &quota,
+        deadline: args.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+        reconnect_for: args.reconnect.reconnect_for,
+        notify: &|notice| context.notice(notice),
+        tell: &|event| events::tell(context.ui, &event),
+    };
+    // Until there is a connection, a signal ends the process as signals do.
+    let link = match connect(&run, &args.streams[0], context) {
+        Ok(link) => link,
+        Err(Halt::Ended(ending)) => return members::told(&args, &run, ending, 0),
+        Err(Halt::Failed(error)) => return Err(error.into()),
+    };
+    let groups = Groups::default();
+    let at_last = groups.clone();
+    signals::listen(&stop, move || at_last.kill()).context("cannot listen for signals")?;
+    let members = Members {
+        args: &args,
+        run,
+        stdout,
+        groups,
+    };
+    match plan {
+        Plan::Plain(settings) => members.read_plainly(&settings, link),
+        Plan::Print(settings) => members.print(&settings, link),
+        Plan::Handle(settings, dispatch, handler) => members.handle(&settings, &dispatch, handler, link),
     }
+}
+
+/// Makes the first connection, waiting for a server that is only being started as `--wait` says.
+fn connect(run: &Run<'_>, stream: &str, context: &Context) -> Result<Link, Halt<crate::streamer::Error>> {
+    context.say_connecting();
+    let mut supervisor = Supervisor::new(run.stop, run.notify, run.reconnect_for, run.deadline);
+    let link = supervisor.start(context.wait, || {
+        let mut link = Link::open(run.servers, stream, run.last_answer())?;
+        if context.wait.is_some() {
+            ready(&mut link.connection)?;
+        }
+        Ok(link)
+    })?;
+    supervisor.succeeded();
+    Ok(link)
 }

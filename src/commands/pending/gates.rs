@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{View, whole_ms};
+use super::{tables, whole_ms};
 use crate::failure::{Failure, quote};
-use crate::render::{exact_duration, one_line};
-use crate::streamer::{GroupState, parse_duration};
+use crate::render::{counted, exact_duration, one_line};
+use crate::streamer::{GroupState, Hidden, parse_duration};
 
 /// Limits; a figure may be as high as its limit.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
-#[command(next_help_heading = "Gates (exit code 4 if a group shown is beyond one)")]
+#[command(next_help_heading = "Gates (exit code 4 if a group exceeds one, or a stream is hidden from the user)")]
 pub struct Gates {
     /// Allow at most N entries still to be delivered; an unknown lag is too much
     #[arg(long, value_name = "N")]
@@ -17,38 +17,55 @@ pub struct Gates {
     /// Allow at most N entries delivered and not acknowledged
     #[arg(long, value_name = "N")]
     max_pending: Option<u64>,
-    /// Allow no pending entry to have been idle for longer than DURATION; what was handed back waits for nobody, see --max-pending
+    /// Allow no pending entry to have been idle for longer than DURATION; entries that were handed back have no idle time, see --max-pending
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     max_idle: Option<Duration>,
 }
 
+/// What a failure is to be followed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// The command that shows who has what.
+    WhereToLook,
+    Nothing,
+}
+
 impl Gates {
-    /// Holds every group shown against the limits.
-    pub fn check(&self, view: &View) -> Result<(), Failure> {
+    pub fn are_given(&self) -> bool {
+        self.max_lag.is_some() || self.max_pending.is_some() || self.max_idle.is_some()
+    }
+
+    /// Holds all groups against the limits. Streams that are hidden from the user may be beyond any of them.
+    pub fn check(&self, groups: &[(&str, &GroupState)], hidden: &[Hidden], hint: Hint) -> Result<(), Failure> {
         let mut breaches = Vec::new();
         let mut first = None;
-        for (stream, group) in view.groups() {
+        for (stream, group) in groups {
             let place = format!("stream {}, group {}", one_line(stream), one_line(&group.info.name));
             let found = self.breaches(group);
             if !found.is_empty() {
-                first.get_or_insert((stream, group.info.name.as_str()));
+                first.get_or_insert((*stream, group.info.name.as_str()));
             }
             breaches.extend(found.into_iter().map(|breach| format!("{place}: {breach}")));
         }
-        let Some((stream, group)) = first else {
-            return Ok(());
-        };
+        let exceeded = breaches.len() as u64;
+        if self.are_given() && !hidden.is_empty() {
+            breaches.push(format!("this user may not look at {}", tables::hidden(hidden)));
+        }
         let failure = Failure::unmet(match breaches.as_slice() {
+            [] => return Ok(()),
             [breach] => breach.clone(),
-            breaches => format!("{} limits exceeded\n  {}", breaches.len(), breaches.join("\n  ")),
+            breaches => format!("{} exceeded\n  {}", counted(exceeded, "limit"), breaches.join("\n  ")),
         });
-        Err(match view {
-            View::Group(_) => failure,
-            View::Server(_) | View::Stream(_) => failure.hint(format!(
+        Err(match first {
+            Some((stream, group)) if hint == Hint::WhereToLook => failure.hint(format!(
                 "see who has what: redis-streamer pending {} -g {}",
                 one_line(&quote(stream)),
                 one_line(&quote(group))
             )),
+            Some(_) => failure,
+            None => {
+                failure.hint("grant the user the streams (ACL SETUSER), or name one: redis-streamer pending STREAM")
+            }
         })
     }
 
@@ -84,7 +101,7 @@ impl Gates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::streamer::{EntryId, GroupInfo};
+    use crate::streamer::{EntryId, GroupInfo, ServerError};
 
     fn group(lag: Option<u64>, pending: u64, oldest_idle_ms: Option<u64>) -> GroupState {
         let info = GroupInfo {
@@ -122,6 +139,25 @@ mod tests {
                 "4 pending exceeds --max-pending 3",
                 "oldest idle 1s 501ms exceeds --max-idle 1s 500ms",
             ]
+        );
+    }
+
+    #[test]
+    fn what_is_hidden_passes_no_gate() {
+        let hidden = [Hidden {
+            stream: "secret".to_owned(),
+            refusal: ServerError::parse(b"NOPERM no"),
+        }];
+        let check = |gates: Gates| gates.check(&[], &hidden, Hint::WhereToLook);
+        let failure = check(GATES).unwrap_err().to_string();
+        assert_eq!(failure, "this user may not look at 1 stream, not shown: secret");
+        assert!(check(Gates::default()).is_ok());
+        let both = GATES.check(&[("s", &group(None, 4, None))], &hidden, Hint::WhereToLook);
+        let text = both.unwrap_err().to_string();
+        assert!(text.starts_with("2 limits exceeded\n  stream s, group g: "), "{text}");
+        assert!(
+            text.ends_with("\n  this user may not look at 1 stream, not shown: secret"),
+            "{text}"
         );
     }
 

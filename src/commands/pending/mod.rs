@@ -1,24 +1,25 @@
 //! `pending`: what waits where, for eyes, for programs, and as a gate.
 
 mod gates;
-mod output;
+mod group;
+mod json;
+mod tables;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::commands::Context;
+use crate::commands::{Context, print};
 use crate::failure::{Failure, quote};
 use crate::options::{GroupArgs, parse_count, parse_name};
-use crate::streamer::{
-    ConsumerInfo, EntryId, GroupState, PendingEntry, PendingFilter, StreamState, Streamer, parse_duration,
-};
+use crate::streamer::{Ending, Error, GroupState, StreamState, Survey, parse_duration, stream_state, survey};
 use crate::ui::Ui;
-use gates::Gates;
+use gates::{Gates, Hint};
+use group::{Filter, GroupView};
 
-/// Show what is delivered and not acknowledged, and how far groups lag behind
+/// Show what was delivered and not acknowledged, and how far behind groups are
 ///
-/// Without a stream: every stream with its groups. With one: its groups. With a group too: the group's consumers,
-/// and the entries that wait for their acknowledgement, by ID.
+/// Without a stream: every stream with its groups. With a stream: its groups. With a group as well: the group's
+/// consumers, and its pending entries by ID.
 ///
 /// LAG is how many entries are still to be delivered; ? where the server cannot tell (null in JSON). OLDEST is the
 /// longest time since a pending entry was last delivered. A consumer's IDLE is the time since it last asked for
@@ -37,7 +38,7 @@ pub struct Args {
     stream: Option<String>,
     #[command(flatten)]
     group: GroupArgs,
-    /// Show only entries of the group that have been idle for at least so long
+    /// Show only entries of the group that have been idle for at least DURATION
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     idle: Option<Duration>,
     /// Show only this consumer of the group, and its entries
@@ -67,59 +68,84 @@ enum Scope<'a> {
     },
 }
 
-/// Which consumers and entries of a group to show.
-#[derive(Clone, Copy)]
-struct Filter<'a> {
-    min_idle_ms: u64,
-    consumer: Option<&'a str>,
-    max_entries: usize,
-}
-
-/// What was seen.
-enum View {
-    Server(Vec<StreamState>),
-    Stream(StreamState),
-    Group(GroupView),
-}
-
-/// A group from near.
-struct GroupView {
-    stream: String,
-    state: GroupState,
-    consumers: Vec<ConsumerInfo>,
-    entries: Vec<PendingEntry>,
-    rest: Rest,
-}
-
-/// What the filter lets through beyond the entries shown.
+/// Whom it is shown to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rest {
-    /// No more.
-    Nothing,
-    /// More: so many with those shown.
-    Of(u64),
-    /// More, nobody counted how many.
-    Uncounted,
+enum Format {
+    Tables,
+    Json,
 }
 
-/// Runs the command.
-pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let scope = scope(&args)?;
-    let mut streamer = context.connect()?;
-    let view = gather(&mut streamer, &scope, context.ui)?;
-    let printed = print(&view, args.json, context.ui);
+pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
+    let format = if args.json { Format::Json } else { Format::Tables };
+    match scope(&args)? {
+        Scope::Server => show_server(&args.gates, format, context),
+        Scope::Stream(stream) => show_stream(stream, &args.gates, format, context),
+        Scope::Group { stream, group, filter } => {
+            let view = GroupView::gather(context.connect_to(stream)?, stream, &group, filter)?;
+            show_group(view, &args.gates, format, context.ui)
+        }
+    }
+}
+
+fn show_server(gates: &Gates, format: Format, context: &Context) -> anyhow::Result<Ending> {
+    let Survey { streams, hidden } = survey(&mut context.connect_to_all()?)?;
+    if let Some(first) = hidden.first().filter(|_| streams.is_empty()) {
+        gates.check(&[], &hidden, Hint::WhereToLook)?;
+        // It is the command that is denied, not a stream.
+        return Err(Error::Denied(first.refusal.clone()).into());
+    }
+    if !hidden.is_empty() && !gates.are_given() {
+        let hidden = tables::hidden(&hidden);
+        context.ui.warning(&format!("this user may not look at {hidden}"));
+    }
+    let printed = match format {
+        Format::Json => print(context.ui, json::streams(&streams)?.as_bytes()),
+        Format::Tables if streams.is_empty() => {
+            context.ui.status("there are no streams");
+            Ok(Ending::Enough)
+        }
+        Format::Tables => print(
+            context.ui,
+            tables::streams(&streams, context.ui.table_width()).as_bytes(),
+        ),
+    };
     // A reader that has gone, such as `head`, must not open the gate.
-    args.gates.check(&view)?;
+    let groups: Vec<_> = streams.iter().flat_map(groups_of).collect();
+    gates.check(&groups, &hidden, Hint::WhereToLook)?;
     printed
+}
+
+fn show_stream(stream: &str, gates: &Gates, format: Format, context: &Context) -> anyhow::Result<Ending> {
+    let state = stream_state(&mut context.connect_to(stream)?, stream)?;
+    let text = match format {
+        Format::Json => json::stream(&state)?,
+        Format::Tables => tables::stream(&state, context.ui.table_width()),
+    };
+    let printed = print(context.ui, text.as_bytes());
+    gates.check(&groups_of(&state).collect::<Vec<_>>(), &[], Hint::WhereToLook)?;
+    printed
+}
+
+fn show_group(mut view: GroupView<'_>, gates: &Gates, format: Format, ui: Ui) -> anyhow::Result<Ending> {
+    let printed = match format {
+        Format::Json => view.print_json(ui),
+        Format::Tables => print(ui, view.tables(ui.table_width())?.as_bytes()),
+    };
+    gates.check(&[(view.stream, &view.state)], &[], Hint::Nothing)?;
+    printed
+}
+
+fn groups_of(stream: &StreamState) -> impl Iterator<Item = (&str, &GroupState)> {
+    stream.groups.iter().map(|group| (stream.name.as_str(), group))
 }
 
 fn scope(args: &Args) -> Result<Scope<'_>, Failure> {
     let Some(stream) = args.stream.as_deref() else {
-        return match args.group.label().is_some() {
-            true => Err(Failure::usage("a group belongs to a stream, and none is given")
-                .hint("name the stream first: redis-streamer pending STREAM -g GROUP")),
-            false => without_filter(args, "STREAM").map(|()| Scope::Server),
-        };
+        if args.group.label().is_some() {
+            return Err(Failure::usage("a group belongs to a stream, and none is given")
+                .hint("name the stream first: redis-streamer pending STREAM -g GROUP"));
+        }
+        return without_filter(args, "STREAM").map(|()| Scope::Server);
     };
     match args.group.on(stream) {
         Some(group) => Ok(Scope::Group {
@@ -156,82 +182,7 @@ fn without_filter(args: &Args, stream: &str) -> Result<(), Failure> {
     }
 }
 
-/// Asks the server. Apart from showing, so that a view can be taken again and again.
-fn gather(streamer: &mut Streamer, scope: &Scope<'_>, ui: Ui) -> anyhow::Result<View> {
-    match scope {
-        Scope::Server => {
-            let survey = streamer.survey()?;
-            if !survey.denied.is_empty() {
-                ui.warning(&output::denied(&survey.denied));
-            }
-            Ok(View::Server(survey.streams))
-        }
-        Scope::Stream(stream) => Ok(View::Stream(streamer.stream_state(stream)?)),
-        Scope::Group { stream, group, filter } => gather_group(streamer, stream, group, *filter).map(View::Group),
-    }
-}
-
-fn gather_group(streamer: &mut Streamer, stream: &str, group: &str, filter: Filter<'_>) -> anyhow::Result<GroupView> {
-    let state = streamer.group_state(stream, group)?;
-    let mut consumers = streamer.consumers(stream, group)?;
-    if let Some(only) = filter.consumer {
-        consumers.retain(|consumer| consumer.name == only);
-    }
-    // One more than is shown tells whether there are more.
-    let mut entries = streamer.pending(
-        stream,
-        group,
-        PendingFilter {
-            min_idle_ms: filter.min_idle_ms,
-            consumer: filter.consumer,
-            from: EntryId::MIN,
-            count: filter.max_entries.saturating_add(1),
-        },
-    )?;
-    let rest = match (entries.len() > filter.max_entries, filter.min_idle_ms) {
-        (false, _) => Rest::Nothing,
-        (true, 0) if filter.consumer.is_none() => Rest::Of(state.info.pending),
-        (true, 0) => Rest::Of(consumers.iter().map(|consumer| consumer.pending).sum()),
-        (true, _) => Rest::Uncounted,
-    };
-    entries.truncate(filter.max_entries);
-    Ok(GroupView {
-        stream: stream.to_owned(),
-        state,
-        consumers,
-        entries,
-        rest,
-    })
-}
-
 /// Milliseconds, as the server counts them.
 fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn print(view: &View, json: bool, ui: Ui) -> anyhow::Result<()> {
-    let text = match (json, view) {
-        (true, _) => output::json(view)?,
-        (false, View::Server(streams)) if streams.is_empty() => {
-            ui.status("there are no streams");
-            return Ok(());
-        }
-        (false, _) => output::tables(view, ui.table_width()),
-    };
-    ui.data()?.write(text.as_bytes()).map_err(Failure::stdout)
-}
-
-impl View {
-    /// All groups shown, each with its stream.
-    fn groups(&self) -> Vec<(&str, &GroupState)> {
-        match self {
-            Self::Server(streams) => streams.iter().flat_map(groups_of).collect(),
-            Self::Stream(stream) => groups_of(stream).collect(),
-            Self::Group(view) => vec![(view.stream.as_str(), &view.state)],
-        }
-    }
-}
-
-fn groups_of(stream: &StreamState) -> impl Iterator<Item = (&str, &GroupState)> {
-    stream.groups.iter().map(|group| (stream.name.as_str(), group))
 }

@@ -1,250 +1,195 @@
-//! How far a sending came, kept in a file, so that a killed `send-batch` goes on where it stopped.
-//!
-//! The file is replaced as a whole. What was sent after it was written is found in the stream itself.
+//! What is kept in a file for a later run: which producer this is, the identity of the input, and how much was written
+//! of the lines up to a place. How far the lines are in the stream is the marker's to say.
 
-use std::fs;
-use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use super::Args;
+use super::files::Replaced;
 use crate::failure::{Failure, quote};
-use crate::streamer::{EntryId, Identity};
+use crate::streamer::EntryId;
+use crate::streamer::producer::{Earlier, EarlierEnding, LastId, Place, Progress, Written, new_producer};
 
-/// A place between two records of the input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    /// Which source.
-    pub source: usize,
-    /// How many bytes of it lie before.
-    pub offset: u64,
-    /// How many lines of it lie before.
-    pub line: u64,
-    /// A digest of all that lies before, other sources included, by which the input is known again; `None` where
-    /// nobody asks for it.
-    pub digest: Option<u64>,
-}
-
-impl Place {
-    /// Moves behind a record; says whether the record lies before `resume`. Fails if the input is not the one
-    /// in which `resume` was a place between two records.
-    pub fn advance(&mut self, record: &[u8], lines: u64, resume: &Self) -> anyhow::Result<bool> {
-        let before = self.offset;
-        self.offset += record.len() as u64;
-        self.line += lines;
-        self.digest = self.digest.map(|before| digest(before, record));
-        if self.source != resume.source {
-            return Ok(self.source < resume.source);
-        }
-        if before >= resume.offset {
-            return Ok(false);
-        }
-        if self.offset >= resume.offset && self != resume {
-            return Err(other_input());
-        }
-        Ok(true)
-    }
-
-    /// At the end of a source: whether an earlier run came further in it.
-    pub fn must_lie_before(&self, end: &Self) -> anyhow::Result<()> {
-        match self.source == end.source && self.offset > end.offset {
-            false => Ok(()),
-            true => Err(other_input()),
-        }
-    }
-}
-
-fn other_input() -> anyhow::Error {
-    Failure::data("the input is not the one the checkpoint was written for")
-        .hint("give the same input again, or another --checkpoint file to start anew")
-        .into()
-}
-
-/// The digest of what lay before and a record: no single change of a word goes unnoticed. The steps are those of
-/// FxHash, which Firefox and rustc use.
-fn digest(before: u64, record: &[u8]) -> u64 {
-    const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
-    let step = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(FACTOR);
-    let words = record.chunks(8).map(|chunk| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        u64::from_le_bytes(word)
-    });
-    words.fold(step(before, record.len() as u64), step)
-}
-
-/// What was written of the lines up to some place, by all runs of a sending.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
-    /// How many lines were rejected.
-    pub rejected: u64,
-    /// The lengths of the files, in bytes.
-    pub rejects: u64,
-    pub receipts: u64,
-}
+/// The version of the file's form.
+const VERSION: u32 = 1;
 
 /// What the file says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct State {
+    version: u32,
+    producer: String,
     stream: String,
     input: Vec<String>,
-    #[serde(flatten)]
-    place: Place,
-    /// The last entry that was acknowledged as added, or the stream's last ID before the first.
+    source: usize,
+    offset: u64,
+    line: u64,
+    digest: Option<String>,
+    records: u64,
+    rejected: u64,
+    rejects: u64,
+    receipts: u64,
+    /// The last entry known to be added; there may be later ones unless it is exact.
     last_id: Option<String>,
-    /// Whether nothing was on its way when this was written: then nothing needs to be looked up in the stream,
-    /// where equal entries of others could be mistaken for ours.
+    is_exact: bool,
+    /// The stream's last ID before anything was sent.
+    origin: Option<String>,
+    /// Whether nothing was on its way when this was written: then nothing is in doubt where the marker has expired.
     settled: bool,
-    /// What was written of the lines before the place.
-    #[serde(default)]
-    written: Written,
-    /// The connection in use. What it still carries must not land after its commands were looked up.
-    connection: Option<Identity>,
 }
 
 /// A checkpoint file.
 pub struct Checkpoint {
-    path: PathBuf,
+    file: Replaced,
     state: State,
     written: Instant,
     /// How many records were noted since.
-    unwritten: usize,
+    unwritten: u64,
 }
 
-/// How many records may be sent and not yet in the file. Those are looked up in the stream when the sending
-/// is resumed.
-pub const MOST_UNWRITTEN: usize = 50_000;
+/// How many records may be settled and not yet in the file. Those are read again when the sending is resumed.
+const MOST_UNWRITTEN: u64 = 50_000;
 
-/// How often the file is written while sending goes well: each time costs a write to the disk.
+/// How often the file is written while sending goes well: each time costs a few writes to the disk.
 const INTERVAL: Duration = Duration::from_millis(200);
 
 impl Checkpoint {
-    /// Reads the file, if there is one. `origin` is the stream's last ID before anything is sent.
-    pub fn open(args: &Args, names: Vec<String>, origin: Option<EntryId>) -> anyhow::Result<Option<Self>> {
-        let Some(path) = args.checkpoint.clone() else {
-            return Ok(None);
-        };
+    /// Opens the file, and what an earlier run left in it.
+    pub fn open(path: &Path, stream: &str, input: Vec<String>) -> anyhow::Result<(Self, Option<Earlier>)> {
+        let (file, contents) = Replaced::open(path)?;
+        let name = path.display();
         let fresh = State {
-            stream: args.stream.clone(),
-            input: names,
-            place: Place {
-                digest: Some(0),
-                ..Place::default()
-            },
-            last_id: origin.map(|id| id.to_string()),
+            version: VERSION,
+            producer: new_producer(),
+            stream: stream.to_owned(),
+            input,
+            source: 0,
+            offset: 0,
+            line: 0,
+            digest: None,
+            records: 0,
+            rejected: 0,
+            rejects: 0,
+            receipts: 0,
+            last_id: None,
+            is_exact: true,
+            origin: None,
             settled: true,
-            written: Written::default(),
-            connection: None,
         };
-        let state = match fs::read(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            // As mktemp makes it.
-            Ok(bytes) if bytes.is_empty() => None,
-            Err(error) => return Err(error).with_context(|| format!("cannot read the checkpoint {}", path.display())),
-            Ok(bytes) => Some(
-                serde_json::from_slice::<State>(&bytes)
-                    .with_context(|| format!("{} is not a checkpoint", path.display()))?,
-            ),
+        // As mktemp makes it.
+        let found = match &*contents {
+            [] => None,
+            bytes => Some(read(bytes).with_context(|| format!("{name} is not a checkpoint"))?),
         };
-        if let Some(found) = &state
+        if let Some((found, _)) = &found
             && (&found.stream, &found.input) != (&fresh.stream, &fresh.input)
         {
+            let (inputs, stream) = (found.input.join(", "), &found.stream);
             return Err(Failure::data(format!(
-                "the checkpoint {} is for another sending: {} to {}",
-                path.display(),
-                found.input.join(", "),
-                found.stream
+                "the checkpoint {name} is for another sending: {inputs} to {stream}"
             ))
-            .hint(format!("rm {} to start anew", quote(&path.display().to_string())))
+            .hint(format!("rm {} to start anew", quote(&name.to_string())))
             .into());
         }
-        Ok(Some(Self {
-            path,
+        let (state, earlier) = found.unzip();
+        let checkpoint = Self {
+            file,
             state: state.unwrap_or(fresh),
             written: Instant::now(),
             unwritten: 0,
-        }))
+        };
+        Ok((checkpoint, earlier))
     }
 
-    /// Whether nothing was on its way when the last run ended.
-    pub fn is_settled(&self) -> bool {
-        self.state.settled
+    pub fn producer(&self) -> &str {
+        &self.state.producer
     }
 
-    /// The connection of the last run.
-    pub fn connection(&self) -> Option<&Identity> {
-        self.state.connection.as_ref()
-    }
-
-    /// Begins to send over a connection: from now on something may be on its way, after `last_id`.
-    pub fn begin(&mut self, last_id: Option<EntryId>, connection: Option<Identity>) -> anyhow::Result<()> {
+    /// Something may be on its way from now on.
+    pub fn begin(&mut self, origin: Option<EntryId>) -> anyhow::Result<()> {
         self.state.settled = false;
-        self.state.last_id = last_id.map(|id| id.to_string());
-        self.state.connection = connection;
+        self.state.origin = origin.map(|id| id.to_string());
+        if self.state.records == 0 {
+            self.state.last_id.clone_from(&self.state.origin);
+        }
         self.write()
     }
 
-    /// What was written of the lines before [`Checkpoint::place`].
-    pub fn written(&self) -> Written {
-        self.state.written
+    /// Notes how far the sending is; says whether the file is to be written, so that what it counts can be made to last
+    /// before.
+    pub fn advance(&mut self, progress: Progress, written: Written) -> bool {
+        self.unwritten += progress.records.saturating_sub(self.state.records);
+        self.note(progress, written);
+        self.written.elapsed() >= INTERVAL || self.unwritten >= MOST_UNWRITTEN
     }
 
-    /// How far the sending came.
-    pub fn place(&self) -> Place {
-        self.state.place
+    pub fn note(&mut self, progress: Progress, written: Written) {
+        let Place {
+            source,
+            offset,
+            line,
+            digest,
+        } = progress.place;
+        let state = &mut self.state;
+        (state.source, state.offset, state.line) = (source, offset, line);
+        state.digest = digest.map(|digest| format!("{digest:016x}"));
+        state.records = progress.records;
+        state.last_id = progress.last_id.id().map(|id| id.to_string());
+        state.is_exact = matches!(progress.last_id, LastId::Exactly(_));
+        (state.rejected, state.rejects, state.receipts) = (written.rejected, written.rejects, written.receipts);
     }
 
-    /// The last entry known to be added.
-    pub fn last_id(&self) -> anyhow::Result<Option<EntryId>> {
-        let parsed = self.state.last_id.as_deref().map(str::parse).transpose();
-        parsed.with_context(|| format!("{} is not a checkpoint", self.path.display()))
+    /// No marker says from now on how far the sending is: one that an earlier run left would mislead a later one.
+    pub fn is_without_marker(&mut self) {
+        self.state.producer = new_producer();
     }
 
-    /// Notes that everything before `place` was added, the last as `last_id`; put into the file from time to time.
-    pub fn advance(
-        &mut self,
-        place: Place,
-        records: usize,
-        last_id: Option<EntryId>,
-        written: Written,
-    ) -> anyhow::Result<()> {
-        // What is passed over on the way to the place was sent by an earlier run.
-        if (place.source, place.offset) <= (self.state.place.source, self.state.place.offset) {
-            return Ok(());
-        }
-        self.unwritten += records;
-        self.state.place = place;
-        self.state.written = written;
-        // A batch of which nothing was added leaves the last entry what it was.
-        if let Some(id) = last_id {
-            self.state.last_id = Some(id.to_string());
-        }
-        match self.written.elapsed() >= INTERVAL || self.unwritten >= MOST_UNWRITTEN {
-            true => self.write(),
-            false => Ok(()),
-        }
+    pub fn settled(&mut self) {
+        self.state.settled = true;
     }
 
-    /// Notes that the sending ended; `settled` if nothing is on its way any more.
-    pub fn close(&mut self, settled: bool) -> anyhow::Result<()> {
-        self.state.settled = settled;
-        self.write()
-    }
-
-    /// Replaces the file as a whole: a kill or a power cut leaves the old one or the new one.
-    fn write(&mut self) -> anyhow::Result<()> {
-        let mut temporary = self.path.clone().into_os_string();
-        temporary.push(".new");
-        let written = fs::File::create(&temporary).and_then(|mut file| {
-            file.write_all(&serde_json::to_vec(&self.state)?)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &self.path)
-        });
+    pub fn write(&mut self) -> anyhow::Result<()> {
+        let mut text = serde_json::to_vec(&self.state)?;
+        text.push(b'\n');
+        let written = self.file.replace(&text);
         self.written = Instant::now();
         self.unwritten = 0;
-        written.with_context(|| format!("cannot write the checkpoint {}", self.path.display()))
+        written
     }
+}
+
+fn read(bytes: &[u8]) -> anyhow::Result<(State, Earlier)> {
+    let state: State = serde_json::from_slice(bytes)?;
+    anyhow::ensure!(state.version == VERSION, "it is of version {}", state.version);
+    let id = |id: &Option<String>| id.as_deref().map(str::parse::<EntryId>).transpose();
+    let digest = state.digest.as_deref().map(|digest| u64::from_str_radix(digest, 16));
+    let earlier = Earlier {
+        progress: Progress {
+            place: Place {
+                source: state.source,
+                offset: state.offset,
+                line: state.line,
+                digest: Some(digest.transpose()?.unwrap_or(0)),
+            },
+            records: state.records,
+            last_id: if state.is_exact {
+                LastId::Exactly(id(&state.last_id)?)
+            } else {
+                LastId::AtLeast(id(&state.last_id)?)
+            },
+        },
+        written: Written {
+            rejected: state.rejected,
+            rejects: state.rejects,
+            receipts: state.receipts,
+        },
+        ending: if state.settled {
+            EarlierEnding::Settled
+        } else {
+            EarlierEnding::Unsettled
+        },
+        origin: id(&state.origin)?,
+    };
+    Ok((state, earlier))
 }

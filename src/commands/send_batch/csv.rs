@@ -172,17 +172,17 @@ impl Header {
             width += 1;
         }
         out.push(b'}');
-        match width == self.keys.len() {
-            true => Ok(()),
-            false => Err(LineError {
-                column: 1,
-                reason: format!(
-                    "{}, where the header has {}",
-                    counted(width as u64, "column"),
-                    self.keys.len()
-                ),
-            }),
+        if width == self.keys.len() {
+            return Ok(());
         }
+        Err(LineError {
+            column: 1,
+            reason: format!(
+                "{}, where the header has {}",
+                counted(width as u64, "column"),
+                self.keys.len()
+            ),
+        })
     }
 }
 

@@ -1,11 +1,10 @@
 //! The sources of a batch, and what is read of them.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use memchr::memchr;
@@ -13,78 +12,16 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::checkpoint::Place;
-use super::record::Encoded;
-use crate::line::LineError;
-
-/// How much input one batch takes: some 800 messages of 150 bytes. Larger batches gain nothing measurable and
-/// delay the first reply.
-const CHUNK: usize = 128 * 1024;
-
-/// How many records one batch takes, however short they are.
-pub const MOST_RECORDS: usize = 4096;
+use crate::streamer::producer::{MOST_BYTES, Rewind};
 
 /// The longest record: what Redis takes in one argument, `proto-max-bulk-len`, 512 MiB by default.
 pub const LONGEST_RECORD: usize = 512 * 1024 * 1024;
 
-/// What the reading thread tells the sending one.
-pub enum Event {
-    /// Records, encoded.
-    Batch(Box<Batch>),
-    /// All input was read, or all before a record that ends it.
-    End,
-    /// A source could not be read further.
-    Failed(anyhow::Error),
-    /// A signal asks to end.
-    Stop,
-}
-
-/// Records of one source, as read and as sent.
-#[derive(Default)]
-pub struct Batch {
-    /// Which source.
-    pub source: usize,
-    /// The header of the source, where it has one.
-    pub header: Option<Arc<[u8]>>,
-    /// Complete records, as read.
-    pub input: Vec<u8>,
-    /// Their commands.
-    pub packed: Vec<u8>,
-    /// What became of each record that is something, in order.
-    pub records: Vec<Record>,
-    /// Where the XTRIM stands that ends the commands, if one does.
-    pub trim_at: Option<usize>,
-    /// The last record, be it nothing.
-    pub last_row: std::ops::Range<usize>,
-    /// Where the batch ends in the input.
-    pub end: Place,
-}
-
-/// A record of a batch.
-pub struct Record {
-    /// Its line, from 1.
-    pub line: u64,
-    /// Where it stands in the batch's input.
-    pub input: std::ops::Range<usize>,
-    /// Its command, or why there is none.
-    pub command: Result<Command, LineError>,
-}
-
-/// The command of a record, in the batch's buffer.
-#[derive(Clone, Debug)]
-pub struct Command {
-    /// Where it stands.
-    pub packed: std::ops::Range<usize>,
-    /// Its fields and its ID.
-    pub encoded: Encoded,
-}
-
 /// The sources, opened before anything is sent.
+#[derive(Default)]
 pub struct Input {
     /// In order.
     pub sources: Vec<Source>,
-    /// How far an earlier run sent them.
-    pub resume: Place,
 }
 
 /// A file, or stdin.
@@ -92,6 +29,8 @@ pub struct Source {
     /// What messages call it.
     pub name: String,
     file: File,
+    /// Where it began: whoever opened stdin may have read some of it.
+    start: u64,
     /// Whether nothing of it was read.
     is_fresh: bool,
 }
@@ -105,10 +44,17 @@ impl Input {
         let stdin = [PathBuf::from("-")];
         let files = if files.is_empty() { &stdin } else { files };
         let sources: anyhow::Result<Vec<_>> = files.iter().map(|path| Source::open(path)).collect();
-        Ok(Self {
-            sources: sources?,
-            resume: Place::default(),
-        })
+        Ok(Self { sources: sources? })
+    }
+
+    /// Whether all of it can be read again: files can, pipes cannot.
+    pub fn can_rewind(&self) -> Rewind {
+        let is_file = |source: &Source| source.file.metadata().is_ok_and(|data| data.is_file());
+        if self.sources.iter().all(is_file) {
+            Rewind::Done
+        } else {
+            Rewind::Impossible
+        }
     }
 
     /// What messages call the sources.
@@ -173,9 +119,19 @@ impl Source {
         };
         Ok(Self {
             name,
+            start: (&file).stream_position().unwrap_or(0),
             file,
             is_fresh: true,
         })
+    }
+
+    /// Goes back to the beginning.
+    pub fn rewind(&mut self) -> anyhow::Result<()> {
+        self.is_fresh = true;
+        let sought = (&self.file).seek(SeekFrom::Start(self.start));
+        sought
+            .map(drop)
+            .with_context(|| format!("cannot read {} again", self.name))
     }
 
     /// Whether a read would return at once. Files always do; a pipe may keep us waiting.
@@ -195,7 +151,7 @@ impl Source {
     pub fn fill(&mut self, input: &mut Vec<u8>) -> anyhow::Result<bool> {
         let start = input.len();
         // Doubling, so that a long record is not looked at again and again.
-        let full = CHUNK.max(2 * start);
+        let full = MOST_BYTES.max(2 * start);
         input.reserve_exact(full - start);
         let mut more = true;
         // No record is complete without a line break: to return before would be to search the same bytes again.

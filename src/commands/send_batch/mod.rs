@@ -1,44 +1,46 @@
 //! `send-batch`: many messages, from files or a pipe, pipelined.
 //!
-//! A thread reads and encodes ([`input`], [`reading`], [`record`]); this one sends and matches replies to lines
-//! ([`sender`]), also across failures ([`recovery`], [`checkpoint`]), and tells of each line what became of it
-//! ([`ledger`]).
+//! A thread reads and encodes ([`input`], [`reading`], [`record`]) and hands its batches over ([`arrivals`]); the
+//! producer sends them, also across failures; [`account`] tells of each line what became of it. [`checkpoint`] keeps
+//! what a later run needs.
 
+mod account;
+mod arrivals;
 mod checkpoint;
 mod csv;
+mod files;
 mod input;
-mod ledger;
+mod place;
 mod reading;
 mod record;
-mod recovery;
-mod sender;
+mod settings;
+mod words;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
 use crate::commands::Context;
-use crate::failure::Failure;
-use crate::options::{TrimArgs, parse_count, parse_name};
-use crate::signals::Stop;
-use crate::streamer::parse_duration;
+use crate::options::{Retention, TrimArgs, parse_count, parse_name};
+use crate::signals;
+use crate::streamer::producer::{self, Earlier, LostIds, MarkerAfterwards, Started, Trouble};
+use crate::streamer::{Ending, Notice, Stop, parse_duration};
 
+use account::Account;
 use checkpoint::Checkpoint;
-use input::{Event, Input};
-use ledger::Ledger;
 use reading::Reading;
-use record::{Encoder, Format};
-use sender::Sender;
+use record::{Encoder, Format, TrimClock};
+use settings::{Settings, Stdout};
+use words::Lines;
 
 /// Send many messages, from files or a pipe
 ///
 /// Reads JSON lines as consume prints them: {"name":…,"body":…}, or with --name a body a line. Entries are
 /// pipelined and keep the order of the lines. Every line is either in the stream, in the rejects, or named in
-/// the error; the exit code is 0 only when all are in. A connection that breaks is made again, and what was
-/// in flight is looked up in the stream, so that no line is lost or sent twice.
+/// the error; the exit code is 0 only when all are in. A batch is one transaction, which also moves a marker: a
+/// connection that breaks is made again, and the marker tells what is in, so that no line is lost or sent twice.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -55,7 +57,7 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Give every message this name; a line is then its body
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// What a line is: a line of JSON, any text (made a JSON string), or a row of CSV (made an object by the header)
     #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
@@ -112,71 +114,81 @@ enum OnAmbiguous {
     Repeat,
 }
 
-/// How many batches may wait between the reading and the sending thread.
-const READ_AHEAD: usize = 4;
-
 /// Runs the command.
-pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    if args.name.is_none() && args.input != Format::Jsonl {
-        return Err(Failure::usage("--input text and --input csv need --name")
-            .hint("name the messages: --name log.line")
-            .into());
-    }
-    if args.keep_ids && (args.name.is_some() || args.input != Format::Jsonl) {
-        return Err(Failure::usage("--keep-ids needs lines with IDs, as consume prints them, and no --name").into());
-    }
-    if args.files.is_empty() && context.ui.input_is_terminal() {
-        return Err(Failure::usage("no files are given, and stdin is a terminal")
-            .hint("name files, pipe lines in, or give - to type them")
-            .into());
-    }
-    let on_reject = args.on_reject.unwrap_or(match args.rejects {
-        Some(_) => OnReject::Skip,
-        None => OnReject::Stop,
+pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
+    let mut settings = Settings::new(args, context.ui.input_is_terminal())?;
+    let stop = Stop::default();
+    signals::listen(&stop, || ())?;
+    let input = std::mem::take(&mut settings.input);
+    let names = input.names();
+    let (checkpoint, earlier) = match &settings.checkpoint {
+        Some(path) => {
+            let (checkpoint, earlier) = Checkpoint::open(path, &settings.stream, names.clone())?;
+            (Some(checkpoint), earlier)
+        }
+        None => (None, None),
+    };
+    let sending = sending(&settings, context, checkpoint.as_ref(), earlier);
+    let notify = |notice: Notice<'_>| context.notice(notice);
+    let lines = Lines { names: &names };
+    context.ui.detail(&format!("connecting to {}", context.servers.name()));
+    let started = producer::start(&context.servers, &sending, &stop, &notify);
+    let mut started = match (started, stop.signal()) {
+        (Ok(started), _) => started,
+        (Err(Trouble::Ended { .. }), Some(signal)) => return Ok(Ending::Signal(signal)),
+        (Err(trouble), _) => return Err(lines.failure(trouble)),
+    };
+    let begin = started.begin;
+    let prepared = clock(&mut started, settings.retention).and_then(|server_ms| {
+        let encoder = Encoder::new(&settings, TrimClock::start(settings.retention, server_ms));
+        let mut account = Account::open(&settings, &input, begin.written, context.ui, &stop)?;
+        if let Some(mut checkpoint) = checkpoint {
+            checkpoint.begin(begin.origin)?;
+            account.keep(checkpoint);
+        }
+        let arrivals = Reading::start(input, &settings, encoder, &begin);
+        Ok((account, arrivals.context("cannot start a thread to read")?))
     });
-    let mut input = Input::open(&args.files)?;
-    for path in [&args.rejects, &args.receipts, &args.checkpoint].into_iter().flatten() {
-        if input.reads(path) {
-            return Err(Failure::usage(format!("{} is read: it cannot be written too", path.display())).into());
+    let (mut account, mut arrivals) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            started.give_up();
+            return Err(error);
         }
+    };
+    stop.on_wake(arrivals.waker());
+    let ended = started.run(&mut arrivals, &mut account);
+    account.close(ended)
+}
+
+/// The server's clock, where the age of entries matters.
+fn clock(started: &mut Started<'_>, retention: Retention) -> anyhow::Result<u64> {
+    match retention {
+        Retention::Younger(_) => Ok(started.now_ms()?),
+        Retention::All | Retention::Newest(_) => Ok(0),
     }
-    let written = [
-        ("--rejects", &args.rejects),
-        ("--receipts", &args.receipts),
-        ("--checkpoint", &args.checkpoint),
-    ];
-    for (index, (option, path)) in written.iter().enumerate() {
-        for (other_option, other) in &written[index + 1..] {
-            if let (Some(path), Some(other)) = (path, other)
-                && input::lead_to_one(path, other)
-            {
-                return Err(Failure::usage(format!("{option} and {other_option} name one file")).into());
-            }
-        }
+}
+
+/// What the producer is told of a sending.
+fn sending(
+    settings: &Settings,
+    context: &Context,
+    checkpoint: Option<&Checkpoint>,
+    earlier: Option<Earlier>,
+) -> producer::Settings {
+    let wants_ids = settings.receipts.is_some() || settings.stdout == Stdout::Ids;
+    producer::Settings {
+        stream: settings.stream.clone(),
+        producer: checkpoint.map_or_else(producer::new_producer, |checkpoint| checkpoint.producer().to_owned()),
+        entry_ids: settings.lines.entry_ids(),
+        lost_ids: if wants_ids { LostIds::LookUp } else { LostIds::Leave },
+        in_doubt: settings.in_doubt,
+        marker: match checkpoint {
+            Some(_) => MarkerAfterwards::Keep,
+            None => MarkerAfterwards::Delete,
+        },
+        wait: context.wait,
+        reconnect_for: settings.reconnect_for,
+        earlier,
     }
-    let mut streamer = context.connect()?;
-    let trim = record::TrimClock::start(args.trim.now(&mut streamer)?);
-    let origin = streamer.stream_info(&args.stream)?.map(|info| info.last_id);
-    let checkpoint = Checkpoint::open(&args, input.names(), origin)?;
-    let written = checkpoint.as_ref().map(Checkpoint::written).unwrap_or_default();
-    let ledger = Ledger::open(&args, on_reject, input.names(), context.ui, written)?;
-    if let Some(checkpoint) = &checkpoint {
-        input.resume = checkpoint.place();
-    }
-    let progress = context.ui.progress(input.total_bytes());
-    let encoder = Encoder::new(&args, trim);
-    let (events, arriving) = sync_channel(READ_AHEAD);
-    let wake = events.clone();
-    // A full channel means that the sender is at work and will look; the wake waits until then.
-    let stop = Stop::listen(move || drop(wake.send(Event::Stop)), || ())?;
-    let spare =
-        Reading::start(input, encoder, args.rate, on_reject, events).context("cannot start a thread to read")?;
-    Sender::new(
-        (&args, context, &stop),
-        (arriving, spare),
-        (streamer, origin),
-        checkpoint,
-        (ledger, progress),
-    )
-    .run()
 }

@@ -3,23 +3,25 @@
 use std::io;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::mpsc::Sender as Return;
-use std::sync::mpsc::{Receiver, SyncSender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::OnReject;
-use super::checkpoint::Place;
-use super::input::{Batch, Command, Event, Input, LONGEST_RECORD, MOST_RECORDS, Record, Source};
+use super::arrivals::{Arrivals, Next, Outlet, queue};
+use super::input::{Input, LONGEST_RECORD, Source};
+use super::place::{advance, lies_before, must_reach};
 use super::record::{Encoder, Format};
+use super::settings::Settings;
 use crate::failure::Failure;
+use crate::line::LineError;
+use crate::streamer::producer::{Arrival, Batch, Begin, Command, MOST_BYTES, MOST_RECORDS, Place, Record, Sent, Unfit};
 
 /// The reading thread's state.
 pub struct Reading {
     encoder: Encoder,
     pace: Option<Pace>,
     on_reject: OnReject,
-    returned: Receiver<Box<Batch>>,
+    outlet: Outlet,
     /// What messages call the source being read, and its header, as it stands.
     name: String,
     header: Option<Arc<[u8]>>,
@@ -27,198 +29,240 @@ pub struct Reading {
     header_due: bool,
     /// How far the input was read.
     place: Place,
-    /// How far an earlier run sent it.
-    resume: Place,
+    /// What lies before was told of by an earlier run.
+    told: Place,
+    /// What lies before is in the stream.
+    settled: Place,
 }
 
-/// Whether to read on.
+/// What a row is.
 #[derive(PartialEq)]
-enum Next {
-    Go,
-    End,
+enum Row {
+    /// Nothing, or told of already.
+    Passed,
+    Taken,
+    /// A record that ends the sending.
+    Last(Unfit),
 }
 
 impl Reading {
-    /// Starts the thread. What is returned takes batches back, to use their memory again.
-    pub fn start(
-        input: Input,
-        encoder: Encoder,
-        rate: Option<NonZeroU32>,
-        on_reject: OnReject,
-        events: SyncSender<Event>,
-    ) -> io::Result<Return<Box<Batch>>> {
-        let (spare, returned) = channel();
+    /// Starts the thread. What is returned gives its batches.
+    pub fn start(input: Input, settings: &Settings, encoder: Encoder, begin: &Begin) -> io::Result<Arrivals> {
+        let (outlet, arrivals) = queue(input.can_rewind());
         let reading = Self {
             encoder,
-            pace: rate.map(Pace::new),
-            on_reject,
-            returned,
+            pace: settings.rate.map(Pace::new),
+            on_reject: settings.on_reject,
+            outlet,
             name: String::new(),
             header: None,
             header_due: false,
-            place: Place {
-                digest: input.resume.digest.map(|_| 0),
-                ..Place::default()
-            },
-            resume: input.resume,
+            place: Place::default(),
+            told: begin.told,
+            settled: begin.settled,
         };
-        thread::Builder::new().spawn(move || reading.run(input.sources, &events))?;
-        Ok(spare)
+        thread::Builder::new().spawn(move || reading.run(input.sources))?;
+        Ok(arrivals)
     }
 
-    /// Reads all sources to their end, or to a record that ends the sending.
-    fn run(mut self, sources: Vec<Source>, events: &SyncSender<Event>) {
-        let ended = match self.all(sources, events) {
-            Ok(()) => Event::End,
-            Err(error) => Event::Failed(error),
-        };
-        // When nobody listens any more, the sending side has ended.
-        let _ = events.send(ended);
+    /// Reads all sources to their end, or to a record that ends the sending; again, if the server lost what it had.
+    fn run(mut self, mut sources: Vec<Source>) {
+        loop {
+            let mut next = match self.all(&mut sources) {
+                Ok(Next::Go) => self.outlet.push(Arrival::Ended(None)),
+                Ok(next) => next,
+                Err(error) => self.outlet.push(Arrival::Failed(error)),
+            };
+            if next == Next::Go {
+                next = self.outlet.after_the_end();
+            }
+            let Next::Back(place) = next else {
+                return;
+            };
+            (self.told, self.settled) = (place, place);
+            if let Err(error) = sources.iter_mut().try_for_each(Source::rewind) {
+                self.outlet.push(Arrival::Failed(error));
+                return;
+            }
+        }
     }
 
-    fn all(&mut self, sources: Vec<Source>, events: &SyncSender<Event>) -> anyhow::Result<()> {
-        for (index, mut source) in sources.into_iter().enumerate() {
+    fn all(&mut self, sources: &mut [Source]) -> anyhow::Result<Next> {
+        self.place = Place {
+            digest: self.told.digest.map(|_| 0),
+            ..Place::default()
+        };
+        for (index, source) in sources.iter_mut().enumerate() {
             self.name.clone_from(&source.name);
             self.place = Place {
                 source: index,
                 digest: self.place.digest,
                 ..Place::default()
             };
-            if self.one(&mut source, events)? == Next::End {
-                break;
+            let next = self.one(source)?;
+            if next != Next::Go {
+                return Ok(next);
             }
-            self.resume.must_lie_before(&self.place)?;
+            must_reach(&self.place, &self.settled)?;
         }
-        Ok(())
+        Ok(Next::Go)
     }
 
-    fn one(&mut self, source: &mut Source, events: &SyncSender<Event>) -> anyhow::Result<Next> {
+    fn one(&mut self, source: &mut Source) -> anyhow::Result<Next> {
         let format = self.encoder.format();
         let mut carry = Vec::new();
+        self.header = None;
         self.header_due = format == Format::Csv;
         let mut more = true;
         while more {
             let mut batch = self.empty_batch();
-            batch.input.append(&mut carry);
+            batch.text.append(&mut carry);
             let mut complete = 0;
             while more && complete == 0 {
-                more = source.fill(&mut batch.input)?;
+                more = source.fill(&mut batch.text)?;
                 complete = if more {
-                    format.complete(&batch.input)
+                    format.complete(&batch.text)
                 } else {
-                    batch.input.len()
+                    batch.text.len()
                 };
-                if complete == 0 && batch.input.len() > LONGEST_RECORD {
-                    anyhow::bail!(
-                        "{}:{}: the record is longer than 512 MiB",
-                        source.name,
-                        self.place.line + 1
-                    );
+                if complete == 0 && batch.text.len() > LONGEST_RECORD {
+                    let (name, line) = (&source.name, self.place.line + 1);
+                    anyhow::bail!("{name}:{line}: the record is longer than 512 MiB");
                 }
             }
-            carry.extend_from_slice(&batch.input[complete..]);
-            batch.input.truncate(complete);
-            if self.encode(batch, events)? == Next::End {
-                return Ok(Next::End);
+            carry.extend_from_slice(&batch.text[complete..]);
+            batch.text.truncate(complete);
+            let next = self.encode(batch)?;
+            if next != Next::Go {
+                return Ok(next);
             }
         }
         Ok(Next::Go)
     }
 
-    fn empty_batch(&mut self) -> Box<Batch> {
-        let mut batch = self.returned.try_recv().unwrap_or_default();
-        batch.input.clear();
-        batch.packed.clear();
-        batch.records.clear();
-        batch.last_row = 0..0;
+    fn empty_batch(&self) -> Box<Batch> {
+        let mut batch = self.outlet.spare();
         batch.source = self.place.source;
-        batch.header = self.header.clone();
+        batch.header.clone_from(&self.header);
         batch
     }
 
-    /// Encodes the records of a batch and sends it on, in parts where there are many or a rate is to be kept.
-    fn encode(&mut self, mut batch: Box<Batch>, events: &SyncSender<Event>) -> anyhow::Result<Next> {
-        let most = self.pace.as_ref().map_or(MOST_RECORDS, |pace| pace.step);
+    /// Encodes the records of a batch and hands it over, in parts where there are many or a rate is to be kept.
+    fn encode(&mut self, mut batch: Box<Batch>) -> anyhow::Result<Next> {
+        let most = self
+            .pace
+            .as_ref()
+            .map_or(MOST_RECORDS, |pace| pace.step.min(MOST_RECORDS));
         let mut at = 0;
-        while at < batch.input.len() {
-            if batch.records.len() >= most {
-                let rest = batch.input[at..].to_vec();
-                batch.input.truncate(at);
-                if self.hand_over(batch, events) == Next::End {
-                    return Ok(Next::End);
+        while at < batch.text.len() {
+            if batch.records.len() >= most || at >= MOST_BYTES || self.is_where_others_came_to(&batch) {
+                let rest = batch.text[at..].to_vec();
+                batch.text.truncate(at);
+                let next = self.hand_over(batch, self.place);
+                if next != Next::Go {
+                    return Ok(next);
                 }
                 batch = self.empty_batch();
-                batch.input = rest;
+                batch.text = rest;
                 at = 0;
             }
-            let row = self.encoder.format().first(&batch.input[at..]);
-            batch.last_row = at..at + row.end;
-            at += row.end;
-            if self.take(&mut batch, row.line_breaks.max(1))? == Next::End {
-                self.hand_over(batch, events);
-                return Ok(Next::End);
+            let row = self.encoder.format().first(&batch.text[at..]);
+            let extent = at..at + row.end;
+            at = extent.end;
+            let before = self.place;
+            advance(&mut self.place, &batch.text[extent.clone()], row.line_breaks.max(1));
+            if let Row::Last(unfit) = self.take(&mut batch, extent.clone(), &before)? {
+                let last = self.last(&batch, extent, before, unfit);
+                batch.text.truncate(at);
+                let next = self.hand_over(batch, before);
+                return Ok(match next {
+                    Next::Go => match self.outlet.push(Arrival::Ended(Some(last))) {
+                        Next::Go => self.outlet.after_the_end(),
+                        next => next,
+                    },
+                    next => next,
+                });
             }
         }
-        Ok(self.hand_over(batch, events))
+        Ok(self.hand_over(batch, self.place))
     }
 
-    /// Takes the row a batch has come to: as the header, as nothing, or as a record.
-    fn take(&mut self, batch: &mut Batch, lines: u64) -> anyhow::Result<Next> {
-        let row = &batch.input[batch.last_row.clone()];
-        let line = self.place.line + 1;
-        let was_sent = self.place.advance(row, lines, &self.resume)?;
+    /// Whether a batch of what an earlier run sent is to end here.
+    fn is_where_others_came_to(&self, batch: &Batch) -> bool {
+        batch.sent == Sent::Earlier && self.place == self.settled
+    }
+
+    /// Takes the row a batch has come to, which begins at `before`: as the header, as nothing, or as a record.
+    fn take(&mut self, batch: &mut Batch, extent: std::ops::Range<usize>, before: &Place) -> anyhow::Result<Row> {
+        let row = &batch.text[extent.clone()];
+        let is_told = lies_before(before, &self.place, &self.told)?;
+        let is_settled = lies_before(before, &self.place, &self.settled)?;
         if std::mem::take(&mut self.header_due) {
             self.take_header(row)?;
             batch.header.clone_from(&self.header);
-            return Ok(Next::Go);
+            return Ok(Row::Passed);
         }
-        if was_sent {
-            return Ok(Next::Go);
+        if is_told {
+            return Ok(Row::Passed);
         }
         let start = batch.packed.len();
         let command = match self.encoder.encode(row, &mut batch.packed) {
-            Ok(None) => return Ok(Next::Go),
+            Ok(None) => return Ok(Row::Passed),
             Ok(Some(encoded)) => Ok(Command {
                 packed: start..batch.packed.len(),
-                encoded,
+                fields_at: encoded.fields_at,
+                id: encoded.id,
             }),
-            Err(error) => {
+            Err(LineError { column, reason }) => {
                 batch.packed.truncate(start);
-                Err(error)
+                let unfit = Unfit { column, reason };
+                if self.on_reject == OnReject::Stop && !is_settled {
+                    return Ok(Row::Last(unfit));
+                }
+                Err(unfit)
             }
         };
-        let ends = command.is_err() && self.on_reject == OnReject::Stop;
-        batch.records.push(Record {
-            line,
-            input: batch.last_row.clone(),
+        if is_settled {
+            batch.sent = Sent::Earlier;
+        }
+        batch.push(Record {
+            line: before.line + 1,
+            text: extent,
             command,
         });
-        Ok(if ends { Next::End } else { Next::Go })
+        Ok(Row::Taken)
+    }
+
+    /// A batch of the record that ends the sending.
+    fn last(&self, batch: &Batch, extent: std::ops::Range<usize>, before: Place, unfit: Unfit) -> Box<Batch> {
+        let mut last = self.empty_batch();
+        last.text.extend_from_slice(&batch.text[extent]);
+        last.push(Record {
+            line: before.line + 1,
+            text: 0..last.text.len(),
+            command: Err(unfit),
+        });
+        last.seal(before);
+        last
     }
 
     fn take_header(&mut self, row: &[u8]) -> anyhow::Result<()> {
         self.header = Some(row.into());
         self.encoder.take_header(row).map_err(|error| {
-            Failure::data(format!(
-                "{}:1:{}: the header cannot be read: {error}",
-                self.name, error.column
-            ))
-            .into()
+            let (name, column) = (&self.name, error.column);
+            Failure::data(format!("{name}:1:{column}: the header cannot be read: {error}")).into()
         })
     }
 
-    fn hand_over(&mut self, mut batch: Box<Batch>, events: &SyncSender<Event>) -> Next {
+    fn hand_over(&mut self, mut batch: Box<Batch>, end: Place) -> Next {
         let commands_end = batch.packed.len();
-        let trims = commands_end > 0 && self.encoder.finish(&mut batch.packed);
+        let trims = batch.commands > 0 && self.encoder.finish(&mut batch.packed);
         batch.trim_at = trims.then_some(commands_end);
-        batch.end = self.place;
+        batch.seal(end);
         if let Some(pace) = &mut self.pace {
             pace.wait(batch.records.len());
         }
-        match events.send(Event::Batch(batch)) {
-            Ok(()) => Next::Go,
-            Err(_) => Next::End,
-        }
+        self.outlet.push(Arrival::Batch(batch))
     }
 }
 

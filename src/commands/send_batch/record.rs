@@ -4,9 +4,11 @@ use std::time::Instant;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
-use super::Args;
 use super::csv::{Header, Row, Rows};
+use super::settings::{Lines, Settings};
 use crate::line::{self, LineError};
+use crate::options::Retention;
+use crate::streamer::producer::EntryIds;
 use crate::streamer::{AddOptions, EntryId, Field, Message, MessageWriter, Missing, Trim, write_add, write_trim};
 
 /// What a line is.
@@ -45,29 +47,32 @@ impl Format {
     }
 }
 
-/// What to trim when: retention moves with the clock, the server's as it was at the start.
+/// What to trim when: an age moves with the clock, the server's as it was at the start.
 #[derive(Clone, Copy, Debug)]
 pub struct TrimClock {
-    trim: Option<Trim>,
-    since: Instant,
+    retention: Retention,
+    started: Instant,
+    /// The server's clock then, where an age is to be kept.
+    started_ms: u64,
 }
 
 impl TrimClock {
-    /// The trim as it is now.
-    pub fn start(trim: Option<Trim>) -> Self {
+    pub fn start(retention: Retention, server_ms: u64) -> Self {
         Self {
-            trim,
-            since: Instant::now(),
+            retention,
+            started: Instant::now(),
+            started_ms: server_ms,
         }
     }
 
     fn now(&self) -> Option<Trim> {
-        match self.trim {
-            Some(Trim::Before(id)) => {
-                let elapsed = self.since.elapsed().as_millis() as u64;
-                Some(Trim::Before(EntryId::at_ms(id.ms.saturating_add(elapsed))))
+        match self.retention {
+            Retention::All => None,
+            Retention::Newest(length) => Some(Trim::Length(length)),
+            Retention::Younger(age) => {
+                let now = self.started_ms + self.started.elapsed().as_millis() as u64;
+                Some(Trim::Before(EntryId::at_ms(now.saturating_sub(age.as_millis() as u64))))
             }
-            trim => trim,
         }
     }
 }
@@ -76,9 +81,7 @@ impl TrimClock {
 pub struct Encoder {
     stream: Vec<u8>,
     messages: MessageWriter,
-    format: Format,
-    name: Option<String>,
-    keep_ids: bool,
+    lines: Lines,
     trim: TrimClock,
     /// The header of the CSV file being read.
     header: Header,
@@ -88,21 +91,18 @@ pub struct Encoder {
 /// An XADD in the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encoded {
-    /// Where its fields begin: the part that tells whether an entry of the stream is this one.
+    /// Where its fields begin.
     pub fields_at: usize,
     /// The ID it asks for.
     pub id: Option<EntryId>,
 }
 
 impl Encoder {
-    /// An encoder as the options say.
-    pub fn new(args: &Args, trim: TrimClock) -> Self {
+    pub fn new(settings: &Settings, trim: TrimClock) -> Self {
         Self {
-            stream: args.stream.as_bytes().to_vec(),
-            messages: MessageWriter::new(args.stream.as_bytes()),
-            format: args.input,
-            name: args.name.clone(),
-            keep_ids: args.keep_ids,
+            stream: settings.stream.as_bytes().to_vec(),
+            messages: MessageWriter::new(settings.stream.as_bytes()),
+            lines: settings.lines.clone(),
             trim,
             header: Header::default(),
             body: Vec::new(),
@@ -111,7 +111,7 @@ impl Encoder {
 
     /// The format of the records.
     pub fn format(&self) -> Format {
-        self.format
+        self.lines.format()
     }
 
     /// Takes the header of a file of CSV.
@@ -142,33 +142,29 @@ impl Encoder {
     /// Writes the XADD of a record; `None` if the record is nothing.
     pub fn encode(&mut self, record: &[u8], out: &mut Vec<u8>) -> Result<Option<Encoded>, LineError> {
         let text = text(record)?;
-        let is_nothing = match self.format {
-            Format::Jsonl => text.trim_ascii().is_empty(),
-            Format::Text => false,
-            Format::Csv => text.is_empty(),
+        let is_nothing = match self.lines {
+            Lines::Entries(_) | Lines::Bodies { .. } => text.trim_ascii().is_empty(),
+            Lines::Texts { .. } => false,
+            Lines::Rows { .. } => text.is_empty(),
         };
         if is_nothing {
             return Ok(None);
         }
-        let Some(name) = &self.name else {
-            return match line::parse_message(text).filter(|_| !self.keep_ids) {
-                Some(Message { name, body }) => Ok(Some(Encoded {
-                    fields_at: self.messages.write(out, name.as_bytes(), body.as_bytes()),
-                    id: None,
-                })),
-                None => self.encode_line(text, out).map(Some),
-            };
-        };
         self.body.clear();
-        let body = match self.format {
-            Format::Jsonl => json_body(text)?.as_bytes(),
-            Format::Text => {
+        let (name, body) = match &self.lines {
+            Lines::Entries(EntryIds::Given) => return self.encode_line(text, EntryIds::Given, out).map(Some),
+            Lines::Entries(EntryIds::Made) => match line::parse_message(text) {
+                Some(Message { name, body }) => (name, body.as_bytes()),
+                None => return self.encode_line(text, EntryIds::Made, out).map(Some),
+            },
+            Lines::Bodies { name } => (&**name, json_body(text)?.as_bytes()),
+            Lines::Texts { name } => {
                 line::string(&mut self.body, text);
-                &self.body
+                (&**name, &*self.body)
             }
-            Format::Csv => {
+            Lines::Rows { name } => {
                 self.header.write_object(&mut self.body, text)?;
-                &self.body
+                (&**name, &*self.body)
             }
         };
         Ok(Some(Encoded {
@@ -178,12 +174,12 @@ impl Encoder {
     }
 
     /// Writes the XADD of a line as `consume` prints them.
-    fn encode_line(&self, text: &str, out: &mut Vec<u8>) -> Result<Encoded, LineError> {
+    fn encode_line(&self, text: &str, ids: EntryIds, out: &mut Vec<u8>) -> Result<Encoded, LineError> {
         let line = line::parse(text)?;
-        let id = match (self.keep_ids, line.id) {
-            (false, _) => None,
-            (true, Some(id)) => Some(id),
-            (true, None) => {
+        let id = match (ids, line.id) {
+            (EntryIds::Made, _) => None,
+            (EntryIds::Given, Some(id)) => Some(id),
+            (EntryIds::Given, None) => {
                 return Err(LineError {
                     column: text.len(),
                     reason: "key `id` is missing, and --keep-ids needs it".to_owned(),

@@ -1,17 +1,22 @@
-//! One handler at work: a process of its own group, the message on its stdin, its exit status the verdict.
+//! One handler at work: a process of its own group, the lines of its messages on its stdin, its exit status the
+//! verdict.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::thread::{Builder, sleep};
+use std::thread::{Builder, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, ioctl_fionbio};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use crate::commands::consume::Args;
+use super::{Environment, Handler};
+use crate::failure::quote;
+use crate::streamer::{Job, Verdict};
 
 /// How long a handler that overran its time has between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(5);
@@ -19,31 +24,11 @@ const GRACE: Duration = Duration::from_secs(5);
 /// What the pipe of a new process surely takes without anybody reading: one page, the least Linux gives.
 const PIPE_TAKES: usize = 4096;
 
-/// A message as a handler gets it.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// The stream.
-    pub stream: String,
-    /// The entry's ID.
-    pub id: String,
-    /// The message's name; empty where the entry is no message.
-    pub name: String,
-    /// How often it was delivered, this time included.
-    pub deliveries: u64,
-    /// Its line.
-    pub line: Vec<u8>,
-}
-
-/// How a handler ended.
-#[derive(Debug)]
-pub enum Verdict {
-    /// It exited with 0.
-    Done,
-    /// It did not; the reason, for people.
-    Failed(String),
-    /// It could not be started, and no other message would fare better.
-    Unusable(io::Error),
-}
+/// How often a handler that does not read is looked at: its end need not close the pipe, which its children may hold.
+const LOOK_UP: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 20_000_000,
+};
 
 /// The process groups of the handlers at work, to be ended with this process.
 #[derive(Clone, Debug, Default)]
@@ -103,26 +88,14 @@ fn group_of(child: &Child) -> i32 {
     child.id().cast_signed()
 }
 
-/// Runs the handler of a message to its end.
-pub fn run(args: &Args, job: &Job, groups: &Groups) -> Verdict {
-    let Some((program, arguments)) = args.command.split_first() else {
-        return Verdict::Done;
-    };
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .env("REDIS_STREAMER_STREAM", &job.stream)
-        .env("REDIS_STREAMER_ID", &job.id)
-        .env("REDIS_STREAMER_NAME", without_nul(&job.name))
-        .env("REDIS_STREAMER_DELIVERIES", job.deliveries.to_string())
-        .stdin(Stdio::piped());
+/// Runs the handler of a job to its end.
+pub fn run(handler: &Handler, job: &Job, groups: &Groups) -> Verdict {
+    let mut command = command(handler, job);
     let mut child = match groups.start(&mut command) {
         Ok(child) => child,
-        Err(error) if is_fatal(&error) => return Verdict::Unusable(error),
-        Err(error) => return Verdict::Failed(format!("it could not be started: {error}")),
+        Err(error) => return not_started(&handler.program, &error),
     };
-    let fed = child.stdin.take().map_or(Ok(()), |stdin| feed(stdin, &job.line));
-    let ended = fed.and_then(|()| wait(&mut child, args.handler_timeout));
+    let ended = attend(&mut child, job, handler.time_limit);
     if ended.is_err() {
         abandon(&mut child);
     }
@@ -132,32 +105,56 @@ pub fn run(args: &Args, job: &Job, groups: &Groups) -> Verdict {
         Ok((_, Ending::Overran(limit))) => Verdict::Failed(format!("it ran for more than {} s", limit.as_secs_f64())),
         Ok((status, Ending::OfItself)) if status.success() => Verdict::Done,
         Ok((status, Ending::OfItself)) => Verdict::Failed(describe(status)),
+        Err(error) if is_no_room(&error) => Verdict::NoRoom(error.to_string()),
         Err(error) => Verdict::Failed(format!("it could not be run to its end: {error}")),
     }
 }
 
+fn command(handler: &Handler, job: &Job) -> Command {
+    let mut command = Command::new(&handler.program);
+    command.args(&handler.arguments).stdin(Stdio::piped());
+    if let Environment::Only(variables) = &handler.environment {
+        command.env_clear().envs(variables.iter().cloned());
+    }
+    if let [message] = job.messages.as_slice() {
+        command
+            .env("REDIS_STREAMER_STREAM", &message.stream)
+            .env("REDIS_STREAMER_ID", message.id.to_string())
+            .env("REDIS_STREAMER_NAME", without_nul(&message.name))
+            .env("REDIS_STREAMER_DELIVERIES", message.deliveries.to_string());
+    }
+    command
+}
+
+/// Why a handler did not start: for want of room, of a program, or for this message alone.
+fn not_started(program: &str, error: &io::Error) -> Verdict {
+    if is_no_room(error) {
+        Verdict::NoRoom(error.to_string())
+    } else if is_unusable(error) {
+        Verdict::Unusable(format!("cannot run the handler {}: {error}", quote(program)))
+    } else {
+        Verdict::Failed(format!("it could not be started: {error}"))
+    }
+}
+
+/// A failure that tells of the system's limits: the next moment may be better, another message is not.
+fn is_no_room(error: &io::Error) -> bool {
+    let no_room = [Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::NOMEM];
+    let code = error.raw_os_error();
+    no_room.iter().any(|errno| code == Some(errno.raw_os_error()))
+}
+
 /// A failure that tells of the command, not of the moment.
-fn is_fatal(error: &io::Error) -> bool {
+fn is_unusable(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput
-    ) || error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error())
+    ) || error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error())
 }
 
 /// Environments cannot hold NUL; names in a stream can.
 fn without_nul(name: &str) -> String {
     name.replace('\0', "")
-}
-
-/// Writes the line to the handler. One that reads nothing, or not all, is free to.
-fn feed(mut stdin: ChildStdin, line: &[u8]) -> io::Result<()> {
-    if line.len() <= PIPE_TAKES {
-        let _ = stdin.write_all(line);
-        return Ok(());
-    }
-    // A child of the handler may keep the pipe open and unread after the handler's end: nobody waits for that.
-    let line = line.to_vec();
-    Builder::new().spawn(move || stdin.write_all(&line)).map(drop)
 }
 
 /// Ends a handler that cannot be seen to its end, with its whole group.
@@ -174,38 +171,87 @@ enum Ending {
     Overran(Duration),
 }
 
-/// Waits for the handler's end; ends it, with its whole group, when its time is up.
-fn wait(child: &mut Child, limit: Option<Duration>) -> io::Result<(ExitStatus, Ending)> {
-    let (Some(limit), Some(pid)) = (limit, Pid::from_raw(group_of(child))) else {
-        return child.wait().map(|status| (status, Ending::OfItself));
+/// Feeds a handler and waits for its end; ends it, with its whole group, when its time is up.
+fn attend(child: &mut Child, job: &Job, limit: Option<Duration>) -> io::Result<(ExitStatus, Ending)> {
+    let pid = Pid::from_raw(group_of(child)).ok_or(io::ErrorKind::InvalidInput)?;
+    let killer = limit.map(|limit| Killer::start(pid, limit)).transpose()?;
+    let fed = match child.stdin.take() {
+        Some(stdin) => feed(stdin, job, pid),
+        None => Ok(()),
     };
-    let (ended, ends) = channel::<()>();
-    let killer = Builder::new().spawn(move || {
-        let mut overran = false;
-        for (patience, signal) in [(limit, Signal::TERM), (GRACE, Signal::KILL)] {
-            if ends.recv_timeout(patience) != Err(RecvTimeoutError::Timeout) {
-                break;
-            }
-            overran = true;
-            let _ = kill_process_group(pid, signal);
-        }
-        overran
-    })?;
     // The process is not reaped until the killer is done with it: its number cannot become another's.
-    let exited = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
-    drop(ended);
-    let overran = killer.join().unwrap_or(false);
+    let exited = fed.and_then(|()| Ok(waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?));
+    let ending = killer.map_or(Ending::OfItself, Killer::stop);
     exited?;
-    if overran {
+    if matches!(ending, Ending::Overran(_)) {
         // What the handler left behind in its group goes with it.
         let _ = kill_process_group(pid, Signal::KILL);
     }
-    let ending = if overran {
-        Ending::Overran(limit)
-    } else {
-        Ending::OfItself
-    };
     Ok((child.wait()?, ending))
+}
+
+/// Writes the lines to the handler. One that reads nothing, or not all, is free to; one that has ended is not waited
+/// for, although its children may hold the pipe open.
+fn feed(mut stdin: ChildStdin, job: &Job, pid: Pid) -> io::Result<()> {
+    let lines: Vec<&[u8]> = job.messages.iter().map(|message| message.line.as_slice()).collect();
+    let all = lines.concat();
+    if all.len() <= PIPE_TAKES {
+        let _ = stdin.write_all(&all);
+        return Ok(());
+    }
+    ioctl_fionbio(&stdin, true)?;
+    let mut rest = all.as_slice();
+    while !rest.is_empty() {
+        match stdin.write(rest) {
+            Ok(written) => rest = &rest[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let looked = poll(&mut [PollFd::new(&stdin, PollFlags::OUT)], Some(&LOOK_UP));
+                let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+                if looked == Ok(0) && waitid(WaitId::Pid(pid), options)?.is_some() {
+                    break;
+                }
+            }
+            // It reads no more.
+            Err(_) => break,
+        }
+    }
+    Ok(())
+}
+
+/// A thread that ends a handler when its time is up.
+struct Killer {
+    limit: Duration,
+    ended: Sender<()>,
+    thread: JoinHandle<bool>,
+}
+
+impl Killer {
+    fn start(pid: Pid, limit: Duration) -> io::Result<Self> {
+        let (ended, ends) = channel::<()>();
+        let thread = Builder::new().spawn(move || {
+            let mut overran = false;
+            for (patience, signal) in [(limit, Signal::TERM), (GRACE, Signal::KILL)] {
+                if ends.recv_timeout(patience) != Err(RecvTimeoutError::Timeout) {
+                    break;
+                }
+                overran = true;
+                let _ = kill_process_group(pid, signal);
+            }
+            overran
+        })?;
+        Ok(Self { limit, ended, thread })
+    }
+
+    /// The handler has ended: says how.
+    fn stop(self) -> Ending {
+        drop(self.ended);
+        if self.thread.join().unwrap_or(false) {
+            Ending::Overran(self.limit)
+        } else {
+            Ending::OfItself
+        }
+    }
 }
 
 fn describe(status: ExitStatus) -> String {

@@ -1,0 +1,273 @@
+//! `ack`: acknowledges entries, named by IDs or by the lines `consume` printed.
+
+mod input;
+
+use crate::commands::{Context, print};
+use crate::failure::Failure;
+use crate::options::{GroupArgs, ReconnectArgs, parse_name};
+use crate::render::counted;
+use crate::signals;
+use crate::streamer::{Ack, AckOutcome, Acknowledger, Connections, Ending, EntryId, Halt, Notice, Stop, Supervisor};
+use input::References;
+
+/// Acknowledge messages, and print how many were pending
+///
+/// Stdin is bare IDs, or lines as consume prints them; a line's own stream wins over STREAM. Each is acknowledged as
+/// soon as it is read.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  redis-streamer ack orders -l billing 1700000000000-0
+  redis-streamer consume orders -l billing --ack manual -e | worker |
+    redis-streamer ack orders -l billing -")]
+pub struct Args {
+    /// The stream
+    #[arg(value_parser = parse_name)]
+    stream: String,
+    /// The entries, or - for stdin [default: stdin]
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    #[command(flatten)]
+    group: GroupArgs,
+    /// Fail if any of them was not pending
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    reconnect: ReconnectArgs,
+}
+
+/// What to do.
+struct Settings {
+    stream: String,
+    group: GroupArgs,
+    source: Source,
+    not_pending: NotPending,
+    reconnect: ReconnectArgs,
+}
+
+/// Where the entries are named.
+enum Source {
+    Given(Vec<EntryId>),
+    Stdin,
+}
+
+/// What it means that an entry was not pending.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NotPending {
+    Tolerated,
+    Failure,
+}
+
+impl Settings {
+    fn new(args: Args, context: &Context) -> anyhow::Result<Self> {
+        args.group.require(&args.stream)?;
+        let source = match args.ids.as_slice() {
+            [] if context.ui.input_is_terminal() => {
+                return Err(Failure::usage("no IDs are given, and stdin is a terminal")
+                    .hint("give the IDs as arguments, through a pipe, or - to type them")
+                    .into());
+            }
+            [] => Source::Stdin,
+            [dash] if dash == "-" => Source::Stdin,
+            ids => Source::Given(ids.iter().map(|id| parse_id(id)).collect::<Result<_, _>>()?),
+        };
+        let not_pending = if args.strict {
+            NotPending::Failure
+        } else {
+            NotPending::Tolerated
+        };
+        Ok(Self {
+            stream: args.stream,
+            group: args.group,
+            source,
+            not_pending,
+            reconnect: args.reconnect,
+        })
+    }
+}
+
+fn parse_id(text: &str) -> Result<EntryId, Failure> {
+    text.parse()
+        .map_err(|error| Failure::usage(format!("'{text}': {error}")))
+}
+
+pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
+    let settings = Settings::new(args, context)?;
+    let stop = Stop::default();
+    let notify = |notice: Notice<'_>| context.notice(notice);
+    let mut supervisor = Supervisor::new(&stop, &notify, settings.reconnect.reconnect_for, None);
+    context.say_connecting();
+    let first = match supervisor.start(context.wait, || context.try_to_connect_to(&settings.stream)) {
+        Ok(connection) => connection,
+        Err(Halt::Failed(error)) => return Err(error.into()),
+        Err(Halt::Ended(ending)) => return Ok(ending),
+    };
+    let connections = Connections::new(&context.servers, first);
+    let mut acks = Acks {
+        acknowledger: Acknowledger::new(connections, supervisor),
+        settings: &settings,
+        context,
+        stop: &stop,
+        waiting: Vec::new(),
+        tally: Tally::default(),
+    };
+    let read = match &settings.source {
+        Source::Given(ids) => {
+            signals::listen(&stop, || {})?;
+            ids.iter().try_for_each(|id| acks.take(None, *id))
+        }
+        Source::Stdin => {
+            let (input, end) = context.ui.input()?;
+            stop.on_wake(end);
+            signals::listen(&stop, || {})?;
+            acks.take_all(References::new(input))
+        }
+    };
+    // What came before a bad line is acknowledged all the same, and counted.
+    let ended = read.and(acks.flush());
+    acks.finish(ended)
+}
+
+/// How many acknowledgements go out in one piece.
+const BATCH: usize = 1000;
+
+/// Collects entries and acknowledges them in batches.
+struct Acks<'a> {
+    acknowledger: Acknowledger<'a>,
+    settings: &'a Settings,
+    context: &'a Context,
+    stop: &'a Stop,
+    waiting: Vec<(String, String, EntryId)>,
+    tally: Tally,
+}
+
+impl Acks<'_> {
+    /// A worker's lines are acknowledged as they come, not at its end.
+    fn take_all(&mut self, mut references: References) -> anyhow::Result<()> {
+        while references.read_more()? {
+            while let Some((stream, id)) = references.next()? {
+                self.take(stream, id)?;
+            }
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, stream: Option<String>, id: EntryId) -> anyhow::Result<()> {
+        let stream = stream.unwrap_or_else(|| self.settings.stream.clone());
+        let group = self.settings.group.require(&stream)?;
+        self.waiting.push((stream, group, id));
+        if self.waiting.len() >= BATCH {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let acks: Vec<_> = waiting
+            .iter()
+            .map(|(stream, group, id)| Ack { stream, group, id: *id })
+            .collect();
+        let mut left = acks.len() as u64;
+        let tally = &mut self.tally;
+        let acknowledged = self.acknowledger.acknowledge(&acks, |place, outcome| {
+            left -= 1;
+            tally.add(acks[place], outcome);
+        });
+        match acknowledged {
+            Ok(()) => Ok(()),
+            Err(Halt::Failed(error)) if self.stop.signal().is_none() || !error.is_passing() => Err(error.into()),
+            Err(_) => {
+                let left = counted(left, "acknowledgement");
+                self.context
+                    .ui
+                    .warning(&format!("the server is away: {left} may not have been made"));
+                Ok(())
+            }
+        }
+    }
+
+    fn finish(mut self, ended: anyhow::Result<()>) -> anyhow::Result<Ending> {
+        let acked = self.tally.acked;
+        let printed = if ended.is_ok() || acked > 0 {
+            print(self.context.ui, format!("{acked}\n").as_bytes())
+        } else {
+            Ok(Ending::Enough)
+        };
+        if self.tally.presumed > 0 {
+            self.context.ui.status(&format!(
+                "{} counted as acknowledged: no longer pending, but the answer was lost with a connection",
+                counted(self.tally.presumed, "entry")
+            ));
+        }
+        // A reader that has gone hides no failure.
+        ended?;
+        let signal = self.stop.signal();
+        if signal.is_none() {
+            self.verdict()?;
+        }
+        let ending = printed?;
+        Ok(signal.map_or(ending, Ending::Signal))
+    }
+
+    /// What it means that some were not pending.
+    fn verdict(&mut self) -> anyhow::Result<()> {
+        if let (0, Some((stream, group))) = (self.tally.acked, &self.tally.first_missed) {
+            match self.acknowledger.see_group(stream, group) {
+                Ok(()) | Err(Halt::Ended(_)) => {}
+                Err(Halt::Failed(error)) => return Err(error.into()),
+            }
+        }
+        if self.settings.not_pending == NotPending::Failure && self.tally.missed > 0 {
+            return Err(Failure::unmet(self.tally.not_pending()).into());
+        }
+        Ok(())
+    }
+}
+
+/// What became of all.
+#[derive(Default)]
+struct Tally {
+    acked: u64,
+    /// Of these, how many are only presumed to be.
+    presumed: u64,
+    missed: u64,
+    /// The first of those that were missed.
+    named: Vec<EntryId>,
+    first_missed: Option<(String, String)>,
+}
+
+/// How many IDs that were not pending are named.
+const NAMED: usize = 10;
+
+impl Tally {
+    fn add(&mut self, ack: Ack<'_>, outcome: AckOutcome) {
+        match outcome {
+            AckOutcome::Acked => self.acked += 1,
+            AckOutcome::AnswerLost => {
+                self.acked += 1;
+                self.presumed += 1;
+            }
+            AckOutcome::NotPending => {
+                self.missed += 1;
+                self.first_missed
+                    .get_or_insert_with(|| (ack.stream.to_owned(), ack.group.to_owned()));
+                if self.named.len() < NAMED {
+                    self.named.push(ack.id);
+                }
+            }
+        }
+    }
+
+    fn not_pending(&self) -> String {
+        let named: Vec<_> = self.named.iter().map(EntryId::to_string).collect();
+        let more = if self.missed > NAMED as u64 { ", …" } else { "" };
+        let total = self.missed + self.acked;
+        format!(
+            "{} of {total} were not pending: {}{more}",
+            self.missed,
+            named.join(", ")
+        )
+    }
+}

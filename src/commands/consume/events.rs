@@ -1,0 +1,102 @@
+//! What happens while messages are consumed, in words.
+
+use crate::render::{counted, exact_duration, one_line};
+use crate::streamer::{EntryId, Event, Next};
+use crate::ui::Ui;
+
+/// How many IDs a message names.
+const NAMED: usize = 5;
+
+/// Says what happened.
+pub fn tell(ui: Ui, event: &Event<'_>) {
+    match event {
+        Event::Joined {
+            streams,
+            group,
+            consumer,
+        } => ui.detail(&format!(
+            "consuming {} as {consumer} of group {group}",
+            streams.join(", ")
+        )),
+        Event::WaitingForHandlers(count) => ui.status(&format!(
+            "waiting for {} at work; a second signal ends them at once",
+            counted(*count as u64, "handler")
+        )),
+        event => ui.warning(&warning(event)),
+    }
+}
+
+/// What a person should know although the work goes on.
+fn warning(event: &Event<'_>) -> String {
+    match event {
+        Event::Joined { .. } | Event::WaitingForHandlers(_) => String::new(),
+        Event::GroupCreated { stream, group, from } => {
+            format!("group {group} on {stream} was missing: created from {from}")
+        }
+        Event::Gone { stream, ids } => gone(stream, ids),
+        Event::HandlerFailed {
+            stream,
+            id,
+            reason,
+            next,
+        } => format!(
+            "{} {id}: the handler failed: {reason}{}",
+            one_line(stream),
+            after_failure(*next)
+        ),
+        Event::DeadLetterRefused {
+            stream,
+            id,
+            dead_letters,
+            error,
+            again_in,
+        } => format!(
+            "{} {id}: it cannot be added to {}: {error}; again in {:.1} s",
+            one_line(stream),
+            one_line(dead_letters),
+            again_in.as_secs_f32()
+        ),
+        Event::FewerHandlers { running, error } => format!(
+            "the system starts no further handler: {error}; going on with {}",
+            counted((*running).max(1) as u64, "handler")
+        ),
+        Event::NameKept { consumer, why } => format!("the consumer {consumer} stays in the group: {why}"),
+        Event::LeftBehind { done, held, consumer } => left_behind(*done, *held, consumer),
+    }
+}
+
+fn gone(stream: &str, ids: &[EntryId]) -> String {
+    let named: Vec<_> = ids.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = if ids.len() > NAMED { ", …" } else { "" };
+    let were = if ids.len() == 1 { "entry was" } else { "entries were" };
+    format!(
+        "{}: {} pending {were} deleted or trimmed before being acknowledged: {}{more}",
+        one_line(stream),
+        ids.len(),
+        named.join(", ")
+    )
+}
+
+fn after_failure(next: Next) -> String {
+    match next {
+        Next::Retry(delay) => format!("; again in {:.1} s", delay.as_secs_f32()),
+        Next::DeadLetter => String::new(),
+        Next::HandBack => "; handed back".to_owned(),
+        Next::Nothing => "; not tried again, as --ack read asks".to_owned(),
+    }
+}
+
+fn left_behind(done: usize, held: usize, consumer: &str) -> String {
+    let done = (done > 0).then(|| format!("{} done and not acknowledged", counted(done as u64, "message")));
+    let held = (held > 0).then(|| format!("{} not handed back", counted(held as u64, "message")));
+    let what: Vec<_> = done.into_iter().chain(held).collect();
+    format!(
+        "the server is away: {}; pending under {consumer}, delivered again later",
+        what.join(", ")
+    )
+}
+
+/// How long `--timeout` was.
+pub fn timeout(limit: std::time::Duration) -> String {
+    exact_duration(limit.as_millis() as u64)
+}

@@ -1,0 +1,234 @@
+//! The members of a run, one for each group: each on a thread of its own where there are several.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use anyhow::Context as _;
+
+use crate::failure::Failure;
+use crate::render::counted;
+use crate::streamer::{
+    Dispatch, Ending, Error, Failure as DispatchFailure, Link, Member, Pipeline, Plain, PlainSettings, Run, Settings,
+    Tally, dispatch,
+};
+
+use super::handlers::{Groups, Handler, Pool};
+use super::output::Stdout;
+use super::{Args, events};
+
+/// What the members of a run share.
+pub struct Members<'a> {
+    pub args: &'a Args,
+    pub run: Run<'a>,
+    pub stdout: Stdout,
+    /// The handlers at work.
+    pub groups: Groups,
+}
+
+impl Members<'_> {
+    /// Reads without a group.
+    pub fn read_plainly(&self, settings: &PlainSettings, mut link: Link) -> anyhow::Result<Ending> {
+        let mut stdout = self.stdout.clone();
+        let ended = loop {
+            match Plain::begin(self.run, settings, &mut link, &mut stdout) {
+                Ok(plain) => break plain.run(link),
+                Err(error) if !error.is_connection() => break Err(error),
+                Err(error) => match self.reconnect(error, &settings.streams[0]) {
+                    Ok(again) => link = again,
+                    Err(ended) => break ended,
+                },
+            }
+        };
+        self.told(ended.map_err(anyhow::Error::from), Tally::default())
+    }
+
+    /// Prints the messages of groups.
+    pub fn print(&self, settings: &[Settings], link: Link) -> anyhow::Result<Ending> {
+        let ended = self.all(settings, link, |member| {
+            let ended = Pipeline::new(member, &mut self.stdout.clone()).run();
+            (ended.map_err(anyhow::Error::from), Tally::default())
+        });
+        let (ended, tally) = ended;
+        self.told(ended, tally)
+    }
+
+    /// Runs a handler for each message of groups.
+    pub fn handle(
+        &self,
+        settings: &[Settings],
+        how: &Dispatch,
+        handler: Handler,
+        link: Link,
+    ) -> anyhow::Result<Ending> {
+        let handler = Arc::new(handler);
+        let (ended, tally) = self.all(settings, link, |member| {
+            let mut pool = Pool::new(&handler, &self.groups, &self.stdout);
+            let (ended, tally) = dispatch(member, how, &mut pool);
+            (ended.map_err(failure), tally)
+        });
+        let ending = self.told(ended, tally)?;
+        if matches!(ending, Ending::Signal(_)) {
+            return Ok(ending);
+        }
+        verdict(tally, self.args.dead_letter.as_deref())?;
+        Ok(ending)
+    }
+
+    /// Runs each member to its end: how all ended, and what became of the messages.
+    fn all<W>(&self, settings: &[Settings], link: Link, work: W) -> (anyhow::Result<Ending>, Tally)
+    where
+        W: Fn(Member<'_>) -> (anyhow::Result<Ending>, Tally) + Sync,
+    {
+        let first = Mutex::new(Some(link));
+        let one = |settings| self.one(settings, &first, &work);
+        let ended: Vec<_> = match settings {
+            [only] => vec![one(only)],
+            several => thread::scope(|scope| {
+                let one = &one;
+                let start = |settings| {
+                    let member = thread::Builder::new().spawn_scoped(scope, move || one(settings));
+                    member.inspect_err(|_| self.run.stop.end(Ending::Halted))
+                };
+                let members: Vec<_> = several.iter().map(start).collect();
+                members.into_iter().map(join).collect()
+            }),
+        };
+        let tally = ended.iter().fold(Tally::default(), |sum, (_, tally)| Tally {
+            handled: sum.handled + tally.handled,
+            failed: sum.failed + tally.failed,
+            waiting: sum.waiting + tally.waiting,
+        });
+        (sum(ended.into_iter().map(|(ended, _)| ended)), tally)
+    }
+
+    fn one<W>(&self, settings: &Settings, first: &Mutex<Option<Link>>, work: &W) -> (anyhow::Result<Ending>, Tally)
+    where
+        W: Fn(Member<'_>) -> (anyhow::Result<Ending>, Tally),
+    {
+        let link = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ended = match self.join(settings, link) {
+            Ok(Ok(member)) => work(member),
+            Ok(Err(ending)) => (Ok(ending), Tally::default()),
+            Err(error) => (Err(error.into()), Tally::default()),
+        };
+        if ended.0.is_err() {
+            // One member's failure ends the others, too.
+            self.run.stop.end(Ending::Halted);
+        } else if self.run.quota.is_used_up() {
+            // They need not wait for messages any more, but may have some in hand.
+            self.run.stop.wake();
+        }
+        ended
+    }
+
+    /// Joins a group, over a connection that is there or another one, across lost connections.
+    fn join<'m>(&'m self, settings: &'m Settings, link: Option<Link>) -> Result<Result<Member<'m>, Ending>, Error> {
+        let stream = &settings.streams[0];
+        let mut link = match link {
+            Some(link) => Ok(link),
+            None => Link::open(self.run.servers, stream, self.run.last_answer()),
+        };
+        loop {
+            let joined = link.and_then(|link| Member::join(self.run, settings, link));
+            link = match joined {
+                Ok(member) => return Ok(Ok(member)),
+                Err(error) if !error.is_connection() => return Err(error),
+                Err(error) => match self.reconnect(error, stream) {
+                    Ok(again) => Ok(again),
+                    Err(Ok(ending)) => return Ok(Err(ending)),
+                    Err(Err(error)) => return Err(error),
+                },
+            };
+        }
+    }
+
+    fn reconnect(&self, error: Error, stream: &str) -> Result<Link, Result<Ending, Error>> {
+        use crate::streamer::{Halt, Supervisor};
+        let mut supervisor = Supervisor::new(
+            self.run.stop,
+            self.run.notify,
+            self.run.reconnect_for,
+            self.run.deadline,
+        );
+        let mended = supervisor.mend(error, || Link::open(self.run.servers, stream, self.run.last_answer()));
+        supervisor.succeeded();
+        mended.map_err(|halt| match halt {
+            Halt::Ended(ending) => Ok(ending),
+            Halt::Failed(error) => Err(error),
+        })
+    }
+
+    /// How the run ended. A write that failed is the reason for whatever else ended it.
+    fn told(&self, ended: anyhow::Result<Ending>, tally: Tally) -> anyhow::Result<Ending> {
+        if let Some(error) = self.stdout.take_failure() {
+            return Err(error).context("cannot write to stdout");
+        }
+        told(self.args, &self.run, ended?, tally.waiting)
+    }
+}
+
+fn join(
+    member: std::io::Result<thread::ScopedJoinHandle<'_, (anyhow::Result<Ending>, Tally)>>,
+) -> (anyhow::Result<Ending>, Tally) {
+    match member.context("cannot start a thread for each stream") {
+        Ok(member) => member.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        Err(error) => (Err(error), Tally::default()),
+    }
+}
+
+/// The first failure, or what ended the members in good order; one that a failure of another ended says nothing.
+fn sum(ended: impl Iterator<Item = anyhow::Result<Ending>>) -> anyhow::Result<Ending> {
+    let mut all = Ending::Enough;
+    let mut failure = None;
+    for ended in ended {
+        match ended {
+            Ok(Ending::Enough | Ending::Halted) => {}
+            Ok(ending) => all = ending,
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    failure.map_or(Ok(all), Err)
+}
+
+/// What an ending means: a time limit that passed is a condition that was not met.
+pub fn told(args: &Args, run: &Run<'_>, ending: Ending, waiting: u64) -> anyhow::Result<Ending> {
+    if let Some(signal) = run.stop.signal() {
+        return Ok(Ending::Signal(signal));
+    }
+    if ending != Ending::TimeUp {
+        return Ok(ending);
+    }
+    let what = if waiting > 0 {
+        format!(
+            "{} had failed and waited to be tried again",
+            counted(waiting, "message")
+        )
+    } else {
+        let missing = counted(run.quota.left(usize::MAX) as u64, "message");
+        format!("{missing} did not come, of those -n asks for")
+    };
+    let limit = events::timeout(args.timeout.unwrap_or_default());
+    Err(Failure::unmet(format!("{limit} passed, and {what}")).into())
+}
+
+fn failure(failure: DispatchFailure) -> anyhow::Error {
+    match failure {
+        DispatchFailure::Servers(error) => error.into(),
+        DispatchFailure::Unusable(why) => Failure::data(why)
+            .hint("it must be on the PATH, or a path to it; a script must be executable and begin with #!")
+            .into(),
+        DispatchFailure::NoRoom(why) => Failure::data(format!("no handler can be started: {why}"))
+            .hint("raise the limits of processes and open files (ulimit -u, ulimit -n), or run fewer --jobs")
+            .into(),
+    }
+}
+
+/// Whether all went well.
+fn verdict(tally: Tally, dead_letters: Option<&str>) -> Result<(), Failure> {
+    let all = counted(tally.handled + tally.failed, "message");
+    match (tally.failed, dead_letters) {
+        (0, _) => Ok(()),
+        (failed, Some(stream)) => Err(Failure::data(format!("{failed} of {all} failed; they are in {stream}"))),
+        (failed, None) => Err(Failure::data(format!("{failed} of {all} failed"))),
+    }
+}

@@ -1,0 +1,286 @@
+//! What was typed, made into what is run. Every refusal of a combination stands here.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use crate::failure::Failure;
+use crate::streamer::{
+    Acknowledge, DeadLetters, Dispatch, Extent, Name, OnFailure, PlainSettings, Point, Settings, Start, names,
+};
+
+use super::handlers::Handler;
+use super::{AckMode, Args, ClaimIdle, OnNoGroup};
+
+/// What `consume` does.
+pub enum Plan {
+    /// Reads streams and changes nothing.
+    Plain(PlainSettings),
+    /// Prints the messages of groups.
+    Print(Vec<Settings>),
+    /// Runs a handler for each message of groups.
+    Handle(Vec<Settings>, Dispatch, Handler),
+}
+
+/// How long an entry is left with its consumer, unless told otherwise.
+const CLAIM_IDLE: Duration = Duration::from_secs(5 * 60);
+
+impl Args {
+    /// What these options ask for.
+    pub fn plan(&self) -> Result<Plan, Failure> {
+        let Some(label) = self.group.label() else {
+            self.refuse_group_options()?;
+            return Ok(Plan::Plain(self.plain()));
+        };
+        self.refuse_plain_options()?;
+        let name = match &self.consumer {
+            Some(name) => Name::Given(name.clone()),
+            None => Name::Made(names::new_consumer(label)),
+        };
+        let acknowledge = self.acknowledge()?;
+        let members = self.members(&name, acknowledge);
+        match self.handler(acknowledge)? {
+            None => Ok(Plan::Print(members)),
+            Some((dispatch, handler)) => Ok(Plan::Handle(members, dispatch, handler)),
+        }
+    }
+
+    fn refuse_group_options(&self) -> Result<(), Failure> {
+        let given = [
+            (self.consumer.is_some(), "--consumer"),
+            (self.ack != AckMode::Success, "--ack"),
+            (self.claim_idle.is_some(), "--claim-idle"),
+            (self.on_nogroup != OnNoGroup::Fail, "--on-nogroup"),
+            (self.dedup.is_some(), "--dedup"),
+            (!self.command.is_empty(), "a handler"),
+        ];
+        refuse(&given, "needs a group: add -g GROUP or -l NAME")
+    }
+
+    fn refuse_plain_options(&self) -> Result<(), Failure> {
+        let given = [
+            (self.from.is_some(), "--from"),
+            (self.to.is_some(), "--to"),
+            (self.last.is_some(), "--last"),
+        ];
+        refuse(
+            &given,
+            "is for reading without a group: a group begins where `subscribe --from` put it",
+        )
+    }
+
+    fn plain(&self) -> PlainSettings {
+        let from = match (self.last, self.from, self.to) {
+            (Some(count), _, _) => Start::Last(count),
+            (None, Some(point), _) => Start::At(point),
+            (None, None, Some(_)) => Start::At(Point::Beginning),
+            (None, None, None) => Start::At(Point::Latest),
+        };
+        PlainSettings {
+            streams: self.streams.clone(),
+            from,
+            to: self.to,
+            extent: self.extent(),
+            matching: self.matching.clone(),
+            count: self.count,
+            block: self.block,
+            rest: self.rest,
+        }
+    }
+
+    fn extent(&self) -> Extent {
+        if self.exit_on_empty {
+            Extent::AsOfNow
+        } else {
+            Extent::Endless
+        }
+    }
+
+    fn acknowledge(&self) -> Result<Acknowledge, Failure> {
+        let claim_idle = |default| match self.claim_idle {
+            Some(ClaimIdle::After(idle)) => Some(idle),
+            Some(ClaimIdle::Off) => None,
+            None => default,
+        };
+        match self.ack {
+            AckMode::Success => Ok(Acknowledge::OnSuccess {
+                claim_idle: claim_idle(Some(CLAIM_IDLE)),
+            }),
+            AckMode::Manual if !self.command.is_empty() => Err(Failure::usage(
+                "a handler's exit status settles its message: --ack manual does not go with it",
+            )),
+            AckMode::Manual if self.dedup.is_some() => Err(Failure::usage(
+                "--dedup counts what is printed as processed: --ack manual does not go with it",
+            )),
+            AckMode::Manual => Ok(Acknowledge::Elsewhere {
+                claim_idle: claim_idle(None),
+            }),
+            AckMode::Read if claim_idle(None).is_some() => Err(Failure::usage(
+                "--claim-idle delivers again, --ack read delivers at most once",
+            )),
+            AckMode::Read if self.max_deliveries.is_some() => Err(Failure::usage(
+                "--ack read delivers once: --max-deliveries does not go with it",
+            )),
+            AckMode::Read if self.max.is_some() && self.streams.len() > 1 => Err(Failure::usage(
+                "--ack read with -n reads one stream: a read of several may bring more, and what is read is done",
+            )),
+            AckMode::Read => Ok(Acknowledge::OnRead),
+        }
+    }
+
+    /// One member for each name of a group: groups of different names cannot be read by one command.
+    fn members(&self, name: &Name, acknowledge: Acknowledge) -> Vec<Settings> {
+        let mut members: Vec<Settings> = Vec::new();
+        for stream in &self.streams {
+            let Some(group) = self.group.on(stream) else {
+                continue;
+            };
+            match members.iter_mut().find(|member| member.group == group) {
+                Some(member) if member.streams.contains(stream) => {}
+                Some(member) => member.streams.push(stream.clone()),
+                None => members.push(Settings {
+                    streams: vec![stream.clone()],
+                    group,
+                    name: name.clone(),
+                    acknowledge,
+                    dedup: self.dedup,
+                    create_from: match self.on_nogroup {
+                        OnNoGroup::Fail => None,
+                        OnNoGroup::Latest => Some(Point::Latest),
+                        OnNoGroup::Beginning => Some(Point::Beginning),
+                    },
+                    extent: self.extent(),
+                    matching: self.matching.clone(),
+                    count: self.count,
+                    block: self.block,
+                    rest: self.rest,
+                }),
+            }
+        }
+        members
+    }
+
+    fn handler(&self, acknowledge: Acknowledge) -> Result<Option<(Dispatch, Handler)>, Failure> {
+        let Some((program, arguments)) = self.command.split_first() else {
+            return Ok(None);
+        };
+        let dead_letter = self.max_deliveries.zip(self.dead_letter.as_ref());
+        let dispatch = Dispatch {
+            jobs: self.jobs.get(),
+            on_failure: self.on_failure(acknowledge, self.dead_letters(dead_letter)?),
+        };
+        let handler = Handler {
+            program: program.clone(),
+            arguments: arguments.to_vec(),
+            time_limit: self.handler_timeout,
+            environment: self.environment(),
+        };
+        Ok(Some((dispatch, handler)))
+    }
+
+    fn dead_letters(&self, given: Option<(NonZeroU64, &String)>) -> Result<Option<DeadLetters>, Failure> {
+        match given {
+            Some((_, stream)) if self.streams.contains(stream) => Err(Failure::usage(format!(
+                "--dead-letter {stream} is consumed here: what fails would come back again and again"
+            ))),
+            Some((after, stream)) => Ok(Some(DeadLetters {
+                stream: stream.clone(),
+                after,
+            })),
+            None => Ok(None),
+        }
+    }
+
+    /// With an end, and nowhere to put what fails, a message gets one try: others would have no end.
+    fn on_failure(&self, acknowledge: Acknowledge, dead_letter: Option<DeadLetters>) -> OnFailure {
+        match (acknowledge, self.extent(), dead_letter) {
+            (Acknowledge::OnRead, _, _) => OnFailure::Drop,
+            (_, Extent::AsOfNow, None) => OnFailure::HandBack,
+            (_, _, dead_letter) => OnFailure::Retry {
+                delay: self.retry_delay,
+                dead_letter,
+            },
+        }
+    }
+}
+
+fn refuse(given: &[(bool, &str)], why: &str) -> Result<(), Failure> {
+    match given.iter().find(|(is_given, _)| *is_given) {
+        Some((_, option)) => Err(Failure::usage(format!("{option} {why}"))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn plan(line: &str) -> Result<Plan, Failure> {
+        let words = std::iter::once("consume").chain(line.split_whitespace());
+        Line::try_parse_from(words).unwrap().args.plan()
+    }
+
+    #[test]
+    fn combinations_that_make_no_sense_are_refused() {
+        for line in [
+            "s --ack read",
+            "s --dedup",
+            "s -- true",
+            "s -g g --from beginning",
+            "s -g g --last 3",
+            "s -g g --ack manual -- true",
+            "s -g g --ack manual --dedup",
+            "s -g g --ack read --claim-idle 1s",
+            "s -g g --ack read --max-deliveries 1 --dead-letter d -- true",
+            "s t -g g --ack read -n 1",
+            "s -g g --max-deliveries 1 --dead-letter s -- true",
+        ] {
+            assert!(plan(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn streams_of_one_group_are_read_together() {
+        let groups = |line| match plan(line) {
+            Ok(Plan::Print(members)) => members
+                .into_iter()
+                .map(|member| (member.group, member.streams))
+                .collect(),
+            _ => Vec::new(),
+        };
+        let [a, b] = ["a", "b"].map(str::to_owned);
+        assert_eq!(groups("a b a -g g"), [("g".to_owned(), vec![a.clone(), b.clone()])]);
+        assert_eq!(
+            groups("a b -l x"),
+            [("a:x:cg".to_owned(), vec![a]), ("b:x:cg".to_owned(), vec![b])]
+        );
+    }
+
+    #[test]
+    fn what_becomes_of_a_failure_follows_from_the_end_asked_for() {
+        let on_failure = |line| match plan(line) {
+            Ok(Plan::Handle(_, dispatch, _)) => dispatch.on_failure,
+            _ => OnFailure::Drop,
+        };
+        assert!(matches!(on_failure("s -g g -e -- true"), OnFailure::HandBack));
+        assert!(matches!(
+            on_failure("s -g g -n 1 -- true"),
+            OnFailure::Retry { dead_letter: None, .. }
+        ));
+        assert!(matches!(
+            on_failure("s -g g -e --max-deliveries 2 --dead-letter d -- true"),
+            OnFailure::Retry {
+                dead_letter: Some(_),
+                ..
+            }
+        ));
+        assert!(matches!(on_failure("s -g g --ack read -- true"), OnFailure::Drop));
+    }
+}

@@ -1,0 +1,124 @@
+//! A group from near: its consumers, and the entries that wait for their acknowledgement.
+
+use super::{json, tables};
+use crate::failure::Failure;
+use crate::streamer::{
+    Connection, ConsumerInfo, Ending, Error, GroupState, PendingEntry, PendingFilter, PendingPages, group_state,
+};
+use crate::ui::Ui;
+use json::Place;
+
+/// Which consumers and entries of a group to show.
+#[derive(Clone, Copy)]
+pub struct Filter<'a> {
+    pub min_idle_ms: u64,
+    pub consumer: Option<&'a str>,
+    pub max_entries: usize,
+}
+
+/// A group but for its entries, which may be many.
+pub struct GroupView<'a> {
+    pub stream: &'a str,
+    group: &'a str,
+    filter: Filter<'a>,
+    connection: Connection,
+    pub state: GroupState,
+    pub consumers: Vec<ConsumerInfo>,
+}
+
+/// The entries of a table.
+pub struct Shown {
+    pub entries: Vec<PendingEntry>,
+    pub rest: Rest,
+}
+
+/// What the filter lets through beyond the entries shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    Nothing,
+    /// More: so many with those shown.
+    Of(u64),
+    /// More, nobody counted how many.
+    Uncounted,
+}
+
+impl<'a> GroupView<'a> {
+    pub fn gather(
+        mut connection: Connection,
+        stream: &'a str,
+        group: &'a str,
+        filter: Filter<'a>,
+    ) -> Result<Self, Error> {
+        let (state, mut consumers) = group_state(&mut connection, stream, group)?;
+        if let Some(only) = filter.consumer {
+            consumers.retain(|consumer| consumer.name == only);
+        }
+        Ok(Self {
+            stream,
+            group,
+            filter,
+            connection,
+            state,
+            consumers,
+        })
+    }
+
+    /// Writes entries as they are read, page by page. The first page is read before anything is written: most of
+    /// what can fail fails there.
+    pub fn print_json(&mut self, ui: Ui) -> anyhow::Result<Ending> {
+        let mut pages = self.pages(self.filter.max_entries);
+        let mut page = pages.next(&mut self.connection)?;
+        let mut text = json::group_head(self)?.into_bytes();
+        let mut stdout = ui.data()?;
+        let mut place = Place::First;
+        while let Some(entries) = page {
+            json::group_entries(&mut text, &entries, place)?;
+            if !entries.is_empty() {
+                place = Place::Later;
+            }
+            if let Err(error) = stdout.write(&text) {
+                return Failure::stdout(error);
+            }
+            text.clear();
+            page = pages.next(&mut self.connection)?;
+        }
+        stdout
+            .write(json::GROUP_TAIL)
+            .map_or_else(Failure::stdout, |()| Ok(Ending::Enough))
+    }
+
+    pub fn tables(&mut self, width: Option<u16>) -> Result<String, Error> {
+        let shown = self.shown()?;
+        Ok(tables::group(self, &shown, width))
+    }
+
+    fn shown(&mut self) -> Result<Shown, Error> {
+        let most = self.filter.max_entries;
+        // One more than is shown tells whether there are more.
+        let mut pages = self.pages(most.saturating_add(1));
+        let mut entries = Vec::new();
+        while let Some(page) = pages.next(&mut self.connection)? {
+            entries.extend(page);
+        }
+        let rest = match (entries.len() > most, self.filter.min_idle_ms) {
+            (false, _) => Rest::Nothing,
+            (true, 0) if self.filter.consumer.is_none() => Rest::Of(self.state.info.pending),
+            (true, 0) => Rest::Of(self.consumers.iter().map(|consumer| consumer.pending).sum()),
+            (true, _) => Rest::Uncounted,
+        };
+        entries.truncate(most);
+        Ok(Shown { entries, rest })
+    }
+
+    fn pages(&self, count: usize) -> PendingPages<'a> {
+        PendingPages::new(
+            self.stream,
+            self.group,
+            PendingFilter {
+                min_idle_ms: self.filter.min_idle_ms,
+                consumer: self.filter.consumer,
+                count,
+            },
+        )
+    }
+}

@@ -1,0 +1,156 @@
+//! The end of the account: the summary, and what the exit code says.
+
+use serde::Serialize;
+
+use super::Account;
+use crate::commands::send_batch::settings::Stdout;
+use crate::failure::Failure;
+use crate::render::counted;
+use crate::streamer::Ending;
+use crate::streamer::producer::{Span, Trouble};
+
+impl Account<'_> {
+    /// What is in the stream, for a message about a sending that broke off.
+    fn so_far(&self) -> String {
+        match self.last_sent {
+            None => "no line was sent".to_owned(),
+            Some(last) => {
+                let last = self.lines().place(last);
+                format!("{} sent, the last {last}", counted(self.sent, "line"))
+            }
+        }
+    }
+
+    /// Ends the account: the summary, and what the exit code says.
+    pub fn close(mut self, ended: Result<(), Trouble<anyhow::Error>>) -> anyhow::Result<Ending> {
+        let flushed = match &ended {
+            Err(Trouble::Host(_)) => self.flush_rejects(),
+            _ => self.flush(),
+        };
+        if let Some(checkpoint) = &mut self.checkpoint
+            && leaves_nothing(&ended)
+        {
+            checkpoint.settled();
+        }
+        let noted = self.write_checkpoint();
+        self.bar.finish();
+        let printed = self.summary();
+        // A reader that has gone hides no failure.
+        let ending = self.verdict(ended, flushed.and(noted))?;
+        printed.map(|printed| if ending == Ending::Enough { printed } else { ending })
+    }
+
+    /// What the exit code says.
+    fn verdict(&self, ended: Result<(), Trouble<anyhow::Error>>, closed: anyhow::Result<()>) -> anyhow::Result<Ending> {
+        let ended = match (self.stop.signal(), ended) {
+            (Some(signal), Ok(())) => return Ok(self.signalled(signal, None)),
+            (Some(signal), Err(Trouble::Host(_))) if self.is_unread => return Ok(self.signalled(signal, None)),
+            (Some(signal), Err(Trouble::Ended { in_doubt })) => return Ok(self.signalled(signal, in_doubt)),
+            (Some(signal), Err(Trouble::Server { error, in_doubt })) if error.is_passing() => {
+                return Ok(self.signalled(signal, in_doubt));
+            }
+            (_, ended) => ended.map_err(|trouble| self.lines().failure(trouble)),
+        };
+        ended.and(closed).map_err(|error| self.broken_off(error))?;
+        self.refused_lines()
+    }
+
+    /// The exit code tells of the signal; what is in doubt must be said all the same.
+    fn signalled(&self, signal: i32, in_doubt: Option<Span>) -> Ending {
+        if let Some(lines) = in_doubt {
+            self.ui.warning(&self.lines().doubt(lines));
+        }
+        self.ui.status(&format!("ended by a signal: {}", self.so_far()));
+        Ending::Signal(signal)
+    }
+
+    /// Lines that are not in, although all else went well.
+    fn refused_lines(&self) -> anyhow::Result<Ending> {
+        if let Some(stopped) = &self.stopped_at {
+            let after = match stopped.sent_after {
+                0 => "nothing after it".to_owned(),
+                after => format!(
+                    "{} after it that {} on the way",
+                    counted(after, "line"),
+                    if after == 1 { "was" } else { "were" }
+                ),
+            };
+            let before = self.sent - stopped.sent_after;
+            return Err(Failure::data(format!(
+                "{}; {} before it sent, {after}",
+                stopped.message,
+                counted(before, "line")
+            ))
+            .hint("to leave such lines out and go on: --rejects FILE, or --on-reject skip")
+            .into());
+        }
+        let before = self.found.rejected;
+        match (&self.first_reason, &self.settings.rejects) {
+            (None, _) if before > 0 => Err(Failure::data(format!(
+                "{} not sent by an earlier run of this sending",
+                counted(before, "line")
+            ))
+            .into()),
+            (None, _) => Ok(Ending::Enough),
+            (Some(first), Some(path)) => Err(Failure::data(format!(
+                "{} not sent, the first {first}; see {}",
+                counted(self.rejected, "line"),
+                path.display()
+            ))
+            .into()),
+            (Some(_), None) => {
+                Err(Failure::data(format!("{} not sent, each named above", counted(self.rejected, "line"))).into())
+            }
+        }
+    }
+
+    /// The failure that ended the sending early, with what was sent until then.
+    fn broken_off(&self, error: anyhow::Error) -> anyhow::Error {
+        let stopped = self
+            .stopped_at
+            .as_ref()
+            .map(|stopped| format!("; before that, {}", stopped.message));
+        error.context(format!(
+            "the sending broke off: {}{}",
+            self.so_far(),
+            stopped.unwrap_or_default()
+        ))
+    }
+
+    fn summary(&self) -> anyhow::Result<Ending> {
+        #[derive(Serialize)]
+        struct Summary<'a> {
+            stream: &'a str,
+            sent: u64,
+            rejected: u64,
+            seconds: f64,
+        }
+        let seconds = self.started.elapsed().as_secs_f64();
+        if self.settings.stdout == Stdout::Summary {
+            let mut text = serde_json::to_vec(&Summary {
+                stream: &self.settings.stream,
+                sent: self.sent,
+                rejected: self.rejected,
+                seconds: (seconds * 1000.0).round() / 1000.0,
+            })?;
+            text.push(b'\n');
+            return crate::commands::print(self.ui, &text);
+        }
+        let rate = self.sent as f64 / seconds.max(0.001);
+        self.ui.status(&format!(
+            "sent {} to {} in {seconds:.2}s ({rate:.0}/s)",
+            counted(self.sent, "message"),
+            self.settings.stream
+        ));
+        Ok(Ending::Enough)
+    }
+}
+
+/// Whether nothing is on its way any more, and what is written is true of all that is in.
+fn leaves_nothing(ended: &Result<(), Trouble<anyhow::Error>>) -> bool {
+    match ended {
+        Ok(()) | Err(Trouble::Ended { in_doubt: None }) => true,
+        Err(Trouble::Server { error, in_doubt: None }) => error.is_passing(),
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,178 @@
+//! What was typed → what is run. Every refusal of a combination stands here.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::input::{self, Input};
+use super::record::Format;
+use super::{Args, OnAmbiguous, OnReject};
+use crate::failure::Failure;
+use crate::options::Retention;
+use crate::streamer::producer::{EntryIds, InDoubt};
+
+/// A sending as it was asked for.
+pub struct Settings {
+    pub stream: String,
+    pub input: Input,
+    pub lines: Lines,
+    pub on_reject: OnReject,
+    pub rejects: Option<PathBuf>,
+    pub receipts: Option<PathBuf>,
+    pub checkpoint: Option<PathBuf>,
+    pub stdout: Stdout,
+    pub rate: Option<NonZeroU32>,
+    pub retention: Retention,
+    pub in_doubt: InDoubt,
+    pub reconnect_for: Duration,
+}
+
+/// What the lines are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lines {
+    /// Messages or entries, as `consume` prints them.
+    Entries(EntryIds),
+    Bodies {
+        name: String,
+    },
+    Texts {
+        name: String,
+    },
+    /// Rows of CSV.
+    Rows {
+        name: String,
+    },
+}
+
+impl Lines {
+    pub fn format(&self) -> Format {
+        match self {
+            Self::Entries(_) | Self::Bodies { .. } => Format::Jsonl,
+            Self::Texts { .. } => Format::Text,
+            Self::Rows { .. } => Format::Csv,
+        }
+    }
+
+    pub fn entry_ids(&self) -> EntryIds {
+        match self {
+            Self::Entries(ids) => *ids,
+            _ => EntryIds::Made,
+        }
+    }
+}
+
+/// What is printed as data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stdout {
+    Nothing,
+    Ids,
+    Summary,
+}
+
+impl Settings {
+    /// `is_typed`: whether somebody would have to type what stdin gives.
+    pub fn new(args: Args, is_typed: bool) -> anyhow::Result<Self> {
+        let lines = lines(args.input, args.name, args.keep_ids)?;
+        if args.files.is_empty() && is_typed {
+            return Err(Failure::usage("no files are given, and stdin is a terminal")
+                .hint("name files, pipe lines in, or give - to type them")
+                .into());
+        }
+        let input = Input::open(&args.files)?;
+        let written = [
+            ("--rejects", &args.rejects),
+            ("--receipts", &args.receipts),
+            ("--checkpoint", &args.checkpoint),
+        ];
+        must_differ(&input, &written.map(|(option, path)| (option, path.as_deref())))?;
+        let default = match args.rejects {
+            Some(_) => OnReject::Skip,
+            None => OnReject::Stop,
+        };
+        Ok(Self {
+            stream: args.stream,
+            input,
+            lines,
+            on_reject: args.on_reject.unwrap_or(default),
+            rejects: args.rejects,
+            receipts: args.receipts,
+            checkpoint: args.checkpoint,
+            // Clap refuses both.
+            stdout: match (args.ids, args.json) {
+                (true, _) => Stdout::Ids,
+                (_, true) => Stdout::Summary,
+                _ => Stdout::Nothing,
+            },
+            rate: args.rate,
+            retention: args.trim.retention(),
+            in_doubt: match args.on_ambiguous {
+                OnAmbiguous::Stop => InDoubt::Stop,
+                OnAmbiguous::Repeat => InDoubt::Repeat,
+            },
+            reconnect_for: args.reconnect_for,
+        })
+    }
+}
+
+fn lines(format: Format, name: Option<String>, keep_ids: bool) -> Result<Lines, Failure> {
+    if keep_ids && (name.is_some() || format != Format::Jsonl) {
+        return Err(Failure::usage(
+            "--keep-ids needs lines with IDs, as consume prints them, and no --name",
+        ));
+    }
+    match (format, name) {
+        (Format::Jsonl, None) if keep_ids => Ok(Lines::Entries(EntryIds::Given)),
+        (Format::Jsonl, None) => Ok(Lines::Entries(EntryIds::Made)),
+        (Format::Jsonl, Some(name)) => Ok(Lines::Bodies { name }),
+        (Format::Text, Some(name)) => Ok(Lines::Texts { name }),
+        (Format::Csv, Some(name)) => Ok(Lines::Rows { name }),
+        (Format::Text | Format::Csv, None) => {
+            Err(Failure::usage("--input text and --input csv need --name").hint("name the messages: --name log.line"))
+        }
+    }
+}
+
+/// No file is written that is read, or that another option names.
+fn must_differ(input: &Input, written: &[(&str, Option<&Path>)]) -> Result<(), Failure> {
+    for (index, (option, path)) in written.iter().enumerate() {
+        let Some(path) = path else {
+            continue;
+        };
+        if input.reads(path) {
+            let text = format!("{} is read: it cannot be written too", path.display());
+            return Err(Failure::usage(text));
+        }
+        for (other_option, other) in &written[index + 1..] {
+            if other.is_some_and(|other| input::lead_to_one(path, other)) {
+                return Err(Failure::usage(format!("{option} and {other_option} name one file")));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_what_format_and_name_make_them() {
+        let name = || Some("n".to_owned());
+        assert_eq!(
+            lines(Format::Jsonl, None, true).unwrap(),
+            Lines::Entries(EntryIds::Given)
+        );
+        assert_eq!(
+            lines(Format::Jsonl, None, false).unwrap(),
+            Lines::Entries(EntryIds::Made)
+        );
+        for (format, name, keep_ids) in [
+            (Format::Jsonl, name(), true),
+            (Format::Csv, name(), true),
+            (Format::Text, None, false),
+            (Format::Csv, None, false),
+        ] {
+            assert!(lines(format, name, keep_ids).is_err(), "{format:?} {keep_ids}");
+        }
+    }
+}

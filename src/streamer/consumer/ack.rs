@@ -1,0 +1,217 @@
+//! Acknowledgements from outside: of entries of any streams, by whoever knows their IDs.
+
+use std::time::{Duration, Instant};
+
+use crate::streamer::entry::EntryId;
+use crate::streamer::error::Error;
+use crate::streamer::inspect::groups;
+use crate::streamer::servers::{Connections, Supervisor};
+use crate::streamer::stop::{Ending, Halt};
+use crate::streamer::wire::Connection;
+use crate::streamer::wire::resp::{argument, command, id_argument};
+
+/// An entry to acknowledge.
+#[derive(Clone, Copy, Debug)]
+pub struct Ack<'a> {
+    pub stream: &'a str,
+    /// The group it is pending in.
+    pub group: &'a str,
+    pub id: EntryId,
+}
+
+/// What became of one acknowledgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AckOutcome {
+    /// The entry was pending until now.
+    Acked,
+    NotPending,
+    /// The entry is not pending, and the answer to an earlier attempt was lost: that attempt may have done it.
+    AnswerLost,
+}
+
+/// How long to go on trying to reach a lost server after the work was asked to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Acknowledges over connections that are made again when they are lost.
+pub struct Acknowledger<'a> {
+    connections: Connections,
+    supervisor: Supervisor<'a>,
+}
+
+impl<'a> Acknowledger<'a> {
+    pub fn new(connections: Connections, supervisor: Supervisor<'a>) -> Self {
+        Self {
+            connections,
+            supervisor,
+        }
+    }
+
+    /// Acknowledges entries; tells of each, by its place, as soon as it is known. To be asked to end is no reason to
+    /// leave off while the server is there.
+    pub fn acknowledge(
+        &mut self,
+        acks: &[Ack<'_>],
+        mut tell: impl FnMut(usize, AckOutcome),
+    ) -> Result<(), Halt<Error>> {
+        let Some(first) = acks.first() else {
+            return Ok(());
+        };
+        let mut progress = vec![Progress::Unsent; acks.len()];
+        self.supervised(first.stream, |connections| {
+            while let Some(next) = progress.iter().position(|progress| *progress != Progress::Settled) {
+                acknowledge_at_one_node(connections, acks, next, &mut progress, &mut tell)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Fails if there is no such group: an acknowledgement in it is answered as in any other.
+    pub fn see_group(&mut self, stream: &str, group: &str) -> Result<(), Halt<Error>> {
+        self.supervised(stream, |connections| {
+            groups::group(connections.of_key(stream.as_bytes())?, stream, group).map(drop)
+        })
+    }
+
+    fn supervised<T>(
+        &mut self,
+        stream: &str,
+        mut work: impl FnMut(&mut Connections) -> Result<T, Error>,
+    ) -> Result<T, Halt<Error>> {
+        loop {
+            let failure = match work(&mut self.connections) {
+                Ok(done) => {
+                    self.supervisor.succeeded();
+                    return Ok(done);
+                }
+                Err(failure) => failure,
+            };
+            self.connections.clear();
+            let connect = || self.connections.of_key(stream.as_bytes()).map(drop);
+            match self.supervisor.mend(failure, connect) {
+                Err(Halt::Ended(Ending::Signal(_))) => {
+                    self.supervisor.begin_grace(GRACE);
+                    self.connections.set_deadline(Some(Instant::now() + GRACE));
+                }
+                mended => mended?,
+            }
+        }
+    }
+}
+
+/// How far one acknowledgement is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Unsent,
+    Sent,
+    /// Sent before, and the answer was lost.
+    InDoubt,
+    Settled,
+}
+
+impl Progress {
+    fn sent(self) -> Self {
+        match self {
+            Self::Unsent => Self::Sent,
+            Self::Sent | Self::InDoubt => Self::InDoubt,
+            Self::Settled => Self::Settled,
+        }
+    }
+
+    /// The server refused for a while: this attempt did nothing.
+    fn refused(self) -> Self {
+        match self {
+            Self::Sent => Self::Unsent,
+            other => other,
+        }
+    }
+
+    fn outcome(self, was_pending: bool) -> AckOutcome {
+        match self {
+            _ if was_pending => AckOutcome::Acked,
+            Self::InDoubt => AckOutcome::AnswerLost,
+            _ => AckOutcome::NotPending,
+        }
+    }
+}
+
+/// Acknowledges, in one piece, all that the node of the entry at `first` holds.
+///
+/// One XACK an entry, pipelined: XACK of many tells only how many were pending, not which.
+fn acknowledge_at_one_node(
+    connections: &mut Connections,
+    acks: &[Ack<'_>],
+    first: usize,
+    progress: &mut [Progress],
+    tell: &mut impl FnMut(usize, AckOutcome),
+) -> Result<(), Error> {
+    let node = connections.node_of(acks[first].stream.as_bytes());
+    let places: Vec<usize> = (first..acks.len())
+        .filter(|place| progress[*place] != Progress::Settled)
+        .filter(|place| connections.node_of(acks[*place].stream.as_bytes()) == node)
+        .collect();
+    let connection = connections.of_key(acks[first].stream.as_bytes())?;
+    let mut packed = Vec::new();
+    for place in &places {
+        write_ack(&mut packed, acks[*place]);
+        // Also where sending fails: a part of it may arrive.
+        progress[*place] = progress[*place].sent();
+    }
+    connection.send(&packed)?;
+    connection.expect(places.len());
+    let mut refused = None;
+    for place in places {
+        match receive_ack(connection, acks[place])? {
+            Ok(was_pending) => {
+                tell(place, progress[place].outcome(was_pending));
+                progress[place] = Progress::Settled;
+            }
+            Err(refusal) => {
+                progress[place] = progress[place].refused();
+                refused.get_or_insert(refusal);
+            }
+        }
+    }
+    refused.map_or(Ok(()), Err)
+}
+
+fn write_ack(out: &mut Vec<u8>, ack: Ack<'_>) {
+    command(out, 4);
+    argument(out, b"XACK");
+    argument(out, ack.stream.as_bytes());
+    argument(out, ack.group.as_bytes());
+    id_argument(out, ack.id);
+}
+
+/// Receives the answer to one XACK: whether the entry was pending, or why the server refused.
+fn receive_ack(connection: &mut Connection, ack: Ack<'_>) -> Result<Result<bool, Error>, Error> {
+    let count = match connection.receive()?.cursor() {
+        Ok(mut cursor) => cursor.number(),
+        Err(refusal) => return Ok(Err(Error::refused(refusal, ack.stream, Some(ack.group)))),
+    };
+    match count {
+        Ok(count) => Ok(Ok(count > 0)),
+        Err(malformed) => Err(connection.malformed(malformed)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn not_pending_means_something_else_after_a_lost_answer() {
+        let first = Progress::Unsent.sent();
+        assert_eq!(first.outcome(false), AckOutcome::NotPending);
+        assert_eq!(first.outcome(true), AckOutcome::Acked);
+        let again = first.sent();
+        assert_eq!(again.outcome(false), AckOutcome::AnswerLost);
+        assert_eq!(again.outcome(true), AckOutcome::Acked);
+        assert_eq!(again.refused().sent().outcome(false), AckOutcome::AnswerLost);
+    }
+
+    #[test]
+    fn what_was_refused_was_not_done() {
+        let refused = Progress::Unsent.sent().refused();
+        assert_eq!(refused.sent().outcome(false), AckOutcome::NotPending);
+    }
+}

@@ -1,0 +1,210 @@
+//! What is pending already and to be delivered again: under this consumer's own name, left by others, handed back.
+//!
+//! Always in two steps. The server is asked which entries are pending, whose they are and for how long they were
+//! idle; then they are claimed, each only if it was idle for as long as that. Whoever claimed one in between has had
+//! it for less time, so nothing is taken from anybody. (XAUTOCLAIM is one step, but says neither whose entries
+//! were nor how often they were delivered.)
+
+use std::time::{Duration, Instant};
+
+use super::delivery::{Earlier, Sink, Walked};
+use super::member::{Member, SAFE_CLAIM_IDLE};
+use super::messages::{Key, by_age};
+use super::requests::{Page, Pending, Whose};
+use super::settings::Acknowledge;
+use crate::streamer::entry::EntryId;
+use crate::streamer::error::Error;
+use crate::streamer::wire::Shape;
+
+/// How many pending entries are listed at first, and at most.
+const FIRST_PAGE: usize = 100;
+const PAGE: usize = 10_000;
+
+/// How often stale entries are looked for: twice within the time after which they are stale, but not so often
+/// that it costs, nor so seldom that a long `--claim-idle` delays what crashed consumers left.
+const CLAIM_EVERY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(30));
+
+/// The longest that entries of one claim may differ in how long they were idle, where nobody claims sooner.
+const MOST_SPREAD: Duration = Duration::from_secs(60);
+
+impl Member<'_> {
+    /// Delivers entries again that are pending under this consumer and not known here: from an earlier run, or lost
+    /// on the way. `None` when no more are to be found.
+    pub fn take_own(&mut self, count: usize, sink: &mut impl Sink) -> Result<Option<Walked>, Error> {
+        // What is done and not acknowledged is pending, too.
+        self.settle()?;
+        while let Some((stream, from)) = self.own_search {
+            if stream >= self.settings.streams.len() {
+                self.own_search = None;
+                self.lost_claims.clear();
+                break;
+            }
+            let page = Page {
+                from,
+                to: EntryId::MAX,
+                count: count.clamp(1, PAGE),
+                of: Whose::Ours,
+            };
+            let rows = self.pending(stream, page)?;
+            let next = rows
+                .last()
+                .filter(|_| rows.len() == page.count)
+                .and_then(|row| row.id.next());
+            let lost: Vec<_> = rows.into_iter().filter(|row| self.is_lost(stream, row.id)).collect();
+            let walked = self.claim(stream, &lost, sink)?;
+            // Only now: had the claim's reply been lost, these would be looked for again.
+            self.own_search = Some(next.map_or((stream + 1, EntryId::MIN), |next| (stream, next)));
+            if walked.entries > 0 {
+                return Ok(Some(walked));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether an entry that is pending under this consumer was never delivered to it, as far as it knows.
+    fn is_lost(&self, stream: usize, id: EntryId) -> bool {
+        let key = Key { stream, id };
+        match self.settings.acknowledge {
+            // What this run printed is pending until somebody acknowledges it.
+            Acknowledge::Elsewhere { .. } => {
+                id > self.delivery.positions.last_read(stream) || self.lost_claims.contains(&key)
+            }
+            Acknowledge::OnSuccess { .. } | Acknowledge::OnRead => !self.delivery.messages.knows(key),
+        }
+    }
+
+    /// Claims some of what others left, from where the last call stopped. `None` when all streams were looked
+    /// through.
+    pub fn take_stale(&mut self, count: usize, sink: &mut impl Sink) -> Result<Option<Walked>, Error> {
+        self.settle()?;
+        let idle = self.settings.acknowledge.claim_idle();
+        let mut size = FIRST_PAGE.max(count.min(PAGE));
+        while let Some((stream, from)) = self.stale_search {
+            if stream >= self.settings.streams.len() {
+                self.stale_search = None;
+                break;
+            }
+            let page = Page {
+                from,
+                to: EntryId::MAX,
+                count: size,
+                of: Whose::Anybodys,
+            };
+            let rows = self.pending(stream, page)?;
+            let is_full = rows.len() == page.count;
+            let stale = |row: &Pending| row.idle >= idle && self.is_claimable(stream, row);
+            let found: Vec<Pending> = rows.iter().copied().filter(stale).take(count).collect();
+            let last_seen = match found.last().filter(|_| found.len() == count) {
+                Some(last) => Some(last.id),
+                None => rows.last().filter(|_| is_full).map(|row| row.id),
+            };
+            let walked = self.claim(stream, &found, sink)?;
+            let next = last_seen.and_then(EntryId::next);
+            self.stale_search = Some(next.map_or((stream + 1, EntryId::MIN), |next| (stream, next)));
+            if walked.entries > 0 {
+                return Ok(Some(walked));
+            }
+            // In pages that grow while there are none: whether the first are stale or none of a million is, few rows
+            // are asked for in vain.
+            size = (2 * size).min(PAGE);
+        }
+        let (soonest, latest) = CLAIM_EVERY;
+        self.next_claim = Some(Instant::now() + (idle / 2).clamp(soonest, latest));
+        Ok(None)
+    }
+
+    fn is_claimable(&self, stream: usize, row: &Pending) -> bool {
+        match (row.whose, self.settings.acknowledge) {
+            // One that somebody else took from this member is still in its hands.
+            (Whose::Anybodys, _) => !self.delivery.messages.knows(Key { stream, id: row.id }),
+            // What this run printed waits for whoever acknowledges it.
+            (Whose::Ours, Acknowledge::Elsewhere { .. }) => false,
+            // What was just delivered may still be on its way here.
+            (Whose::Ours, _) if self.settings.acknowledge.claim_idle() < SAFE_CLAIM_IDLE => false,
+            (Whose::Ours, _) => !self.delivery.messages.knows(Key { stream, id: row.id }),
+        }
+    }
+
+    /// Whether it is time to look for what others left.
+    pub fn is_claim_due(&mut self) -> bool {
+        let is_due = self.stale_search.is_some() || self.next_claim.is_some_and(|due| due <= Instant::now());
+        if is_due {
+            self.stale_search.get_or_insert((0, EntryId::MIN));
+        }
+        is_due
+    }
+
+    /// Lists pending entries of a stream.
+    pub fn pending(&mut self, stream: usize, page: Page) -> Result<Vec<Pending>, Error> {
+        let name = &self.settings.streams[stream];
+        let rows = self.requests.pending(&mut self.link.connection, name, page)?;
+        rows.map_err(|refusal| self.refused(refusal, Some(stream)))
+    }
+
+    /// Claims pending entries of a stream, as they were listed, and takes them in.
+    pub fn claim(&mut self, stream: usize, rows: &[Pending], sink: &mut impl Sink) -> Result<Walked, Error> {
+        let mut walked = Walked::default();
+        for (idle, ids) in self.by_idle(rows) {
+            // One reply's worth at a time: their sizes are not known.
+            for ids in ids.chunks(self.fetch.count().max(1)) {
+                self.claiming = ids.iter().map(|id| Key { stream, id: *id }).collect();
+                let more = self.claim_now(stream, idle, ids, rows, sink)?;
+                self.claiming.clear();
+                self.fetch.learn((more.entries, more.bytes));
+                walked.entries += more.entries;
+                walked.bytes += more.bytes;
+            }
+        }
+        Ok(walked)
+    }
+
+    pub fn by_idle(&self, rows: &[Pending]) -> Vec<(Duration, Vec<EntryId>)> {
+        let spread = (self.settings.acknowledge.claim_idle() / 2).min(MOST_SPREAD);
+        let aged = rows.iter().map(|row| (row.id, row.idle));
+        let mut groups = by_age(aged.collect(), spread.max(Duration::from_millis(1)));
+        for (_, ids) in &mut groups {
+            ids.sort();
+        }
+        groups
+    }
+
+    fn claim_now(
+        &mut self,
+        stream: usize,
+        idle: Duration,
+        ids: &[EntryId],
+        rows: &[Pending],
+        sink: &mut impl Sink,
+    ) -> Result<Walked, Error> {
+        let name = &self.settings.streams[stream];
+        let claim = self.requests.claim(name, idle, ids);
+        self.link.connection.send(&claim.get_packed_command())?;
+        let entries = self.begin_reply(Shape::OneStream, Duration::ZERO)?;
+        let earlier: Earlier = rows.iter().map(|row| (row.id, row.deliveries)).collect();
+        let (walked, brought) = self.take_in(entries, Some(stream), Some(&earlier), sink)?;
+        let missing = ids.iter().filter(|id| brought.binary_search(id).is_err());
+        let missing: Vec<_> = missing.copied().collect();
+        self.let_go(stream, &missing)?;
+        Ok(walked)
+    }
+
+    /// Entries that were pending and could not be claimed: somebody else has them now, or they were deleted or
+    /// trimmed. Those are acknowledged, which the server has done already from Redis 7.0 on.
+    pub fn let_go(&mut self, stream: usize, ids: &[EntryId]) -> Result<(), Error> {
+        for id in ids {
+            let name = &self.settings.streams[stream];
+            let mut range = redis::cmd("XRANGE");
+            range.arg(name).arg(id.to_string()).arg(id.to_string());
+            let found: Vec<redis::Value> = self.link.connection.ask(&range, name, Some(&self.settings.group))?;
+            let key = Key { stream, id: *id };
+            if found.is_empty() {
+                self.delivery.note_gone(key);
+                self.delivery.messages.settle(key);
+            } else {
+                self.delivery.messages.forget(key);
+            }
+        }
+        self.delivery.report_gone();
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! Dead letters: a message that failed too often goes to another stream and is acknowledged, both or neither.
+
+use super::member::Member;
+use super::messages::{Key, State};
+use super::requests::{Page, Whose};
+use crate::streamer::entry::Field;
+use crate::streamer::error::Error;
+use crate::streamer::error::ServerError;
+use crate::streamer::producer::add::{AddOptions, Missing, receive_added, write_add};
+use crate::streamer::wire::{Answer, Connection};
+
+/// What became of a message that was to become a dead letter.
+#[derive(Debug)]
+pub enum DeadLetter {
+    /// It is one, and acknowledged.
+    Added,
+    /// It is one, and still to be acknowledged.
+    AddedOnly,
+    /// It is somebody else's by now.
+    Elsewhere,
+}
+
+impl Member<'_> {
+    /// Adds a message to a stream of dead letters: its own fields, and where it came from and why. Together with its
+    /// acknowledgement this is one transaction: neither is done without the other, nor twice.
+    pub fn add_dead_letter(&mut self, key: Key, to: &str, reason: &str, in_doubt: bool) -> Result<DeadLetter, Error> {
+        if in_doubt && let Some(known) = self.resolve(key)? {
+            return Ok(known);
+        }
+        let add = self.dead_letter(key, to, reason);
+        let mut ack = Vec::new();
+        let stream = &self.settings.streams[key.stream];
+        self.requests.ack(&mut ack, stream, &[key.id]);
+        if self.begin_transaction(to)? {
+            self.finish_transaction(&[add, ack].concat(), to)?;
+            return Ok(DeadLetter::Added);
+        }
+        // Without transactions the message is acknowledged only once the letter is there.
+        self.link.connection.send(&add)?;
+        let added = receive_added(&mut self.link.connection)?;
+        added.map_err(|refusal| refusal.into_error(to))?;
+        Ok(DeadLetter::AddedOnly)
+    }
+
+    /// What became of a transaction whose answer was lost, once the connection that carried it is closed: whether the
+    /// message is still pending tells.
+    fn resolve(&mut self, key: Key) -> Result<Option<DeadLetter>, Error> {
+        let page = Page {
+            from: key.id,
+            to: key.id,
+            count: 1,
+            of: Whose::Anybodys,
+        };
+        Ok(match self.pending(key.stream, page)?.first().map(|row| row.whose) {
+            None => Some(DeadLetter::Added),
+            Some(Whose::Ours) => None,
+            Some(Whose::Anybodys) => Some(DeadLetter::Elsewhere),
+        })
+    }
+
+    /// Opens a transaction, if the server lets this user. A command in it that fails as it runs does not undo the
+    /// others: so the key is looked at before.
+    fn begin_transaction(&mut self, to: &str) -> Result<bool, Error> {
+        let commands = [redis::cmd("XLEN").arg(to).clone(), redis::cmd("MULTI")];
+        let mut answers = self.link.connection.query_all(&commands)?.into_iter();
+        let (length, multi) = (answers.next(), answers.next());
+        let is_open = matches!(multi, Some(Ok(_)));
+        match length.transpose() {
+            // The user may add, and not look.
+            Err(refusal) if refusal.code == "NOPERM" => {}
+            Err(refusal) => {
+                if is_open {
+                    self.link.connection.query(&redis::cmd("DISCARD"))?;
+                }
+                return Err(Error::refused(refusal, to, None));
+            }
+            Ok(_) => {}
+        }
+        Ok(is_open)
+    }
+
+    fn finish_transaction(&mut self, packed: &[u8], to: &str) -> Result<(), Error> {
+        let mut request = packed.to_vec();
+        redis::cmd("EXEC").write_packed_command(&mut request);
+        let connection = &mut self.link.connection;
+        connection.send(&request)?;
+        let (added, acked) = (answer(connection)?, answer(connection)?);
+        let done = answer(connection)?;
+        // What was refused as it was queued is the reason why nothing was done.
+        for queued in [added, acked] {
+            queued.map_err(|refusal| Error::refused(refusal, to, None))?;
+        }
+        let results = done.map_err(|refusal| Error::refused(refusal, to, None))?;
+        let (added, _): (redis::Value, redis::Value) = self.link.connection.read(results)?;
+        match added {
+            redis::Value::ServerError(error) => Err(Error::Refused(ServerError::parse(error.to_string().as_bytes()))),
+            _ => Ok(()),
+        }
+    }
+
+    fn dead_letter(&self, key: Key, to: &str, reason: &str) -> Vec<u8> {
+        let mut packed = Vec::new();
+        let Some(open) = self.delivery.messages.get(key) else {
+            return packed;
+        };
+        let (id, deliveries) = (key.id.to_string(), open.deliveries.to_string());
+        let mut fields: Vec<Field<'_>> = open.fields.iter().map(|(n, v)| (n.as_slice(), v.as_slice())).collect();
+        fields.extend([
+            (&b"dead-stream"[..], self.settings.streams[key.stream].as_bytes()),
+            (b"dead-group", self.settings.group.as_bytes()),
+            (b"dead-id", id.as_bytes()),
+            (b"dead-deliveries", deliveries.as_bytes()),
+            (b"dead-reason", reason.as_bytes()),
+        ]);
+        let options = AddOptions {
+            id: None,
+            missing: Missing::Create,
+            trim: None,
+        };
+        write_add(&mut packed, to.as_bytes(), options, &fields);
+        packed
+    }
+
+    /// Notes that the answer about a dead letter was lost.
+    pub fn doubt(&mut self, key: Key) {
+        if let Some(State::Dying { reason, .. }) = self.messages().get(key).map(|open| open.state.clone()) {
+            self.messages().set(key, State::Dying { reason, in_doubt: true });
+        }
+    }
+}
+
+fn answer(connection: &mut Connection) -> Result<Answer, Error> {
+    let answer = connection.receive()?.value();
+    answer.map_err(|malformed| connection.malformed(malformed))
+}

@@ -1,0 +1,331 @@
+//! What a member does with the entries of a reply as they arrive: each goes through the triage and into one state.
+
+use std::collections::HashMap;
+
+use super::event::Event;
+use super::ledger::Ledger;
+use super::member::{Member, Run};
+use super::messages::{Key, Messages};
+use super::positions::Positions;
+use super::settings::Settings;
+use super::triage::{Standing, Triage, triage};
+use crate::streamer::entry::{Entry, EntryId, OwnedFields};
+use crate::streamer::error::{Error, ServerError};
+use crate::streamer::wire::resp::Delivered;
+use crate::streamer::wire::{Connection, Entries, Shape};
+use std::time::Duration;
+
+/// Takes on the messages that the triage lets through.
+pub trait Sink {
+    /// A message was delivered, `entry.deliveries` times where that is more than once.
+    fn take(&mut self, messages: &mut Messages, key: Key, stream: &str, entry: &Entry<'_>);
+
+    /// Whether what was taken fills the memory it may.
+    fn is_full(&self) -> bool;
+
+    /// Finishes what was taken so far, as far as it can be finished at once.
+    fn finish(&mut self, messages: &mut Messages);
+}
+
+/// Where delivered entries go, apart from the connection that brings them.
+pub struct Delivery<'a> {
+    run: Run<'a>,
+    settings: &'a Settings,
+    pub messages: Messages,
+    pub positions: Positions,
+    /// How many entries were passed over since one was taken.
+    pub passed_over: usize,
+    /// Entries that were found to be gone and not told of yet; by stream.
+    gone: Vec<Vec<EntryId>>,
+    /// Whether nothing more is taken on: the output has failed.
+    pub is_closed: bool,
+}
+
+/// How often entries of a reply were delivered before, where the reply does not say.
+pub type Earlier = HashMap<EntryId, u64>;
+
+/// A reply that was walked to its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Walked {
+    pub entries: usize,
+    pub bytes: usize,
+}
+
+/// How many entries, and bytes of them, are looked up in the ledger at a time.
+const LOOKED_UP: usize = 1000;
+const LOOKED_UP_BYTES: usize = 256 * 1024;
+
+impl<'a> Delivery<'a> {
+    pub fn new(run: Run<'a>, settings: &'a Settings, positions: Positions) -> Self {
+        let streams = settings.streams.len();
+        Self {
+            run,
+            settings,
+            messages: Messages::new(streams),
+            positions,
+            passed_over: 0,
+            gone: vec![Vec::new(); streams],
+            is_closed: false,
+        }
+    }
+
+    /// Puts an entry into its state.
+    fn admit(&mut self, stream: usize, delivered: &Delivered<'_>, standing: Standing, sink: &mut impl Sink) {
+        let key = Key {
+            stream,
+            id: delivered.id(),
+        };
+        let matching = self.settings.matching.as_deref();
+        let standing = if self.messages.is_open(key) {
+            Standing::Ours
+        } else {
+            standing
+        };
+        self.positions.read(key);
+        if self.is_closed {
+            return self.messages.hold(key, delivered.deliveries());
+        }
+        match (triage(delivered, standing, matching, self.run.quota), delivered) {
+            (Triage::Take, Delivered::Entry(entry)) => {
+                self.passed_over = 0;
+                sink.take(&mut self.messages, key, &self.settings.streams[stream], entry);
+            }
+            (Triage::PassOver, _) => {
+                self.passed_over += 1;
+                self.messages.settle(key);
+            }
+            (Triage::Hold, _) => self.messages.hold(key, delivered.deliveries()),
+            (Triage::Gone, _) | (Triage::Take, Delivered::Gone(_)) => {
+                self.gone[stream].push(key.id);
+                self.messages.settle(key);
+            }
+            (Triage::Known, _) => {}
+        }
+    }
+
+    /// An entry was found to be gone.
+    pub fn note_gone(&mut self, key: Key) {
+        self.gone[key.stream].push(key.id);
+    }
+
+    /// Tells of entries that can never be delivered.
+    pub fn report_gone(&mut self) {
+        for (stream, ids) in self.settings.streams.iter().zip(&mut self.gone) {
+            if !ids.is_empty() {
+                (self.run.tell)(Event::Gone { stream, ids });
+                ids.clear();
+            }
+        }
+    }
+}
+
+impl Member<'_> {
+    /// Walks the next reply of the link, of a read or a claim, and takes in its entries. `stream` is theirs where
+    /// the reply does not name it.
+    pub fn take_in(
+        &mut self,
+        entries: Entries,
+        stream: Option<usize>,
+        earlier: Option<&Earlier>,
+        sink: &mut impl Sink,
+    ) -> Result<(Walked, Vec<EntryId>), Error> {
+        let mut walk = Walk {
+            entries,
+            stream,
+            earlier,
+            brought: Vec::new(),
+        };
+        let connection = &mut self.link.connection;
+        let delivery = &mut self.delivery;
+        let walked = match &mut self.ledger {
+            None => walk.all(connection, delivery, sink),
+            Some(ledger) => walk.all_but_processed(connection, delivery, ledger, sink),
+        };
+        // What was taken before the connection broke is here all the same.
+        sink.finish(&mut delivery.messages);
+        delivery.report_gone();
+        walked?;
+        let (entries, bytes) = walk.entries.size();
+        Ok((Walked { entries, bytes }, walk.brought))
+    }
+
+    /// Begins to walk the reply to the oldest read.
+    pub fn begin_reply(&mut self, shape: Shape, block: Duration) -> Result<Entries, Error> {
+        let begun: Result<Entries, ServerError> = Entries::begin(&mut self.link.connection, shape, block)?;
+        begun.map_err(|refusal| self.refused(refusal, None))
+    }
+}
+
+impl Member<'_> {
+    /// Takes in entries that were kept.
+    pub fn take_kept(&mut self, kept: Vec<Kept>, sink: &mut impl Sink) -> Result<(), Error> {
+        match &mut self.ledger {
+            Some(ledger) => look_up(kept, &mut self.delivery, ledger, sink)?,
+            None => {
+                for entry in &kept {
+                    self.delivery
+                        .admit(entry.stream, &entry.delivered(), Standing::New, sink);
+                }
+            }
+        }
+        sink.finish(&mut self.delivery.messages);
+        self.delivery.report_gone();
+        Ok(())
+    }
+}
+
+/// A walk through a reply.
+struct Walk<'e> {
+    entries: Entries,
+    stream: Option<usize>,
+    earlier: Option<&'e Earlier>,
+    /// The entries of a claim, there or gone.
+    brought: Vec<EntryId>,
+}
+
+/// An entry that outlives the reply that brought it.
+pub struct Kept {
+    stream: usize,
+    id: EntryId,
+    /// `None` if it is gone.
+    fields: Option<OwnedFields>,
+    deliveries: Option<u64>,
+}
+
+impl Walk<'_> {
+    fn next<'c>(
+        &mut self,
+        connection: &'c mut Connection,
+        delivery: &Delivery<'_>,
+    ) -> Result<Option<(usize, Delivered<'c>)>, Error> {
+        let Some((named, mut delivered)) = self.entries.next(connection, &delivery.settings.streams)? else {
+            return Ok(None);
+        };
+        if let Some(earlier) = self.earlier {
+            self.brought.push(delivered.id());
+            if let Delivered::Entry(entry) = &mut delivered {
+                entry.deliveries = earlier.get(&entry.id).map(|before| before + 1);
+            }
+        }
+        Ok(Some((self.stream.unwrap_or(named), delivered)))
+    }
+
+    fn all(
+        &mut self,
+        connection: &mut Connection,
+        delivery: &mut Delivery<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), Error> {
+        while let Some((stream, delivered)) = self.next(connection, delivery)? {
+            delivery.admit(stream, &delivered, Standing::New, sink);
+            if sink.is_full() {
+                sink.finish(&mut delivery.messages);
+            }
+        }
+        Ok(())
+    }
+
+    /// The ledger is asked about many entries at a time, before any of them is taken on.
+    fn all_but_processed(
+        &mut self,
+        connection: &mut Connection,
+        delivery: &mut Delivery<'_>,
+        ledger: &mut Ledger,
+        sink: &mut impl Sink,
+    ) -> Result<(), Error> {
+        let mut more = true;
+        while more {
+            let (mut kept, mut bytes) = (Vec::new(), 0);
+            while kept.len() < LOOKED_UP && bytes < LOOKED_UP_BYTES {
+                let Some((stream, delivered)) = self.next(connection, delivery)? else {
+                    more = false;
+                    break;
+                };
+                let entry = keep(stream, &delivered);
+                bytes += entry.size();
+                kept.push(entry);
+            }
+            look_up(kept, delivery, ledger, sink)?;
+            sink.finish(&mut delivery.messages);
+        }
+        Ok(())
+    }
+}
+
+/// Reserves entries in the ledger, and takes in those that nobody processed.
+fn look_up(
+    kept: Vec<Kept>,
+    delivery: &mut Delivery<'_>,
+    ledger: &mut Ledger,
+    sink: &mut impl Sink,
+) -> Result<(), Error> {
+    let mut by_stream: Vec<Vec<EntryId>> = vec![Vec::new(); delivery.settings.streams.len()];
+    for entry in &kept {
+        let key = Key {
+            stream: entry.stream,
+            id: entry.id,
+        };
+        if !delivery.messages.is_open(key) {
+            by_stream[entry.stream].push(entry.id);
+        }
+    }
+    let mut processed = std::collections::HashSet::new();
+    for (stream, ids) in by_stream.iter().enumerate().filter(|(_, ids)| !ids.is_empty()) {
+        for (id, ours) in ids.iter().zip(ledger.reserve(stream, ids)?) {
+            if !ours {
+                processed.insert(Key { stream, id: *id });
+            }
+        }
+    }
+    for entry in &kept {
+        let key = Key {
+            stream: entry.stream,
+            id: entry.id,
+        };
+        let standing = if processed.contains(&key) {
+            Standing::Processed
+        } else {
+            Standing::New
+        };
+        delivery.admit(entry.stream, &entry.delivered(), standing, sink);
+    }
+    Ok(())
+}
+
+pub fn keep(stream: usize, delivered: &Delivered<'_>) -> Kept {
+    match delivered {
+        Delivered::Gone(id) => Kept {
+            stream,
+            id: *id,
+            fields: None,
+            deliveries: None,
+        },
+        Delivered::Entry(entry) => Kept {
+            stream,
+            id: entry.id,
+            fields: Some(entry.owned_fields()),
+            deliveries: entry.deliveries,
+        },
+    }
+}
+
+impl Kept {
+    fn size(&self) -> usize {
+        let fields = self.fields.iter().flatten();
+        fields.map(|(name, value)| name.len() + value.len()).sum::<usize>() + size_of::<Self>()
+    }
+
+    fn delivered(&self) -> Delivered<'_> {
+        match &self.fields {
+            None => Delivered::Gone(self.id),
+            Some(fields) => Delivered::Entry(Entry {
+                id: self.id,
+                fields: fields
+                    .iter()
+                    .map(|(name, value)| (name.as_slice(), value.as_slice()))
+                    .collect(),
+                deliveries: self.deliveries,
+            }),
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! Messages that handlers work on, and that are done when those end: hands them out, and decides what an end means.
+//!
+//! One thread reads (a blocked read must not keep acknowledgements waiting), the handlers run wherever the verb runs
+//! them, and this one dispatches. Nothing is read ahead of free handlers, so that no message ages in a buffer here;
+//! what a read brings beyond them all the same waits, and is kept alive.
+
+mod queue;
+mod reader;
+mod settle;
+mod take;
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{Scope, scope};
+use std::time::{Duration, Instant};
+
+use super::event::Event;
+use super::leave::Departure;
+use super::member::{Member, Run};
+use super::messages::State;
+use super::settings::{Acknowledge, OnFailure};
+use crate::streamer::entry::{Entry, EntryId};
+use crate::streamer::error::Error;
+use crate::streamer::stop::{Ending, Halt};
+
+use queue::Queue;
+use reader::{Reader, Reply};
+
+/// Runs handlers.
+pub trait Handlers {
+    /// Runs a job's handler, and says how it ended by `ended`, once, from whatever thread.
+    fn start(&mut self, job: Job, ended: Ended);
+
+    /// Makes the line of a message.
+    fn line(&self, out: &mut Vec<u8>, stream: &str, entry: &Entry<'_>);
+
+    /// Whether whoever reads what the handlers print is still there.
+    fn has_reader(&self) -> bool;
+}
+
+/// One handler's work.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub messages: Vec<JobMessage>,
+}
+
+/// A message as a handler gets it.
+#[derive(Clone, Debug)]
+pub struct JobMessage {
+    pub stream: String,
+    pub id: EntryId,
+    /// Empty where the entry is no message.
+    pub name: String,
+    /// How often it was delivered, this time included.
+    pub deliveries: u64,
+    pub line: Vec<u8>,
+}
+
+/// How a handler ended.
+#[derive(Debug)]
+pub enum Verdict {
+    Done,
+    /// The reason is for people.
+    Failed(String),
+    /// The system has no room for another process now.
+    NoRoom(String),
+    /// It cannot be started, and for no other message either.
+    Unusable(String),
+}
+
+/// Says how a job's handler ended.
+pub struct Ended {
+    number: u64,
+    tell: Sender<Signal>,
+}
+
+impl Ended {
+    pub fn with(self, verdict: Verdict) {
+        // The dispatcher listens until all handlers have ended.
+        let _ = self.tell.send(Signal::Ended(self.number, verdict));
+    }
+}
+
+/// What wakes the dispatcher.
+enum Signal {
+    Read(Result<Reply, Error>),
+    Ended(u64, Verdict),
+}
+
+/// How handlers are run.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// At most so many at a time.
+    pub jobs: usize,
+    pub on_failure: OnFailure,
+}
+
+/// What became of the messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub handled: u64,
+    /// Failed, and not tried again by this run.
+    pub failed: u64,
+    /// Failed, and waited for another try when the time was up.
+    pub waiting: u64,
+}
+
+/// Why dispatching failed.
+#[derive(Debug)]
+pub enum Failure {
+    Servers(Error),
+    /// The handler cannot be run.
+    Unusable(String),
+    /// The system starts no handler, not even one.
+    NoRoom(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Servers(error)
+    }
+}
+
+/// The longest the dispatcher sleeps while a read is under way, which wakes it up.
+const TICK_READING: Duration = Duration::from_secs(3600);
+/// The longest it sleeps while none is.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How often a lost server is tried again while handlers finish.
+const RELINK_EVERY: Duration = Duration::from_millis(500);
+
+/// How it stands with new messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    /// The last read found some: the next will hardly have to wait.
+    Flow,
+    /// The last read found none: the reading thread waits for them.
+    Pause,
+    /// All that there was at the start were read.
+    Over,
+}
+
+/// Consumes until the end, across failures that can be mended; then leaves in good order.
+pub fn dispatch(
+    member: Member<'_>,
+    dispatch: &Dispatch,
+    handlers: &mut impl Handlers,
+) -> (Result<Ending, Failure>, Tally) {
+    scope(|scope| Dispatcher::new(scope, member, dispatch, handlers).run())
+}
+
+struct Dispatcher<'scope, 'env, 'a, H> {
+    member: Member<'a>,
+    run: Run<'a>,
+    dispatch: &'env Dispatch,
+    handlers: &'env mut H,
+    queue: Queue,
+    reader: Reader<'scope, 'env>,
+    signals: Receiver<Signal>,
+    tell: Sender<Signal>,
+    news: News,
+    next_keep_alive: Instant,
+    /// Which stream to read next.
+    turn: usize,
+    tally: Tally,
+    /// When to try a lost server again while handlers finish.
+    next_relink: Instant,
+    /// Since when the system had no room for a handler.
+    no_room_since: Option<Instant>,
+    /// Since when dead letters are refused.
+    dying_since: Option<Instant>,
+}
+
+impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
+    fn new(
+        scope: &'scope Scope<'scope, 'env>,
+        member: Member<'a>,
+        dispatch: &'env Dispatch,
+        handlers: &'env mut H,
+    ) -> Self {
+        let (tell, signals) = channel();
+        Self {
+            run: member.run,
+            dispatch,
+            handlers,
+            queue: Queue::new(dispatch.jobs),
+            reader: Reader::new(scope, &member, tell.clone()),
+            signals,
+            tell,
+            news: News::Flow,
+            next_keep_alive: Instant::now() + member.keep_alive_every(),
+            turn: 0,
+            tally: Tally::default(),
+            next_relink: Instant::now(),
+            no_room_since: None,
+            dying_since: None,
+            member,
+        }
+    }
+
+    fn run(mut self) -> (Result<Ending, Failure>, Tally) {
+        let ended = loop {
+            match self.work() {
+                Ok(None) => {}
+                Ok(Some(ending)) => break Ok(ending),
+                Err(Failure::Servers(error)) => match self.rejoin(error) {
+                    Ok(()) => {}
+                    Err(Halt::Ended(ending)) => break Ok(ending),
+                    Err(Halt::Failed(error)) => break Err(Failure::Servers(error)),
+                },
+                Err(failure) => break Err(failure),
+            }
+        };
+        let ended = self.finish(ended);
+        self.tally.waiting = self.queue.waiting_at_end;
+        (ended, self.tally)
+    }
+
+    fn rejoin(&mut self, error: Error) -> Result<(), Halt<Error>> {
+        // What the reading thread's connection still carries is closed with the other.
+        self.reader.stop(&mut self.member);
+        self.member.rejoin(error)?;
+        if self.news == News::Pause {
+            self.news = News::Flow;
+        }
+        Ok(())
+    }
+
+    /// One turn: takes on what there is room for, then waits for something to happen.
+    fn work(&mut self) -> Result<Option<Ending>, Failure> {
+        self.start_ready()?;
+        if self.ending().is_none() {
+            self.take_on()?;
+            self.start_ready()?;
+        }
+        self.try_dead_letters()?;
+        self.member.settle()?;
+        if self.queue.running() == 0 {
+            if let Some(ending) = self.ending() {
+                return Ok(Some(ending));
+            }
+            if self.is_done() {
+                return Ok(Some(Ending::Enough));
+            }
+        }
+        let patience = self.patience();
+        match self.signals.recv_timeout(patience) {
+            Ok(first) => self.react(first)?,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+        self.keep_alive()?;
+        Ok(None)
+    }
+
+    fn keep_alive(&mut self) -> Result<(), Error> {
+        if self.next_keep_alive <= Instant::now() {
+            self.next_keep_alive = Instant::now() + self.member.keep_alive_every();
+            self.member.keep_alive()?;
+        }
+        Ok(())
+    }
+
+    /// Deals with a signal and all others that are there; what they settle is acknowledged in one go.
+    fn react(&mut self, first: Signal) -> Result<(), Failure> {
+        let mut next = Some(first);
+        while let Some(signal) = next {
+            match signal {
+                Signal::Read(reply) => self.take_reply(reply)?,
+                Signal::Ended(number, verdict) => self.settle_job(number, verdict)?,
+            }
+            next = self.signals.try_recv().ok();
+        }
+        Ok(())
+    }
+
+    /// How many handlers have nothing to do, nor a read under way for them.
+    fn free(&self) -> usize {
+        self.queue.free().saturating_sub(self.reader.asked())
+    }
+
+    /// How long to wait for something to happen.
+    fn patience(&mut self) -> Duration {
+        let is_reading = self.reader.asked() > 0;
+        if !is_reading && self.takes_on_more() {
+            // What was read was passed over: there is more to read.
+            return Duration::ZERO;
+        }
+        let tick = if is_reading { TICK_READING } else { TICK };
+        // At the end nothing more is taken on, so nothing of that kind is due.
+        let takes_on = self.run.stop.ending().is_none();
+        let due = self.queue.next_due().filter(|_| takes_on);
+        let claim = self.member.next_claim.filter(|_| takes_on && self.may_take() > 0);
+        let keep_alive = (self.member.messages().count(|_| true) > 0).then_some(self.next_keep_alive);
+        // Handlers at work may take longer than the time limit: that it has passed is nothing to wake up for again.
+        let deadline = self.run.deadline.filter(|_| !self.run.is_late());
+        let next = [due, claim, keep_alive, deadline].into_iter().flatten().min();
+        next.map_or(tick, |next| tick.min(next.saturating_duration_since(Instant::now())))
+    }
+
+    fn takes_on_more(&self) -> bool {
+        self.news == News::Flow && self.may_take() > 0 && self.ending().is_none() && self.has_room_for_new()
+    }
+
+    /// How many messages may be taken on now.
+    fn may_take(&self) -> usize {
+        self.run.quota.left(self.free())
+    }
+
+    /// Whether all that was asked for is settled.
+    fn is_done(&mut self) -> bool {
+        let all_read = self.news == News::Over && !self.member.searches_own() && !self.member.is_claim_due();
+        let all_taken = self.run.quota.is_used_up() || all_read;
+        all_taken && self.reader.asked() == 0 && self.queue.is_empty()
+    }
+
+    /// Why to end now, whatever is left but for the handlers at work.
+    fn ending(&self) -> Option<Ending> {
+        match self.run.ending() {
+            None if self.run.is_late() && self.queue.is_waiting() => Some(Ending::TimeUp),
+            ending => ending,
+        }
+    }
+
+    /// Lets the handlers at work finish, acknowledges what they did, and hands back the rest.
+    fn finish(&mut self, mut ended: Result<Ending, Failure>) -> Result<Ending, Failure> {
+        if self.run.stop.signal().is_some() && self.queue.running() > 0 {
+            (self.run.tell)(Event::WaitingForHandlers(self.queue.running()));
+        }
+        while self.queue.running() > 0 || self.reader.asked() > 0 || self.has_unread() {
+            if self.has_unread()
+                && let Err(failure) = self.start_ready()
+            {
+                ended = ended.and(Err(failure));
+                break;
+            }
+            let signal = self.signals.recv_timeout(TICK).ok();
+            if let Some(signal) = signal
+                && let Err(failure) = self.wind_up(signal)
+            {
+                // One handler's failure does not excuse us from the others.
+                ended = ended.and(Err(failure));
+            }
+            self.settle_meanwhile();
+        }
+        self.queue.waiting_at_end = self.member.messages().count(|state| *state == State::Waiting) as u64;
+        let departure = match &ended {
+            Ok(ending) => Departure::InGoodOrder(*ending),
+            Err(Failure::Servers(error)) => Departure::after(error),
+            Err(Failure::Unusable(_) | Failure::NoRoom(_)) => Departure::AfterFailure,
+        };
+        let left = self.member.leave(departure, |_| Ok(()));
+        let ending = ended?;
+        left?;
+        Ok(ending)
+    }
+
+    /// Whether messages were read that count as acknowledged and are not handled.
+    fn has_unread(&self) -> bool {
+        self.member.settings.acknowledge == Acknowledge::OnRead && self.queue.has_ready()
+    }
+
+    fn wind_up(&mut self, signal: Signal) -> Result<(), Failure> {
+        match signal {
+            Signal::Ended(number, verdict) => self.settle_job(number, verdict),
+            // It ends with its connection, and what it took is looked for.
+            Signal::Read(Err(_)) => {
+                self.reader.ended();
+                self.reader.stop(&mut self.member);
+                Ok(())
+            }
+            Signal::Read(reply) => {
+                self.member.delivery.is_closed = self.member.settings.acknowledge.leaves_pending();
+                self.take_reply(reply)
+            }
+        }
+    }
+
+    /// Acknowledges what handlers finish while others are still at work. A server that is lost now is tried again
+    /// once in a while; in the end for longer.
+    fn settle_meanwhile(&mut self) {
+        if self.member.link.is_lost {
+            if self.next_relink > Instant::now() {
+                return;
+            }
+            self.next_relink = Instant::now() + RELINK_EVERY;
+            if self.member.relink_once().is_err() {
+                return;
+            }
+        }
+        let settled = self.keep_alive().and_then(|()| self.member.settle());
+        if settled.is_err() {
+            self.member.put_away_link();
+        }
+    }
+}

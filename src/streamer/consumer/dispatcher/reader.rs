@@ -1,0 +1,152 @@
+//! The reading thread: another connection of the same consumer, which waits for new messages while the dispatcher's
+//! own acknowledges.
+
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{Builder, Scope};
+use std::time::Instant;
+
+use super::Signal;
+use crate::streamer::consumer::delivery::{Kept, keep};
+use crate::streamer::consumer::link::Link;
+use crate::streamer::consumer::member::{Member, Run};
+use crate::streamer::consumer::requests::Requests;
+use crate::streamer::consumer::settings::Settings;
+use crate::streamer::consumer::wait::{HandedBack, Wait};
+use crate::streamer::error::Error;
+use crate::streamer::servers::{Identity, until};
+
+/// A read to be made: so many entries at most, until then at most.
+struct Want {
+    count: usize,
+    until: Option<Instant>,
+}
+
+/// What a read brought.
+pub struct Reply {
+    pub entries: Vec<Kept>,
+    pub handed_back: HandedBack,
+}
+
+/// The reading thread as the dispatcher sees it. It is started when it is first needed.
+pub struct Reader<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    tell: Sender<Signal>,
+    wants: Option<Sender<Want>>,
+    identity: Option<Identity>,
+    /// How many entries the read under way may bring.
+    asked: usize,
+    claims: bool,
+}
+
+impl<'scope, 'env> Reader<'scope, 'env> {
+    pub fn new(scope: &'scope Scope<'scope, 'env>, member: &Member<'_>, tell: Sender<Signal>) -> Self {
+        Self {
+            scope,
+            tell,
+            wants: None,
+            identity: None,
+            asked: 0,
+            claims: member.claims_while_waiting,
+        }
+    }
+
+    /// How many entries the read under way may bring; 0 if there is none.
+    pub fn asked(&self) -> usize {
+        self.asked
+    }
+
+    /// Begins to wait for up to `count` new entries of each stream, until then at most. An error is the system's, that
+    /// starts no thread.
+    pub fn read<'a: 'scope>(
+        &mut self,
+        member: &Member<'a>,
+        count: usize,
+        until: Option<Instant>,
+    ) -> Result<std::io::Result<()>, Error> {
+        if self.wants.is_none()
+            && let Err(error) = self.start(member)?
+        {
+            return Ok(Err(error));
+        }
+        if let Some(wants) = &self.wants {
+            self.asked = count;
+            // It ends only after it said why.
+            let _ = wants.send(Want { count, until });
+        }
+        Ok(Ok(()))
+    }
+
+    fn start<'a: 'scope>(&mut self, member: &Member<'a>) -> Result<std::io::Result<()>, Error> {
+        let link = Link::open(
+            member.run.servers,
+            &member.settings.streams[0],
+            member.run.last_answer(),
+        )?;
+        self.identity.clone_from(&link.identity);
+        let mut reading = Reading {
+            run: member.run,
+            settings: member.settings,
+            requests: member.requests.clone(),
+            link,
+            claims: self.claims,
+        };
+        let (wants, wanted) = channel::<Want>();
+        let tell = self.tell.clone();
+        let read = move || {
+            for want in wanted {
+                let reply = reading.read(&want);
+                let is_lost = reply.is_err();
+                if tell.send(Signal::Read(reply)).is_err() || is_lost {
+                    break;
+                }
+            }
+        };
+        Ok(Builder::new().spawn_scoped(self.scope, read).map(|_| {
+            self.wants = Some(wants);
+        }))
+    }
+
+    /// The read under way has ended.
+    pub fn ended(&mut self) {
+        self.asked = 0;
+    }
+
+    /// Its connection is lost, or to be given up with the member's own.
+    pub fn stop(&mut self, member: &mut Member<'_>) {
+        if self.wants.take().is_some() {
+            member.lose(self.identity.take());
+        }
+    }
+}
+
+/// The thread's own.
+struct Reading<'a> {
+    run: Run<'a>,
+    settings: &'a Settings,
+    requests: Requests,
+    link: Link,
+    claims: bool,
+}
+
+impl Reading<'_> {
+    fn read(&mut self, want: &Want) -> Result<Reply, Error> {
+        let end = [self.run.deadline, want.until].into_iter().flatten().min();
+        self.run.stop.sleep(until(self.settings.rest, end));
+        let wait = Wait {
+            run: self.run,
+            settings: self.settings,
+            requests: &self.requests,
+            count: want.count,
+            until: want.until,
+        };
+        let (mut entries, handed_back) = wait.begin(&mut self.link, &mut self.claims)?;
+        let mut kept = Vec::new();
+        while let Some((stream, delivered)) = entries.next(&mut self.link.connection, &self.settings.streams)? {
+            kept.push(keep(stream, &delivered));
+        }
+        Ok(Reply {
+            entries: kept,
+            handed_back,
+        })
+    }
+}

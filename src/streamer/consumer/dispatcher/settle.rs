@@ -1,0 +1,276 @@
+//! Jobs: how they begin, and what their end means for their messages.
+
+use std::time::{Duration, Instant};
+
+use super::{Dispatcher, Ended, Failure, Handlers, Job, JobMessage, Verdict};
+use crate::streamer::consumer::dead_letter::DeadLetter;
+use crate::streamer::consumer::event::{Event, Next};
+use crate::streamer::consumer::messages::{Key, State};
+use crate::streamer::consumer::settings::OnFailure;
+use crate::streamer::entry::Entry;
+use crate::streamer::error::Error;
+use crate::streamer::servers::jittered;
+use crate::streamer::stop::Ending;
+
+/// The longest pause before another try: doubling must not end in days.
+const LONGEST_RETRY_DELAY: Duration = Duration::from_secs(3600);
+
+/// How long the system may have no room for a single handler.
+const NO_ROOM_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is asked again.
+const NO_ROOM_PAUSE: Duration = Duration::from_millis(100);
+
+impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
+    /// Hands messages to free handlers.
+    pub(super) fn start_ready(&mut self) -> Result<(), Failure> {
+        if self.queue.running() == 0 && self.no_room_since.is_some() {
+            std::thread::sleep(NO_ROOM_PAUSE);
+        }
+        while let Some(key) = self.queue.next_ready() {
+            if self.was_delivered_in_vain(key) {
+                let reason = "it was never finished: its consumers ended while it was handled";
+                // It is not tried this time.
+                self.member.messages().discount(key);
+                self.give_up(key, reason);
+                continue;
+            }
+            let Some(message) = self.message(key) else {
+                continue;
+            };
+            self.member.messages().set(key, State::Running);
+            let ended = Ended {
+                number: self.queue.begin(vec![key]),
+                tell: self.tell.clone(),
+            };
+            let job = Job {
+                messages: vec![message],
+            };
+            self.handlers.start(job, ended);
+        }
+        Ok(())
+    }
+
+    /// Whether a message was delivered more often than it may be tried, without an end.
+    fn was_delivered_in_vain(&mut self, key: Key) -> bool {
+        let deliveries = self.member.messages().get(key).map_or(0, |open| open.deliveries);
+        match &self.dispatch.on_failure {
+            OnFailure::Retry {
+                dead_letter: Some(letters),
+                ..
+            } => deliveries > letters.after.get(),
+            _ => false,
+        }
+    }
+
+    /// A message as its handler gets it; `None` if it is not this member's any more.
+    fn message(&mut self, key: Key) -> Option<JobMessage> {
+        let stream = &self.member.settings.streams[key.stream];
+        let open = self.member.delivery.messages.get(key)?;
+        let fields = open
+            .fields
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()));
+        let entry = Entry {
+            id: key.id,
+            fields: fields.collect(),
+            deliveries: Some(open.deliveries),
+        };
+        let mut line = Vec::new();
+        self.handlers.line(&mut line, stream, &entry);
+        Some(JobMessage {
+            stream: stream.clone(),
+            id: key.id,
+            name: entry.name().unwrap_or_default().to_owned(),
+            deliveries: open.deliveries,
+            line,
+        })
+    }
+
+    /// Decides what a handler's end means for its messages.
+    pub(super) fn settle_job(&mut self, number: u64, verdict: Verdict) -> Result<(), Failure> {
+        let keys = self.queue.end(number);
+        if !matches!(verdict, Verdict::NoRoom(_)) {
+            self.no_room_since = None;
+        }
+        match verdict {
+            Verdict::Done => {
+                for key in keys {
+                    self.tally.handled += 1;
+                    self.member.messages().settle(key);
+                }
+            }
+            Verdict::NoRoom(error) => return self.no_room(keys, error),
+            Verdict::Unusable(why) => {
+                self.hold(keys);
+                return Err(Failure::Unusable(why));
+            }
+            // It may have written to the closed pipe and died of that: no fault of the message, which others get.
+            Verdict::Failed(_) if !self.handlers.has_reader() => {
+                self.hold(keys);
+                self.run.stop.end(Ending::ReaderGone);
+            }
+            Verdict::Failed(reason) => {
+                for key in keys {
+                    self.failed(key, &reason);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Messages whose handlers were not at work are handed back at the end.
+    fn hold(&mut self, keys: Vec<Key>) {
+        for key in keys {
+            self.member.messages().set(key, State::Held { tried: false });
+        }
+    }
+
+    /// The system has no room for a handler now: its messages are no worse for it, and wait.
+    fn no_room(&mut self, keys: Vec<Key>, error: String) -> Result<(), Failure> {
+        for key in &keys {
+            self.member.messages().set(*key, State::Ready);
+        }
+        if let Some(running) = self.queue.no_room(keys) {
+            (self.run.tell)(Event::FewerHandlers { running, error: &error });
+        }
+        let since = *self.no_room_since.get_or_insert_with(Instant::now);
+        if self.queue.running() == 0 && since.elapsed() > NO_ROOM_PATIENCE {
+            return Err(Failure::NoRoom(error));
+        }
+        Ok(())
+    }
+
+    /// A handler failed a message.
+    fn failed(&mut self, key: Key, reason: &str) {
+        let Some(deliveries) = self.member.messages().get(key).map(|open| open.deliveries) else {
+            return;
+        };
+        let next = match &self.dispatch.on_failure {
+            OnFailure::Drop => Next::Nothing,
+            OnFailure::HandBack => Next::HandBack,
+            OnFailure::Retry {
+                dead_letter: Some(letters),
+                ..
+            } if deliveries >= letters.after.get() => Next::DeadLetter,
+            OnFailure::Retry { delay, .. } => Next::Retry(retry_delay(*delay, deliveries)),
+        };
+        (self.run.tell)(Event::HandlerFailed {
+            stream: &self.member.settings.streams[key.stream],
+            id: key.id,
+            reason,
+            next,
+        });
+        match next {
+            Next::Nothing => {
+                self.tally.failed += 1;
+                self.member.messages().settle(key);
+            }
+            Next::HandBack => {
+                self.tally.failed += 1;
+                self.member.messages().set(key, State::Held { tried: true });
+            }
+            Next::DeadLetter => self.give_up(key, reason),
+            Next::Retry(delay) => {
+                self.member.messages().wait(key);
+                self.queue.schedule(Instant::now() + delay, key);
+            }
+        }
+    }
+
+    /// A message is to become a dead letter.
+    fn give_up(&mut self, key: Key, reason: &str) {
+        let dying = State::Dying {
+            reason: reason.to_owned(),
+            in_doubt: false,
+        };
+        self.member.messages().set(key, dying);
+        self.queue.schedule(Instant::now(), key);
+    }
+
+    pub(super) fn dying(&self) -> usize {
+        self.member
+            .delivery
+            .messages
+            .count(|state| matches!(state, State::Dying { .. }))
+    }
+
+    /// Adds the dead letters that are due. One that the server refuses for a while stays in hand, and is tried again
+    /// for as long as a lost server would be.
+    pub(super) fn try_dead_letters(&mut self) -> Result<(), Failure> {
+        let OnFailure::Retry {
+            delay,
+            dead_letter: Some(letters),
+        } = &self.dispatch.on_failure
+        else {
+            return Ok(());
+        };
+        let is_dying = |state: &State| matches!(state, State::Dying { .. });
+        while let Some(key) = self.queue.take_due(&self.member.delivery.messages, is_dying) {
+            let Some(State::Dying { reason, in_doubt }) =
+                self.member.messages().get(key).map(|open| open.state.clone())
+            else {
+                continue;
+            };
+            match self.member.add_dead_letter(key, &letters.stream, &reason, in_doubt) {
+                Ok(added) => {
+                    self.dying_since = None;
+                    self.tally.failed += 1;
+                    self.dead_letter_added(key, &added);
+                }
+                Err(error) => {
+                    let since = *self.dying_since.get_or_insert_with(Instant::now);
+                    let pause = jittered((*delay).min(MOST_DEAD_LETTER_PAUSE));
+                    self.queue.schedule(Instant::now() + pause, key);
+                    if error.is_connection() {
+                        self.member.doubt(key);
+                    }
+                    if error.is_connection() || !error.is_passing() || since.elapsed() > self.run.reconnect_for {
+                        return Err(error.into());
+                    }
+                    self.dead_letter_refused(key, &error, pause);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn dead_letter_added(&mut self, key: Key, added: &DeadLetter) {
+        match added {
+            DeadLetter::Added => self.member.messages().forget(key),
+            DeadLetter::AddedOnly => {
+                self.member.messages().settle(key);
+                None
+            }
+            DeadLetter::Elsewhere => {
+                self.tally.failed -= 1;
+                self.member.messages().forget(key)
+            }
+        };
+    }
+
+    fn dead_letter_refused(&self, key: Key, error: &Error, again_in: Duration) {
+        if let OnFailure::Retry {
+            dead_letter: Some(letters),
+            ..
+        } = &self.dispatch.on_failure
+        {
+            (self.run.tell)(Event::DeadLetterRefused {
+                stream: &self.member.settings.streams[key.stream],
+                id: key.id,
+                dead_letters: &letters.stream,
+                error,
+                again_in,
+            });
+        }
+    }
+}
+
+/// The longest pause before a dead letter is tried again.
+const MOST_DEAD_LETTER_PAUSE: Duration = Duration::from_secs(1);
+
+/// Doubles with each delivery, with jitter, so that what failed together is not tried again together.
+fn retry_delay(first: Duration, deliveries: u64) -> Duration {
+    let doublings = u32::try_from(deliveries.saturating_sub(1)).unwrap_or(u32::MAX).min(31);
+    jittered(first.saturating_mul(1 << doublings).min(LONGEST_RETRY_DELAY))
+}

@@ -1,0 +1,185 @@
+//! What the dispatcher takes on: messages due again, what was left pending, new ones.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use super::reader::Reply;
+use super::{Dispatcher, Failure, Handlers, News};
+use crate::streamer::consumer::delivery::{Sink, Walked};
+use crate::streamer::consumer::link::Expected;
+use crate::streamer::consumer::messages::{Key, State};
+use crate::streamer::consumer::requests::{Page, Pending, Whose};
+use crate::streamer::consumer::settings::Acknowledge;
+use crate::streamer::consumer::wait::HandedBack;
+use crate::streamer::error::Error;
+use crate::streamer::wire::Shape;
+use crate::streamer::wire::resp::Delivered;
+
+/// How many failed messages may wait for their next try or their dead letter before no new ones are taken on.
+const MOST_WAITING: usize = 10_000;
+
+/// How many dead letters may wait for the server: what they hold is kept here.
+const MOST_DYING: usize = 100;
+
+/// How many are read at a time at most, where most are passed over.
+const LONGEST_STRIDE: usize = 1000;
+
+impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
+    /// Fills free handlers: first with what is due again, then with what was left pending, then with what is new.
+    pub(super) fn take_on(&mut self) -> Result<(), Failure> {
+        while self.queue.free() > 0 && self.retry_next()? {}
+        // A read under way may bring entries that would be found pending before they are known here.
+        if self.member.searches_own() && self.reader.asked() == 0 {
+            while self.may_take() > 0 && self.member.take_own(self.may_take(), &mut self.queue)?.is_some() {}
+        }
+        if self.member.is_claim_due() {
+            while self.may_take() > 0 && self.member.take_stale(self.may_take(), &mut self.queue)?.is_some() {}
+        }
+        self.take_new()
+    }
+
+    pub(super) fn has_room_for_new(&self) -> bool {
+        self.member.own_search.is_none()
+            && self.reader.asked() == 0
+            && self.queue.waiting() < MOST_WAITING
+            && self.dying() < MOST_DYING
+    }
+
+    /// Takes new messages. While there are some, the read goes out with the acknowledgements of what is done;
+    /// then the reading thread waits for more.
+    fn take_new(&mut self) -> Result<(), Failure> {
+        let wanted = self.may_take();
+        let most = self.member.settings.count.map_or(wanted, |most| wanted.min(most.get()));
+        if !self.has_room_for_new() || most == 0 {
+            return Ok(());
+        }
+        if self.news == News::Flow {
+            self.news = self.take_flowing(most)?;
+        }
+        if self.news == News::Pause && self.may_take() > 0 {
+            // What becomes due meanwhile needs the handlers that wait for this read.
+            let search = self.member.own_search_due;
+            let moments = [self.queue.next_due(), self.member.next_claim, search];
+            let moment = moments.into_iter().flatten().min();
+            let started = self.reader.read(&self.member, most.min(self.may_take()), moment)?;
+            started.map_err(|error| Failure::NoRoom(format!("cannot start a thread to read: {error}")))?;
+        }
+        Ok(())
+    }
+
+    /// Reads on without waiting, and says how it stands after that.
+    fn take_flowing(&mut self, wanted: usize) -> Result<News, Error> {
+        let streams = self.member.settings.streams.len();
+        let mut read = 0;
+        // COUNT is per stream: one stream at a time brings no more than there are free handlers.
+        for _ in 0..streams {
+            read = self.take_new_of(self.turn..self.turn + 1, wanted)?.entries;
+            if read > 0 {
+                break;
+            }
+            self.turn = (self.turn + 1) % streams;
+        }
+        let positions = &self.member.delivery.positions;
+        Ok(if positions.are_reached() || (read == 0 && positions.are_limited()) {
+            News::Over
+        } else if read == 0 {
+            News::Pause
+        } else {
+            News::Flow
+        })
+    }
+
+    /// Reads one stream, and acknowledges what is done in the same round trip. Where many were passed over, many are
+    /// read: those that are taken beyond free handlers wait for them.
+    fn take_new_of(&mut self, stream: Range<usize>, wanted: usize) -> Result<Walked, Error> {
+        let stride = match self.member.settings.acknowledge {
+            Acknowledge::OnRead => 0,
+            _ => self.member.delivery.passed_over.min(LONGEST_STRIDE),
+        };
+        self.member.queue_acks();
+        self.member.queue_read(stream, wanted.max(stride));
+        self.member.link.flush()?;
+        while !matches!(self.member.link.expected.front(), Some(Expected::Read(_))) {
+            self.member.confirm()?;
+        }
+        let entries = self.member.begin_reply(Shape::ByStream, Duration::ZERO)?;
+        self.member.link.expected.pop_front();
+        let (walked, _) = self.member.take_in(entries, None, None, &mut self.queue)?;
+        self.member.supervisor.succeeded();
+        Ok(walked)
+    }
+
+    /// Takes what the reading thread brought.
+    pub(super) fn take_reply(&mut self, reply: Result<Reply, Error>) -> Result<(), Failure> {
+        self.reader.ended();
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) => {
+                self.reader.stop(&mut self.member);
+                return Err(error.into());
+            }
+        };
+        self.member.supervisor.succeeded();
+        if reply.handed_back == HandedBack::Some {
+            self.member.next_claim = Some(Instant::now());
+        }
+        if !reply.entries.is_empty() {
+            self.news = News::Flow;
+        }
+        Ok(self.member.take_kept(reply.entries, &mut self.queue)?)
+    }
+
+    /// Tries the next failed message again, if one is due.
+    fn retry_next(&mut self) -> Result<bool, Failure> {
+        let messages = &self.member.delivery.messages;
+        let Some(key) = self.queue.take_due(messages, |state| *state == State::Waiting) else {
+            return Ok(false);
+        };
+        match self.deliver_again(key) {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                // It is still to be tried.
+                self.queue.schedule(Instant::now(), key);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Delivers a message of this consumer again, unless it is somebody else's by now, or gone.
+    fn deliver_again(&mut self, key: Key) -> Result<(), Error> {
+        let page = Page {
+            from: key.id,
+            to: key.id,
+            count: 1,
+            of: Whose::Ours,
+        };
+        let rows = self.member.pending(key.stream, page)?;
+        let delivered = match rows.first() {
+            Some(row) => self.fetch_again(key, row)?,
+            None => false,
+        };
+        if !delivered {
+            self.member.let_go(key.stream, &[key.id])?;
+        }
+        Ok(())
+    }
+
+    /// Claims a message once more, past the triage, which let it through already. False if it could not be claimed.
+    fn fetch_again(&mut self, key: Key, row: &Pending) -> Result<bool, Error> {
+        let member = &mut self.member;
+        let name = &member.settings.streams[key.stream];
+        let claim = member.requests.claim(name, row.idle, &[key.id]);
+        member.link.connection.send(&claim.get_packed_command())?;
+        let mut entries = member.begin_reply(Shape::OneStream, Duration::ZERO)?;
+        let mut delivered = false;
+        let (connection, streams) = (&mut member.link.connection, &member.settings.streams);
+        while let Some((_, element)) = entries.next(connection, streams)? {
+            if let Delivered::Entry(mut entry) = element {
+                entry.deliveries = Some(row.deliveries + 1);
+                self.queue.take(&mut member.delivery.messages, key, name, &entry);
+                delivered = true;
+            }
+        }
+        Ok(delivered)
+    }
+}

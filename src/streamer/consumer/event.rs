@@ -1,0 +1,66 @@
+//! What happens while messages are consumed, for whoever wants to tell of it.
+
+use std::time::Duration;
+
+use crate::streamer::entry::EntryId;
+use crate::streamer::error::Error;
+use crate::streamer::point::Point;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A member begins to read.
+    Joined {
+        streams: &'a [String],
+        group: &'a str,
+        consumer: &'a str,
+    },
+    /// A group was missing and was made.
+    GroupCreated {
+        stream: &'a str,
+        group: &'a str,
+        from: Point,
+    },
+    /// Entries were deleted or trimmed while they were pending; they are acknowledged.
+    Gone { stream: &'a str, ids: &'a [EntryId] },
+    /// A message's handler failed.
+    HandlerFailed {
+        stream: &'a str,
+        id: EntryId,
+        reason: &'a str,
+        next: Next,
+    },
+    /// A dead letter could not be added now, and is tried again.
+    DeadLetterRefused {
+        stream: &'a str,
+        id: EntryId,
+        dead_letters: &'a str,
+        error: &'a Error,
+        again_in: Duration,
+    },
+    /// The system starts no further handler for now.
+    FewerHandlers { running: usize, error: &'a str },
+    /// A signal came, and so many handlers are at work.
+    WaitingForHandlers(usize),
+    /// The consumer's name stays in the group.
+    NameKept { consumer: &'a str, why: &'a str },
+    /// So many messages are done and not acknowledged, and so many were not handed back, because the server is away.
+    LeftBehind {
+        done: usize,
+        held: usize,
+        consumer: &'a str,
+    },
+}
+
+/// What becomes of a message whose handler failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Another try after so long.
+    Retry(Duration),
+    /// The dead letters.
+    DeadLetter,
+    /// Others, who get it when this run ends.
+    HandBack,
+    /// Nothing: it counts as acknowledged since it was read.
+    Nothing,
+}

@@ -1,0 +1,67 @@
+//! Keeps others from claiming what a member has in hand.
+
+use std::time::{Duration, Instant};
+
+use super::member::Member;
+use super::messages::{Key, State, by_age};
+use super::settings::Acknowledge;
+use crate::streamer::entry::EntryId;
+use crate::streamer::error::Error;
+
+/// The claim idle time of others, where this member's own does not tell: the default.
+const CLAIM_IDLE: Duration = Duration::from_secs(5 * 60);
+
+/// The server shall have other things to do, too.
+const SHORTEST: Duration = Duration::from_millis(20);
+
+/// A server looks at its clock once for several commands.
+const CLOCK_SLACK: Duration = Duration::from_millis(5);
+
+/// How many entries one command names.
+const MOST: usize = 1000;
+
+impl Member<'_> {
+    /// How often messages are kept alive: three times within the time after which others may claim, theirs being the
+    /// same as ours.
+    pub fn keep_alive_every(&self) -> Duration {
+        (self.others_claim_idle() / 3).max(SHORTEST)
+    }
+
+    fn others_claim_idle(&self) -> Duration {
+        self.settings.acknowledge.claim_idle().min(CLAIM_IDLE)
+    }
+
+    /// Sets the idle time of the messages in hand back to nothing. Those that somebody claimed all the same are his;
+    /// where their handlers are not at work yet, they never will be.
+    pub fn keep_alive(&mut self) -> Result<(), Error> {
+        if self.settings.acknowledge == Acknowledge::OnRead {
+            return Ok(());
+        }
+        let (every, spread) = (self.keep_alive_every(), self.others_claim_idle() / 2);
+        for stream in 0..self.settings.streams.len() {
+            let aging = self.delivery.messages.aging(stream, every / 2);
+            for (age, ids) in by_age(aging, spread.max(Duration::from_millis(1))) {
+                for ids in ids.chunks(MOST) {
+                    self.refresh(stream, age, ids)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn refresh(&mut self, stream: usize, age: Duration, ids: &[EntryId]) -> Result<(), Error> {
+        let name = &self.settings.streams[stream];
+        let claim = self.requests.keep_alive(name, age.saturating_sub(CLOCK_SLACK), ids);
+        let claimed: Vec<String> = self.link.connection.ask(&claim, name, Some(&self.settings.group))?;
+        let claimed: Vec<EntryId> = claimed.iter().filter_map(|id| id.parse().ok()).collect();
+        self.delivery.messages.refreshed(stream, &claimed, Instant::now());
+        for id in ids.iter().filter(|id| !claimed.contains(id)) {
+            let key = Key { stream, id: *id };
+            let state = self.delivery.messages.get(key).map(|open| &open.state);
+            if matches!(state, Some(State::Ready | State::Waiting | State::Held { .. })) {
+                self.delivery.messages.forget(key);
+            }
+        }
+        Ok(())
+    }
+}

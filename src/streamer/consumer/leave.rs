@@ -1,0 +1,265 @@
+//! How a member leaves its group: what is done is acknowledged, what it holds is handed back, and its own name goes
+//! where nothing is pending under it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::event::Event;
+use super::member::Member;
+use super::messages::{Key, State};
+use super::requests::{Page, Pending, Whose};
+use super::settings::{Acknowledge, Name};
+use crate::streamer::entry::EntryId;
+use crate::streamer::error::Error;
+use crate::streamer::stop::{Ending, Halt};
+
+/// How long a server that is away is tried again after an end was asked for, while something is to be settled there.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The same where nothing is known to be left, or the time was up already.
+const SHORT_GRACE: Duration = Duration::from_secs(1);
+
+/// How many entries are handed back at a time.
+const PAGE: usize = 1000;
+
+/// What a member leaves after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    InGoodOrder(Ending),
+    /// Something failed that says nothing about the server.
+    AfterFailure,
+    /// The server refused something for as long as was asked for.
+    Refused,
+    /// The server was tried for as long as was asked for.
+    ServerAway,
+}
+
+impl Departure {
+    pub fn after(error: &Error) -> Self {
+        if error.is_connection() {
+            Self::ServerAway
+        } else if error.is_passing() {
+            Self::Refused
+        } else {
+            Self::AfterFailure
+        }
+    }
+}
+
+impl Member<'_> {
+    /// Leaves, across lost connections, for a while. `take_in` takes in the replies that are still to come.
+    ///
+    /// What could not be settled is told of. It is a failure only where nothing else ended the run early.
+    pub fn leave(
+        &mut self,
+        departure: Departure,
+        mut take_in: impl FnMut(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if departure == Departure::ServerAway {
+            self.tell_what_is_left();
+            return Ok(());
+        }
+        let is_empty = self.messages().settled() == 0 && self.messages().count(|_| true) == 0;
+        let grace = match departure {
+            Departure::InGoodOrder(Ending::TimeUp) | Departure::Refused => SHORT_GRACE,
+            _ if is_empty => SHORT_GRACE,
+            _ => GRACE,
+        };
+        self.supervisor.begin_grace(grace);
+        self.set_deadline(Some(Instant::now() + grace));
+        let left = loop {
+            let tried = if self.link.is_lost { self.relink() } else { Ok(()) };
+            let tried = tried.and_then(|()| self.try_to_leave(&mut take_in).map_err(Halt::Failed));
+            match tried {
+                Ok(()) => break Ok(()),
+                Err(Halt::Ended(_)) => break Ok(()),
+                Err(Halt::Failed(error)) => match self.rejoin(error) {
+                    Ok(()) => self.set_deadline(Some(Instant::now() + grace)),
+                    Err(Halt::Ended(_)) => break Ok(()),
+                    Err(Halt::Failed(error)) => break Err(error),
+                },
+            }
+        };
+        self.tell_what_is_left();
+        match departure {
+            Departure::InGoodOrder(Ending::Enough | Ending::ReaderGone) => left,
+            // Whatever ended the run is what is reported.
+            _ => Ok(()),
+        }
+    }
+
+    /// Says what is done and not acknowledged, or held and not handed back.
+    fn tell_what_is_left(&mut self) {
+        let unconfirmed = self.link.expected.iter().map(|expected| match expected {
+            super::link::Expected::Ack { ids, .. } => ids.len(),
+            _ => 0,
+        });
+        let unconfirmed: usize = unconfirmed.sum();
+        let done = match self.settings.acknowledge {
+            Acknowledge::OnRead => 0,
+            _ => unconfirmed + self.messages().settled(),
+        };
+        let held = self.messages().count(|_| true);
+        if done + held > 0 {
+            (self.run.tell)(Event::LeftBehind {
+                done,
+                held,
+                consumer: self.settings.name.as_str(),
+            });
+        }
+    }
+
+    fn try_to_leave(&mut self, take_in: &mut impl FnMut(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
+        take_in(self)?;
+        self.settle()?;
+        let left = self.hand_back_all().and_then(|()| self.resign());
+        match left {
+            // There is nothing to leave, nor was anything got from it.
+            Err(Error::NoGroup { .. }) if self.messages().count(|_| true) == 0 => Ok(()),
+            left => left,
+        }
+    }
+
+    /// Hands back what this run leaves undone. What somebody else has claimed meanwhile is theirs; what was pending
+    /// under a given name before, or is for somebody else to acknowledge, stays as it is.
+    fn hand_back_all(&mut self) -> Result<(), Error> {
+        if self.settings.acknowledge == Acknowledge::OnRead {
+            return Ok(());
+        }
+        let only_ours = match (&self.settings.name, self.settings.acknowledge) {
+            (Name::Given(_), _) | (_, Acknowledge::Elsewhere { .. }) => true,
+            (Name::Made(_), _) => false,
+        };
+        for stream in 0..self.settings.streams.len() {
+            let mut from = Some(EntryId::MIN);
+            while let Some(start) = from {
+                let page = Page {
+                    from: start,
+                    to: EntryId::MAX,
+                    count: PAGE,
+                    of: Whose::Ours,
+                };
+                let rows = self.pending(stream, page)?;
+                from = rows.last().filter(|_| rows.len() == PAGE).and_then(|row| row.id.next());
+                let known = |row: &Pending| self.delivery.messages.is_open(Key { stream, id: row.id });
+                let rows: Vec<_> = rows.into_iter().filter(|row| !only_ours || known(row)).collect();
+                self.hand_back(stream, &rows)?;
+            }
+            self.forget_open(stream);
+        }
+        Ok(())
+    }
+
+    /// What is open by now is not pending under this consumer any more.
+    fn forget_open(&mut self, stream: usize) {
+        let keys: Vec<_> = self.delivery.messages.iter().map(|(key, _)| key).collect();
+        for key in keys.into_iter().filter(|key| key.stream == stream) {
+            self.delivery.messages.forget(key);
+        }
+    }
+
+    /// Hands entries of this consumer back, so that whoever looks for stale ones gets them at once. A delivery that
+    /// was no try does not count.
+    fn hand_back(&mut self, stream: usize, rows: &[Pending]) -> Result<(), Error> {
+        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        if let Some(ledger) = &mut self.ledger {
+            ledger.release(stream, &ids)?;
+        }
+        let mut by_deliveries: BTreeMap<u64, Vec<Pending>> = BTreeMap::new();
+        for row in rows {
+            by_deliveries.entry(self.tries(stream, row)).or_default().push(*row);
+        }
+        for (tries, rows) in by_deliveries {
+            self.nack(stream, &rows, tries)?;
+        }
+        for id in ids {
+            self.delivery.messages.forget(Key { stream, id });
+        }
+        Ok(())
+    }
+
+    /// How often an entry was tried.
+    fn tries(&self, stream: usize, row: &Pending) -> u64 {
+        match self.delivery.messages.get(Key { stream, id: row.id }) {
+            Some(open) => match open.state {
+                State::Held { tried: false } | State::Ready => open.deliveries.saturating_sub(1),
+                State::Held { tried: true } | State::Running | State::Waiting | State::Dying { .. } => open.deliveries,
+            },
+            None => row.deliveries.saturating_sub(1),
+        }
+    }
+
+    /// Where the server has no XNACK (Redis 8.8), the entries go to a consumer of a fixed name, idle since the epoch.
+    fn nack(&mut self, stream: usize, rows: &[Pending], tries: u64) -> Result<(), Error> {
+        let (name, group) = (&self.settings.streams[stream], &self.settings.group);
+        let connection = &mut self.link.connection;
+        if self.has_nack {
+            let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+            let nack = self.requests.nack(name, &ids, tries);
+            match connection.ask::<redis::Value>(&nack, name, Some(group)) {
+                Ok(_) => return Ok(()),
+                // Unknown to the server, or to its ACL.
+                Err(Error::Refused(refusal)) if refusal.is_unknown() => self.has_nack = false,
+                Err(Error::Denied(_)) => self.has_nack = false,
+                Err(error) => return Err(error),
+            }
+        }
+        for (idle, ids) in self.by_idle(rows) {
+            let claim = self.requests.hand_back(name, idle, &ids, tries);
+            self.link.connection.ask::<redis::Value>(&claim, name, Some(group))?;
+        }
+        Ok(())
+    }
+
+    /// Removes a name of our own making where nothing is pending under it: the server would drop that with the name.
+    fn resign(&mut self) -> Result<(), Error> {
+        let Name::Made(consumer) = &self.settings.name else {
+            return Ok(());
+        };
+        let kept = |why: &str| (self.run.tell)(Event::NameKept { consumer, why });
+        if self.is_followed {
+            kept("the server does not let this user close an old connection, which may still be served");
+            return Ok(());
+        }
+        let any = Page {
+            from: EntryId::MIN,
+            to: EntryId::MAX,
+            count: 1,
+            of: Whose::Ours,
+        };
+        for (stream, name) in self.settings.streams.iter().enumerate() {
+            let leaves_pending = self.settings.acknowledge.leaves_pending();
+            if leaves_pending && !self.pending(stream, any)?.is_empty() {
+                continue;
+            }
+            let mut delete = redis::cmd("XGROUP");
+            delete
+                .arg("DELCONSUMER")
+                .arg(name)
+                .arg(&self.settings.group)
+                .arg(consumer);
+            match self
+                .link
+                .connection
+                .ask::<u64>(&delete, name, Some(&self.settings.group))
+            {
+                Ok(0) => {}
+                Ok(dropped) => {
+                    return Err(Error::Dropped {
+                        stream: name.clone(),
+                        consumer: consumer.clone(),
+                        entries: dropped,
+                    });
+                }
+                // Everything is done but the tidying up.
+                Err(error @ Error::Denied(_)) => {
+                    let why = error.to_string();
+                    (self.run.tell)(Event::NameKept { consumer, why: &why });
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! A member's connection, and the replies that are still to come over it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::streamer::entry::EntryId;
+use crate::streamer::error::Error;
+use crate::streamer::servers::{Blockable, Identity, Servers, identify};
+use crate::streamer::wire::Connection;
+
+/// A reply that is still to come.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Of a read of so many entries at most.
+    Read(usize),
+    /// Of the acknowledgement of these.
+    Ack { stream: usize, ids: Vec<EntryId> },
+    /// Of a look at what was handed back.
+    HandedBack,
+}
+
+/// A connection of its own, known at the server so that it can be unblocked, and closed when it is lost.
+pub struct Link {
+    pub connection: Connection,
+    pub identity: Option<Identity>,
+    pub blockable: Arc<Blockable>,
+    /// Commands queued and not yet sent.
+    pub queue: Vec<u8>,
+    pub expected: VecDeque<Expected>,
+    /// Whether it broke, or is out of step.
+    pub is_lost: bool,
+}
+
+impl Link {
+    /// Opens a connection to the node of a stream. Nothing is waited for beyond the deadline.
+    pub fn open(servers: &Servers, stream: &str, deadline: Option<Instant>) -> Result<Self, Error> {
+        let mut connection = servers.of_key(stream.as_bytes())?;
+        connection.set_deadline(deadline);
+        let identity = identify(&mut connection, None)?;
+        let blockable = Blockable::new(&connection, identity.as_ref())?;
+        Ok(Self {
+            connection,
+            identity,
+            blockable,
+            queue: Vec::new(),
+            expected: VecDeque::new(),
+            is_lost: false,
+        })
+    }
+
+    /// Sends what is queued.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        if self.queue.is_empty() {
+            return Ok(());
+        }
+        let sent = self.connection.send(&self.queue);
+        self.queue.clear();
+        sent
+    }
+
+    /// How many reads are in flight, and how many entries they ask for.
+    pub fn reads(&self) -> (usize, usize) {
+        let counts = self.expected.iter().filter_map(|expected| match expected {
+            Expected::Read(count) => Some(*count),
+            Expected::Ack { .. } | Expected::HandedBack => None,
+        });
+        counts.fold((0, 0), |(reads, asked), count| (reads + 1, asked + count))
+    }
+}

@@ -1,0 +1,372 @@
+//! One member of a group: its connection, its messages, and how it survives lost connections and vanished groups.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use super::delivery::Delivery;
+use super::event::Event;
+use super::fetch_size::FetchSize;
+use super::ledger::Ledger;
+use super::link::{Expected, Link};
+use super::messages::{Key, Messages};
+use super::positions::Positions;
+use super::quota::Quota;
+use super::requests::Requests;
+use super::settings::{Acknowledge, Extent, Name, Settings};
+use crate::streamer::entry::EntryId;
+use crate::streamer::error::{Error, ServerError};
+use crate::streamer::inspect::groups::last_id;
+use crate::streamer::inspect::subscribe::{Existing, Subscribed, subscribe};
+use crate::streamer::point::Point;
+use crate::streamer::servers::{Closed, Identity, Notify, Servers, Supervisor, Unblocker, close};
+use crate::streamer::stop::{Ending, Halt, Stop};
+
+/// What all members of one run share.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    pub servers: &'a Servers,
+    pub stop: &'a Stop,
+    pub unblocker: &'a Unblocker,
+    pub quota: &'a Quota,
+    /// When the run ends in any case.
+    pub deadline: Option<Instant>,
+    /// How long to try to reach a lost server again.
+    pub reconnect_for: Duration,
+    /// Is told what happens to connections.
+    pub notify: Notify<'a>,
+    /// Is told what else happens.
+    pub tell: &'a (dyn Fn(Event<'_>) + Sync),
+}
+
+impl Run<'_> {
+    /// Why to end now, although more could be read.
+    pub fn ending(&self) -> Option<Ending> {
+        match self.stop.ending() {
+            Some(ending) => Some(ending),
+            None if self.is_late() && !self.quota.is_used_up() => Some(Ending::TimeUp),
+            None => None,
+        }
+    }
+
+    /// Beyond this no answer is waited for: one that is under way as the time limit passes has a moment more.
+    pub fn last_answer(&self) -> Option<Instant> {
+        self.deadline.and_then(|deadline| deadline.checked_add(ANSWER_SLACK))
+    }
+
+    /// Whether the time limit has passed.
+    pub fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+}
+
+const ANSWER_SLACK: Duration = Duration::from_millis(500);
+
+/// A member at work.
+pub struct Member<'a> {
+    pub run: Run<'a>,
+    pub settings: &'a Settings,
+    pub requests: Requests,
+    pub link: Link,
+    pub delivery: Delivery<'a>,
+    pub ledger: Option<Ledger>,
+    pub supervisor: Supervisor<'a>,
+    /// Nothing is waited for beyond this.
+    deadline: Option<Instant>,
+    /// Old connections that may not be closed at the server.
+    lost: Vec<Identity>,
+    /// Whether an old connection may still be served, because the server does not let this user close it.
+    pub is_followed: bool,
+    /// Where to go on to look for entries that are pending under this consumer and not known here.
+    pub own_search: Option<(usize, EntryId)>,
+    /// When to begin another such search.
+    pub own_search_due: Option<Instant>,
+    /// Where to go on to look for what others left.
+    pub stale_search: Option<(usize, EntryId)>,
+    /// What is being claimed, and what was when a connection was lost: that was delivered to nobody.
+    pub claiming: HashSet<Key>,
+    pub lost_claims: HashSet<Key>,
+    pub fetch: FetchSize,
+    /// When to look for what others left; never where nothing is ever pending.
+    pub next_claim: Option<Instant>,
+    /// Whether the server has XNACK, as far as is known.
+    pub has_nack: bool,
+    /// Whether reads that wait also claim, until the server says that it cannot do that.
+    pub claims_while_waiting: bool,
+}
+
+impl<'a> Member<'a> {
+    /// A member over a connection of its own.
+    pub fn join(run: Run<'a>, settings: &'a Settings, mut link: Link) -> Result<Self, Error> {
+        let consumer = settings.name.as_str();
+        (run.tell)(Event::Joined {
+            streams: &settings.streams,
+            group: &settings.group,
+            consumer,
+        });
+        let ledger = settings
+            .dedup
+            .map(|window| Ledger::new(run.servers, &settings.streams, &settings.group, window));
+        let leaves_pending = settings.acknowledge.leaves_pending();
+        let positions = positions(&mut link, settings)?;
+        let mut member = Self {
+            run,
+            settings,
+            requests: Requests {
+                group: settings.group.clone(),
+                consumer: consumer.to_owned(),
+            },
+            link,
+            delivery: Delivery::new(run, settings, positions),
+            ledger,
+            supervisor: Supervisor::new(run.stop, run.notify, run.reconnect_for, run.deadline),
+            deadline: run.last_answer(),
+            lost: Vec::new(),
+            is_followed: false,
+            own_search: None,
+            own_search_due: None,
+            stale_search: None,
+            claiming: HashSet::new(),
+            lost_claims: HashSet::new(),
+            fetch: FetchSize::new(settings.count),
+            next_claim: leaves_pending.then(Instant::now),
+            has_nack: true,
+            claims_while_waiting: claims_while_waiting(settings),
+        };
+        // It may have left some in an earlier run.
+        if matches!(settings.name, Name::Given(_)) {
+            member.begin_own_search();
+        }
+        Ok(member)
+    }
+
+    pub fn messages(&mut self) -> &mut Messages {
+        &mut self.delivery.messages
+    }
+
+    /// Why to end now: as many messages are taken as were asked for, or the run is to end.
+    pub fn ending(&self) -> Option<Ending> {
+        if self.run.quota.is_used_up() {
+            return Some(self.run.stop.ending().unwrap_or(Ending::Enough));
+        }
+        self.run.ending()
+    }
+
+    /// From now on nothing is waited for beyond this.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+        self.link.connection.set_deadline(deadline);
+        if let Some(ledger) = &mut self.ledger {
+            ledger.deadline = deadline;
+        }
+    }
+
+    /// Mends what can be mended: a lost connection, a vanished group. Replies that were awaited are lost; what they
+    /// brought is looked for.
+    pub fn rejoin(&mut self, mut error: Error) -> Result<(), Halt<Error>> {
+        self.put_away_link();
+        if let (Error::NoGroup { .. }, Some(from)) = (&error, self.settings.create_from) {
+            match self.recreate(from) {
+                Ok(()) => return Ok(()),
+                // It is still missing on the next connection, and found to be.
+                Err(again) => error = again,
+            }
+        }
+        let Self {
+            run,
+            settings,
+            supervisor,
+            lost,
+            is_followed,
+            deadline,
+            ..
+        } = self;
+        let link = supervisor.mend(error, || reopen(run, settings, *deadline, lost, is_followed))?;
+        self.take_link(link);
+        Ok(())
+    }
+
+    /// Makes another connection in place of a lost one, in as many attempts as it takes.
+    pub fn relink(&mut self) -> Result<(), Halt<Error>> {
+        match self.relink_once() {
+            Ok(()) => Ok(()),
+            Err(error) => self.rejoin(error),
+        }
+    }
+
+    /// Makes another connection in place of a lost one, in one attempt.
+    pub fn relink_once(&mut self) -> Result<(), Error> {
+        self.put_away_link();
+        let link = reopen(
+            &self.run,
+            self.settings,
+            self.deadline,
+            &mut self.lost,
+            &mut self.is_followed,
+        )?;
+        self.take_link(link);
+        Ok(())
+    }
+
+    /// Another connection has failed: it too is to be closed before anything is concluded.
+    pub fn lose(&mut self, identity: Option<Identity>) {
+        match identity {
+            Some(identity) => self.lost.push(identity),
+            None => self.is_followed = true,
+        }
+    }
+
+    /// Acknowledgements that were not confirmed are said again over the next connection.
+    pub fn put_away_link(&mut self) {
+        if std::mem::replace(&mut self.link.is_lost, true) {
+            return;
+        }
+        for expected in std::mem::take(&mut self.link.expected) {
+            if let Expected::Ack { stream, ids } = expected {
+                self.delivery.messages.settle_again(stream, ids);
+            }
+        }
+        self.link.queue.clear();
+        self.lost_claims.extend(self.claiming.drain());
+        let identity = self.link.identity.take();
+        self.lose(identity);
+    }
+
+    fn take_link(&mut self, link: Link) {
+        self.link = link;
+        self.begin_own_search();
+        // A read of the old connection may take an entry until its time is up.
+        if self.is_followed {
+            self.own_search_due = Some(Instant::now() + self.settings.block + Duration::from_secs(1));
+        }
+    }
+
+    fn begin_own_search(&mut self) {
+        if self.settings.acknowledge.leaves_pending() {
+            self.own_search = Some((0, EntryId::MIN));
+        }
+    }
+
+    /// Whether entries of this consumer are to be looked for.
+    pub fn searches_own(&mut self) -> bool {
+        if self.own_search_due.is_some_and(|due| due <= Instant::now()) {
+            self.own_search_due = None;
+            self.begin_own_search();
+        }
+        self.own_search.is_some()
+    }
+
+    /// Creates the group where it is missing, and tells of it.
+    fn recreate(&mut self, from: Point) -> Result<(), Error> {
+        let mut link = reopen(
+            &self.run,
+            self.settings,
+            self.deadline,
+            &mut self.lost,
+            &mut self.is_followed,
+        )?;
+        let Settings { streams, group, .. } = self.settings;
+        for stream in streams {
+            if subscribe(&mut link.connection, stream, group, from, Existing::Keep)? == Subscribed::Created {
+                (self.run.tell)(Event::GroupCreated { stream, group, from });
+            }
+        }
+        self.take_link(link);
+        Ok(())
+    }
+
+    pub fn refused(&self, refusal: ServerError, stream: Option<usize>) -> Error {
+        self.settings.refused(refusal, stream)
+    }
+
+    /// Sends what is queued and takes in the replies that are still to come, of which none is a read's.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        self.queue_acks();
+        self.link.flush()?;
+        while !self.link.expected.is_empty() {
+            self.confirm()?;
+        }
+        Ok(())
+    }
+
+    /// Queues the acknowledgement of what is done.
+    pub fn queue_acks(&mut self) {
+        let settled = self.delivery.messages.take_settled();
+        if self.settings.acknowledge == Acknowledge::OnRead {
+            return;
+        }
+        for (stream, ids) in settled {
+            self.requests
+                .ack(&mut self.link.queue, &self.settings.streams[stream], &ids);
+            self.link.expected.push_back(Expected::Ack { stream, ids });
+        }
+    }
+
+    /// Takes in the reply to the oldest acknowledgement. It leaves the list only when its reply is here: a lost
+    /// connection says it again.
+    pub fn confirm(&mut self) -> Result<(), Error> {
+        let answer = self
+            .link
+            .connection
+            .receive()?
+            .cursor()
+            .map(|mut cursor| cursor.number());
+        match answer {
+            Ok(number) => {
+                number.map_err(|malformed| self.link.connection.malformed(malformed))?;
+                self.link.expected.pop_front();
+                Ok(())
+            }
+            Err(refusal) => {
+                let stream = match self.link.expected.front() {
+                    Some(Expected::Ack { stream, .. }) => Some(*stream),
+                    _ => None,
+                };
+                Err(self.refused(refusal, stream))
+            }
+        }
+    }
+}
+
+/// Where `AsOfNow` ends, if anything does.
+fn positions(link: &mut Link, settings: &Settings) -> Result<Positions, Error> {
+    let mut last = vec![EntryId::MIN; settings.streams.len()];
+    if settings.extent == Extent::AsOfNow {
+        for (last, stream) in last.iter_mut().zip(&settings.streams) {
+            *last = last_id(&mut link.connection, stream)?.unwrap_or(EntryId::MIN);
+        }
+    }
+    Ok(Positions::new(settings.extent, last))
+}
+
+/// A time within which what is at work here is surely kept alive; where claims are made sooner, a read that waits
+/// could claim what this member has in hand.
+pub const SAFE_CLAIM_IDLE: Duration = Duration::from_secs(1);
+
+fn claims_while_waiting(settings: &Settings) -> bool {
+    match settings.acknowledge {
+        Acknowledge::OnSuccess { .. } => settings.acknowledge.claim_idle() >= SAFE_CLAIM_IDLE,
+        Acknowledge::OnRead | Acknowledge::Elsewhere { .. } => false,
+    }
+}
+
+/// A new connection, once the old ones are closed at the server: what they still carried must not be served behind
+/// our back.
+fn reopen(
+    run: &Run<'_>,
+    settings: &Settings,
+    deadline: Option<Instant>,
+    lost: &mut Vec<Identity>,
+    is_followed: &mut bool,
+) -> Result<Link, Error> {
+    let mut link = Link::open(run.servers, &settings.streams[0], deadline)?;
+    while let Some(old) = lost.last() {
+        let closed = if old.node == *link.connection.node() {
+            close(&mut link.connection, old)?
+        } else {
+            close(&mut run.servers.same(&old.node)?, old)?
+        };
+        *is_followed |= closed == Closed::Unknown;
+        lost.pop();
+    }
+    Ok(link)
+}

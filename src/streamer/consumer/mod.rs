@@ -1,0 +1,32 @@
+//! Consuming: a member of a group with all that becomes of its messages, and reading without a group.
+
+pub mod ack;
+mod claims;
+mod dead_letter;
+mod delivery;
+mod dispatcher;
+mod event;
+mod fetch_size;
+mod keep_alive;
+mod leave;
+mod ledger;
+mod link;
+mod member;
+mod messages;
+mod pipeline;
+mod plain;
+mod positions;
+mod quota;
+mod requests;
+mod settings;
+mod triage;
+mod wait;
+
+pub use dispatcher::{Dispatch, Ended, Failure, Handlers, Job, Tally, Verdict, dispatch};
+pub use event::{Event, Next};
+pub use link::Link;
+pub use member::{Member, Run};
+pub use pipeline::{Output, Pipeline, Unwritten};
+pub use plain::{Plain, PlainSettings, Start};
+pub use quota::Quota;
+pub use settings::{Acknowledge, DeadLetters, Extent, Name, OnFailure, Settings};

@@ -1,0 +1,336 @@
+//! Reading without a group: from a position on, leaving no trace at the server.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::fetch_size::FetchSize;
+use super::link::Link;
+use super::member::Run;
+use super::pipeline::Output;
+use super::settings::Extent;
+use super::triage::is_wanted;
+use crate::streamer::entry::EntryId;
+use crate::streamer::error::{Error, ServerError};
+use crate::streamer::inspect::groups::last_id;
+use crate::streamer::inspect::server::now_ms;
+use crate::streamer::point::Point;
+use crate::streamer::servers::{Supervisor, until};
+use crate::streamer::stop::{Ending, Halt};
+use crate::streamer::wire::resp::{Cursor, Delivered, Malformed, write_command};
+use crate::streamer::wire::{Connection, Entries, Shape};
+
+/// What is read, and how.
+#[derive(Clone, Debug)]
+pub struct PlainSettings {
+    pub streams: Vec<String>,
+    pub from: Start,
+    /// Where to stop; that point is included.
+    pub to: Option<Point>,
+    pub extent: Extent,
+    pub matching: Option<String>,
+    pub count: Option<NonZeroUsize>,
+    pub block: Duration,
+    pub rest: Duration,
+}
+
+/// Where a plain read begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    At(Point),
+    /// So many entries before the end.
+    Last(NonZeroUsize),
+}
+
+/// What is still to be read of a stream.
+struct Range {
+    stream: String,
+    /// Reading goes on after this one.
+    after: EntryId,
+    /// Nothing behind this one is read; `None` to go on for ever.
+    end: Option<EntryId>,
+}
+
+impl Range {
+    fn is_open(&self) -> bool {
+        self.end.is_none_or(|end| self.after < end)
+    }
+}
+
+/// A plain read under way.
+pub struct Plain<'a, 'o, O> {
+    run: Run<'a>,
+    settings: &'a PlainSettings,
+    supervisor: Supervisor<'a>,
+    output: &'o mut O,
+    ranges: Vec<Range>,
+    fetch: FetchSize,
+    /// Entries that are read and not printed, as they came, each with the place of its range and where it ends.
+    gathered: Vec<u8>,
+    ends: Vec<(usize, usize)>,
+    lines: Vec<u8>,
+    /// What ended the writing.
+    ended: Option<Ending>,
+}
+
+/// How many bytes of entries are gathered before they are printed.
+const GATHERED: usize = 1024 * 1024;
+
+impl<'a, 'o, O: Output> Plain<'a, 'o, O> {
+    /// Begins to read over a connection.
+    pub fn begin(run: Run<'a>, settings: &'a PlainSettings, link: &mut Link, output: &'o mut O) -> Result<Self, Error> {
+        let now = now_ms(&mut link.connection)?;
+        let mut seen = HashSet::new();
+        let streams = settings.streams.iter().filter(|stream| seen.insert(*stream));
+        let ranges: Result<Vec<_>, _> = streams
+            .map(|stream| range(&mut link.connection, settings, stream, now))
+            .collect();
+        Ok(Self {
+            run,
+            settings,
+            supervisor: Supervisor::new(run.stop, run.notify, run.reconnect_for, run.deadline),
+            output,
+            ranges: ranges?,
+            fetch: FetchSize::new(settings.count),
+            gathered: Vec::new(),
+            ends: Vec::new(),
+            lines: Vec::new(),
+            ended: None,
+        })
+    }
+
+    /// Reads until the end, across lost connections: the next one goes on behind the last entry printed.
+    pub fn run(mut self, mut link: Link) -> Result<Ending, Error> {
+        loop {
+            let error = match self.read(&mut link) {
+                Ok(ending) => return Ok(ending),
+                Err(error) => error,
+            };
+            let (servers, stream, deadline) = (self.run.servers, &self.settings.streams[0], self.run.last_answer());
+            link = match self.supervisor.mend(error, || Link::open(servers, stream, deadline)) {
+                Ok(link) => link,
+                Err(Halt::Ended(ending)) => return Ok(ending),
+                Err(Halt::Failed(error)) => return Err(error),
+            };
+        }
+    }
+
+    fn read(&mut self, link: &mut Link) -> Result<Ending, Error> {
+        loop {
+            self.take_all(link)?;
+            if let Some(ending) = self.ending() {
+                return Ok(ending);
+            }
+            if self.ranges.iter().all(|range| range.end.is_some()) {
+                return Ok(Ending::Enough);
+            }
+            self.run.stop.sleep(until(self.settings.rest, self.run.deadline));
+            if let Some(ending) = self.ending() {
+                return Ok(ending);
+            }
+            let block = link
+                .blockable
+                .longest_block(until(self.settings.block, self.run.deadline));
+            let Some(request) = self.request(Some(block)) else {
+                return Ok(Ending::Enough);
+            };
+            link.connection.send(&request.packed)?;
+            let connection = &mut link.connection;
+            let wait = || Entries::begin(connection, Shape::ByStream, block);
+            let begun = self.run.unblocker.while_blocked(&link.blockable, wait)?;
+            let gathered = self.gather(&mut link.connection, begun, &request);
+            self.print();
+            gathered?;
+        }
+    }
+
+    /// Prints what is there. While the lines of one reply are made and written, the server prepares the next one.
+    fn take_all(&mut self, link: &mut Link) -> Result<(), Error> {
+        let mut asked = self.ask(link)?;
+        while let Some(request) = asked.take() {
+            let begun = Entries::begin(&mut link.connection, Shape::ByStream, Duration::ZERO)?;
+            let gathered = self.gather(&mut link.connection, begun, &request);
+            // Printed even if the connection is lost by now: the next one goes on behind what is gathered.
+            let next = match gathered {
+                Ok(entries) if entries >= request.count && self.ending().is_none() => self.ask(link),
+                Ok(_) => Ok(None),
+                Err(error) => Err(error),
+            };
+            self.print();
+            asked = next?.filter(|_| self.ending().is_none());
+        }
+        Ok(())
+    }
+
+    fn ask(&self, link: &mut Link) -> Result<Option<Request>, Error> {
+        let request = self.request(None);
+        if let Some(request) = &request {
+            link.connection.send(&request.packed)?;
+        }
+        Ok(request)
+    }
+
+    /// Gathers the entries of a reply, and moves behind them; says how many there were. What does not fit into memory
+    /// is printed at once.
+    fn gather(
+        &mut self,
+        connection: &mut Connection,
+        begun: Result<Entries, ServerError>,
+        request: &Request,
+    ) -> Result<usize, Error> {
+        let mut entries = begun.map_err(|refusal| Error::refused(refusal, &request.streams[0], None))?;
+        while let Some((stream, bytes)) = entries.next_bytes(connection, &request.streams)? {
+            let start = self.gathered.len();
+            self.gathered.extend_from_slice(bytes);
+            self.ends.push((request.ranges[stream], self.gathered.len()));
+            let id = entry_id(&self.gathered[start..]);
+            let id = id.map_err(|malformed| connection.malformed(malformed))?;
+            self.ranges[request.ranges[stream]].after = id;
+            if self.gathered.len() >= GATHERED {
+                self.print();
+            }
+        }
+        self.supervisor.succeeded();
+        let (count, bytes) = entries.size();
+        self.fetch.learn((count, bytes));
+        Ok(count)
+    }
+
+    /// Makes and writes the lines of what is gathered, up to the ends.
+    fn print(&mut self) {
+        let mut start = 0;
+        for (place, end) in std::mem::take(&mut self.ends) {
+            let bytes = &self.gathered[start..end];
+            start = end;
+            let range = &self.ranges[place];
+            // It was found to be an entry when it was gathered.
+            let Ok(Delivered::Entry(entry)) = Cursor::new(bytes).entry() else {
+                continue;
+            };
+            let is_in_range = range.end.is_none_or(|end| entry.id <= end);
+            let is_wanted = is_in_range && is_wanted(&entry, self.settings.matching.as_deref());
+            if is_wanted && self.run.quota.take() {
+                self.output.line(&mut self.lines, &range.stream, &entry);
+            }
+        }
+        self.gathered.clear();
+        self.gathered.shrink_to(2 * GATHERED);
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        if !self.lines.is_empty() && self.ended.is_none() {
+            self.ended = self.output.write(&self.lines).err().map(|unwritten| unwritten.ending);
+        }
+        self.lines.clear();
+        self.lines.shrink_to(2 * GATHERED);
+    }
+
+    fn ending(&self) -> Option<Ending> {
+        if let Some(ending) = self.ended {
+            return Some(ending);
+        }
+        if self.run.quota.is_used_up() {
+            return Some(self.run.stop.ending().unwrap_or(Ending::Enough));
+        }
+        self.run.ending()
+    }
+
+    /// Asks for what follows; `None` if nothing is left to ask for.
+    fn request(&self, block: Option<Duration>) -> Option<Request> {
+        let places: Vec<usize> = (0..self.ranges.len())
+            .filter(|place| self.ranges[*place].is_open())
+            .collect();
+        let open: Vec<&Range> = places.iter().map(|place| &self.ranges[*place]).collect();
+        if open.is_empty() {
+            return None;
+        }
+        let count = match self.settings.matching {
+            None => self.run.quota.left(self.fetch.count()).max(1),
+            // How many of them are asked for shows when they are here.
+            Some(_) => self.fetch.count(),
+        };
+        let text = count.to_string();
+        let wait = block.map(|block| block.as_millis().max(1).to_string());
+        let ids: Vec<String> = open.iter().map(|range| range.after.to_string()).collect();
+        let mut parts: Vec<&[u8]> = vec![b"XREAD", b"COUNT", text.as_bytes()];
+        if let Some(wait) = &wait {
+            parts.extend([&b"BLOCK"[..], wait.as_bytes()]);
+        }
+        parts.push(b"STREAMS");
+        parts.extend(open.iter().map(|range| range.stream.as_bytes()));
+        parts.extend(ids.iter().map(|id| id.as_bytes()));
+        let mut packed = Vec::new();
+        write_command(&mut packed, &parts);
+        Some(Request {
+            packed,
+            count,
+            streams: open.iter().map(|range| range.stream.clone()).collect(),
+            ranges: places,
+        })
+    }
+}
+
+/// A read that is asked for.
+struct Request {
+    packed: Vec<u8>,
+    count: usize,
+    streams: Vec<String>,
+    /// The places of their ranges.
+    ranges: Vec<usize>,
+}
+
+/// The ID of an entry, as it came.
+fn entry_id(bytes: &[u8]) -> Result<EntryId, Malformed> {
+    let mut cursor = Cursor::new(bytes);
+    cursor.array()?;
+    cursor.id()
+}
+
+/// Where to begin and where to end in a stream.
+fn range(connection: &mut Connection, settings: &PlainSettings, stream: &str, now: u64) -> Result<Range, Error> {
+    let last = last_id(connection, stream)?.unwrap_or(EntryId::MIN);
+    let after = match settings.from {
+        Start::Last(count) => before_last(connection, stream, count.get())?,
+        Start::At(point) => point
+            .first_id(now)
+            .map_or(last, |id| id.previous().unwrap_or(EntryId::MIN)),
+    };
+    let end = match (settings.to, settings.extent) {
+        (Some(Point::Latest), _) | (None, Extent::AsOfNow) => Some(last),
+        (Some(point), _) => point.last_id(now).map(|to| to.min(last)),
+        (None, Extent::Endless) => None,
+    };
+    Ok(Range {
+        stream: stream.to_owned(),
+        after,
+        end,
+    })
+}
+
+/// The ID behind which the last `count` entries of a stream begin. Only the IDs matter, but Redis has no way to ask
+/// for them alone: they are walked as they arrive.
+fn before_last(connection: &mut Connection, stream: &str, count: usize) -> Result<EntryId, Error> {
+    const PAGE: usize = 64;
+    let names = [stream.to_owned()];
+    let (mut left, mut end, mut first) = (count, Some(EntryId::MAX), None);
+    while let Some(last) = end.filter(|_| left > 0) {
+        let page = left.min(PAGE);
+        let mut range = redis::cmd("XREVRANGE");
+        range.arg(stream).arg(last.to_string()).arg("-").arg("COUNT").arg(page);
+        connection.send(&range.get_packed_command())?;
+        let begun = Entries::begin(connection, Shape::OneStream, Duration::ZERO)?;
+        let mut entries = begun.map_err(|refusal| Error::refused(refusal, stream, None))?;
+        let mut found = 0;
+        while let Some((_, delivered)) = entries.next(connection, &names)? {
+            if first.is_some_and(|first| delivered.id() >= first) {
+                return Err(connection.malformed(Malformed("entries out of their order")));
+            }
+            first = Some(delivered.id());
+            found += 1;
+        }
+        left = left.saturating_sub(found);
+        end = first.filter(|_| found >= page).and_then(EntryId::previous);
+    }
+    Ok(first.and_then(EntryId::previous).unwrap_or(EntryId::MIN))
+}

@@ -1,0 +1,260 @@
+//! What a member asks of its server, in the server's words. Pure, but for the rows of XPENDING.
+
+use std::time::Duration;
+
+use crate::streamer::entry::EntryId;
+use crate::streamer::error::{Error, ServerError};
+use crate::streamer::names::HANDED_BACK;
+use crate::streamer::wire::Connection;
+use crate::streamer::wire::resp::{Cursor, Malformed, argument, command, id_argument, write_command};
+
+/// A read of new entries.
+#[derive(Clone, Copy, Debug)]
+pub struct Read {
+    pub count: usize,
+    /// How long to wait for one; `None` not at all.
+    pub block: Option<Duration>,
+    /// Also take over what was idle for so long (`CLAIM`, Redis 8.4).
+    pub claim: Option<Duration>,
+    /// Whether what is read counts as acknowledged (`NOACK`).
+    pub no_ack: bool,
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    pub group: String,
+    pub consumer: String,
+}
+
+impl Requests {
+    /// XREADGROUP of new entries of streams.
+    pub fn read(&self, out: &mut Vec<u8>, streams: &[String], read: Read) {
+        let count = read.count.to_string();
+        let block = read.block.map(|block| block.as_millis().max(1).to_string());
+        let claim = read.claim.map(|idle| idle.as_millis().to_string());
+        let mut parts: Vec<&[u8]> = vec![b"XREADGROUP", b"GROUP"];
+        parts.extend([self.group.as_bytes(), self.consumer.as_bytes()]);
+        parts.extend([&b"COUNT"[..], count.as_bytes()]);
+        if let Some(block) = &block {
+            parts.extend([&b"BLOCK"[..], block.as_bytes()]);
+        }
+        if let Some(claim) = &claim {
+            parts.extend([&b"CLAIM"[..], claim.as_bytes()]);
+        }
+        if read.no_ack {
+            parts.push(b"NOACK");
+        }
+        parts.push(b"STREAMS");
+        parts.extend(streams.iter().map(|stream| stream.as_bytes()));
+        parts.extend(streams.iter().map(|_| &b">"[..]));
+        write_command(out, &parts);
+    }
+
+    /// XACK of entries of one stream.
+    pub fn ack(&self, out: &mut Vec<u8>, stream: &str, ids: &[EntryId]) {
+        command(out, 3 + ids.len());
+        argument(out, b"XACK");
+        argument(out, stream.as_bytes());
+        argument(out, self.group.as_bytes());
+        for id in ids {
+            id_argument(out, *id);
+        }
+    }
+
+    /// XCLAIM of what was idle for so long, by this consumer. Does not say how often it was delivered.
+    pub fn claim(&self, stream: &str, idle: Duration, ids: &[EntryId]) -> redis::Cmd {
+        self.claim_for(&self.consumer, stream, idle, ids)
+    }
+
+    /// XCLAIM for no further delivery: the entries are idle for no time again.
+    pub fn keep_alive(&self, stream: &str, idle: Duration, ids: &[EntryId]) -> redis::Cmd {
+        let mut claim = self.claim(stream, idle, ids);
+        claim.arg("JUSTID");
+        claim
+    }
+
+    /// XCLAIM that gives entries to the consumer whose entries anybody may take at once: idle since the epoch, and
+    /// delivered so often.
+    pub fn hand_back(&self, stream: &str, idle: Duration, ids: &[EntryId], deliveries: u64) -> redis::Cmd {
+        let mut claim = self.claim_for(HANDED_BACK, stream, idle, ids);
+        claim.arg("TIME").arg(0).arg("RETRYCOUNT").arg(deliveries).arg("JUSTID");
+        claim
+    }
+
+    /// XNACK (Redis 8.8), with which entries are nobody's, and delivered so often.
+    pub fn nack(&self, stream: &str, ids: &[EntryId], deliveries: u64) -> redis::Cmd {
+        let mut nack = redis::cmd("XNACK");
+        nack.arg(stream)
+            .arg(&self.group)
+            .arg("SILENT")
+            .arg("IDS")
+            .arg(ids.len());
+        for id in ids {
+            nack.arg(id.to_string());
+        }
+        nack.arg("RETRYCOUNT").arg(deliveries);
+        nack
+    }
+
+    /// XPENDING of one entry of what was handed back, if there is any.
+    pub fn peek_handed_back(&self, out: &mut Vec<u8>, stream: &str) {
+        let group = self.group.as_bytes();
+        write_command(
+            out,
+            &[
+                b"XPENDING",
+                stream.as_bytes(),
+                group,
+                b"-",
+                b"+",
+                b"1",
+                HANDED_BACK.as_bytes(),
+            ],
+        );
+    }
+
+    fn claim_for(&self, consumer: &str, stream: &str, idle: Duration, ids: &[EntryId]) -> redis::Cmd {
+        let mut claim = redis::cmd("XCLAIM");
+        claim.arg(stream).arg(&self.group).arg(consumer);
+        claim.arg(idle.as_millis() as u64);
+        for id in ids {
+            claim.arg(id.to_string());
+        }
+        claim
+    }
+
+    /// Asks which entries are pending.
+    pub fn pending(
+        &self,
+        connection: &mut Connection,
+        stream: &str,
+        page: Page,
+    ) -> Result<Result<Vec<Pending>, ServerError>, Error> {
+        let mut request = redis::cmd("XPENDING");
+        request.arg(stream).arg(&self.group);
+        request
+            .arg(page.from.to_string())
+            .arg(page.to.to_string())
+            .arg(page.count);
+        if page.of == Whose::Ours {
+            request.arg(&self.consumer);
+        }
+        connection.send(&request.get_packed_command())?;
+        let rows = connection
+            .receive()?
+            .cursor()
+            .map(|cursor| rows(cursor, page.from, self.consumer.as_bytes()));
+        Ok(match rows {
+            Ok(rows) => Ok(rows.map_err(|malformed| connection.malformed(malformed))?),
+            Err(refusal) => Err(refusal),
+        })
+    }
+}
+
+/// Which pending entries are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    pub from: EntryId,
+    pub to: EntryId,
+    pub count: usize,
+    pub of: Whose,
+}
+
+/// Whose an entry is, or whose entries are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// This consumer's.
+    Ours,
+    /// Anybody's.
+    Anybodys,
+}
+
+/// An entry that was delivered and not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    pub id: EntryId,
+    pub whose: Whose,
+    pub idle: Duration,
+    pub deliveries: u64,
+}
+
+/// Reads the rows of XPENDING. They come by ID: a server that says the same again and again would never end.
+fn rows(mut cursor: Cursor<'_>, from: EntryId, us: &[u8]) -> Result<Vec<Pending>, Malformed> {
+    let count = cursor.array()?.unwrap_or(0);
+    let mut rows: Vec<Pending> = Vec::new();
+    for _ in 0..count {
+        cursor.array_of(4)?;
+        let id = cursor.id()?;
+        if id < from || rows.last().is_some_and(|last| last.id >= id) {
+            return Err(Malformed("pending entries out of their order"));
+        }
+        let whose = if cursor.bulk()? == us {
+            Whose::Ours
+        } else {
+            Whose::Anybodys
+        };
+        rows.push(Pending {
+            id,
+            whose,
+            idle: Duration::from_millis(cursor.number()?.max(0) as u64),
+            deliveries: cursor.number()?.max(0) as u64,
+        });
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(ids: &[&str]) -> Vec<u8> {
+        let mut out = format!("*{}\r\n", ids.len()).into_bytes();
+        for id in ids {
+            out.extend_from_slice(format!("*4\r\n${}\r\n{id}\r\n$2\r\nus\r\n:7\r\n:3\r\n", id.len()).as_bytes());
+        }
+        out
+    }
+
+    #[test]
+    fn rows_of_pending_entries_are_read_in_their_order() {
+        let bytes = reply(&["5-0", "5-1"]);
+        let read = rows(Cursor::new(&bytes), EntryId::MIN, b"us").unwrap();
+        let ids: Vec<_> = read.iter().map(|row| row.id.to_string()).collect();
+        assert_eq!(ids, ["5-0", "5-1"]);
+        assert_eq!(
+            (read[0].whose, read[0].idle, read[0].deliveries),
+            (Whose::Ours, Duration::from_millis(7), 3)
+        );
+        for wrong in [&["5-1", "5-0"][..], &["5-0", "5-0"], &["1-0"]] {
+            let bytes = reply(wrong);
+            let read = rows(Cursor::new(&bytes), EntryId::at_ms(2), b"us");
+            assert!(read.is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn reads_say_what_they_want() {
+        let requests = Requests {
+            group: "g".to_owned(),
+            consumer: "c".to_owned(),
+        };
+        let mut out = Vec::new();
+        let read = Read {
+            count: 5,
+            block: Some(Duration::from_millis(250)),
+            claim: Some(Duration::from_secs(1)),
+            no_ack: true,
+        };
+        requests.read(&mut out, &["a".to_owned(), "b".to_owned()], read);
+        let text = String::from_utf8(out).unwrap();
+        let words: Vec<_> = text
+            .split("\r\n")
+            .filter(|word| !word.starts_with(['*', '$']))
+            .collect();
+        assert_eq!(
+            words.join(" ").trim_end(),
+            "XREADGROUP GROUP g c COUNT 5 BLOCK 250 CLAIM 1000 NOACK STREAMS a b > >"
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! A read that waits at the server for entries.
+
+use std::time::{Duration, Instant};
+
+use super::link::{Expected, Link};
+use super::member::Run;
+use super::requests::{Read, Requests};
+use super::settings::{Acknowledge, Settings};
+use crate::streamer::error::{Error, ServerError};
+use crate::streamer::servers::until;
+use crate::streamer::wire::{Entries, Shape};
+
+/// The longest a read waits before it is asked again what was handed back meanwhile.
+const HANDED_BACK_EVERY: Duration = Duration::from_secs(1);
+
+/// What to wait for.
+pub struct Wait<'w> {
+    pub run: Run<'w>,
+    pub settings: &'w Settings,
+    pub requests: &'w Requests,
+    pub count: usize,
+    /// Not past this moment, nor the run's deadline.
+    pub until: Option<Instant>,
+}
+
+/// Whether others have handed back something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandedBack {
+    Nothing,
+    Some,
+}
+
+impl Wait<'_> {
+    /// Waits, and begins to walk what came. Where the server can, what becomes stale meanwhile is claimed as it
+    /// waits; what was handed back is looked for with each wait.
+    pub fn begin(&self, link: &mut Link, claims: &mut bool) -> Result<(Entries, HandedBack), Error> {
+        let claim = claims.then(|| self.settings.acknowledge.claim_idle());
+        let end = [self.run.deadline, self.until].into_iter().flatten().min();
+        let block = link.blockable.longest_block(self.settings.block.min(HANDED_BACK_EVERY));
+        let block = until(block, end);
+        self.queue(link, block, claim);
+        link.flush()?;
+        let handed_back = self.see_handed_back(link)?;
+        let blockable = link.blockable.clone();
+        let connection = &mut link.connection;
+        let wait = || Entries::begin(connection, Shape::ByStream, block);
+        let begun = self.run.unblocker.while_blocked(&blockable, wait)?;
+        link.expected.pop_front();
+        match begun {
+            Ok(entries) => Ok((entries, handed_back)),
+            Err(refusal) if claim.is_some() && refusal.is_unknown() => {
+                *claims = false;
+                self.begin(link, claims)
+            }
+            Err(refusal) => Err(self.refused(refusal)),
+        }
+    }
+
+    fn queue(&self, link: &mut Link, block: Duration, claim: Option<Duration>) {
+        if self.settings.acknowledge.leaves_pending() {
+            for stream in &self.settings.streams {
+                self.requests.peek_handed_back(&mut link.queue, stream);
+                link.expected.push_back(Expected::HandedBack);
+            }
+        }
+        let read = Read {
+            count: self.count,
+            block: Some(block),
+            claim,
+            no_ack: self.settings.acknowledge == Acknowledge::OnRead,
+        };
+        self.requests.read(&mut link.queue, &self.settings.streams, read);
+        link.expected.push_back(Expected::Read(self.count));
+    }
+
+    fn see_handed_back(&self, link: &mut Link) -> Result<HandedBack, Error> {
+        let mut seen = HandedBack::Nothing;
+        while link.expected.front() == Some(&Expected::HandedBack) {
+            let rows = link.connection.receive()?.cursor().map(|mut cursor| cursor.array());
+            link.expected.pop_front();
+            let rows = rows.map_err(|refusal| self.refused(refusal))?;
+            let rows = rows.map_err(|malformed| link.connection.malformed(malformed))?;
+            if rows.is_some_and(|rows| rows > 0) {
+                seen = HandedBack::Some;
+            }
+        }
+        Ok(seen)
+    }
+
+    fn refused(&self, refusal: ServerError) -> Error {
+        self.settings.refused(refusal, None)
+    }
+}

@@ -1,0 +1,119 @@
+//! Streams, their groups, and the consumers of a group.
+
+use redis::Value;
+
+use super::facts::Facts;
+use super::lossy;
+use crate::streamer::entry::EntryId;
+use crate::streamer::error::Error;
+use crate::streamer::wire::{Connection, receive_stream_end};
+
+/// A group of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupInfo {
+    pub name: String,
+    pub consumers: u64,
+    /// How many entries were delivered and not acknowledged.
+    pub pending: u64,
+    /// The last entry delivered.
+    pub last_delivered: EntryId,
+    /// How many entries are still to be delivered; the server may not know (and Redis before 7.0 never does).
+    pub lag: Option<u64>,
+}
+
+/// A consumer of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerInfo {
+    pub name: String,
+    /// How many entries are pending under it.
+    pub pending: u64,
+    /// Milliseconds since it last tried to read.
+    pub idle_ms: u64,
+    /// Milliseconds since it last got an entry (from Redis 7.2).
+    pub inactive_ms: Option<u64>,
+}
+
+/// The last ID a stream ever gave, to an entry that may be gone by now; `None` if there is no such stream.
+pub fn last_id(connection: &mut Connection, stream: &str) -> Result<Option<EntryId>, Error> {
+    let info = redis::cmd("XINFO").arg("STREAM").arg(stream).get_packed_command();
+    connection.send(&info)?;
+    match receive_stream_end(connection)? {
+        Ok(end) => Ok(Some(end.last_id)),
+        Err(refusal) if refusal.is_no_such_key() => Ok(None),
+        Err(refusal) => Err(Error::refused(refusal, stream, None)),
+    }
+}
+
+/// The groups of a stream, sorted by name; `None` if there is no such stream.
+pub fn groups(connection: &mut Connection, stream: &str) -> Result<Option<Vec<GroupInfo>>, Error> {
+    let mut info = redis::cmd("XINFO");
+    info.arg("GROUPS").arg(stream);
+    let Some(reply) = about_key(connection, &info, stream)? else {
+        return Ok(None);
+    };
+    let groups = group_rows(connection, reply)?;
+    Ok(Some(groups.into_iter().map(|(_, info)| info).collect()))
+}
+
+/// One group of a stream.
+pub fn group(connection: &mut Connection, stream: &str, group: &str) -> Result<GroupInfo, Error> {
+    groups(connection, stream)?
+        .into_iter()
+        .flatten()
+        .find(|info| info.name == group)
+        .ok_or_else(|| no_group(stream, group))
+}
+
+/// The rows of XINFO GROUPS, sorted, each with the group's name as the server has it.
+pub(super) fn group_rows(connection: &Connection, reply: Value) -> Result<Vec<(Vec<u8>, GroupInfo)>, Error> {
+    let read = |mut facts: Facts<'_>| {
+        let name: Vec<u8> = facts.take("name")?;
+        let info = GroupInfo {
+            name: lossy(&name),
+            consumers: facts.take("consumers")?,
+            pending: facts.take("pending")?,
+            last_delivered: facts.take_id("last-delivered-id")?,
+            lag: facts.take("lag")?,
+        };
+        Ok((name, info))
+    };
+    let rows = Facts::of_many(connection, reply)?;
+    let mut groups = rows.into_iter().map(read).collect::<Result<Vec<_>, Error>>()?;
+    groups.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(groups)
+}
+
+/// The rows of XINFO CONSUMERS, sorted by name.
+pub(super) fn consumer_rows(connection: &Connection, reply: Value) -> Result<Vec<ConsumerInfo>, Error> {
+    let read = |mut facts: Facts<'_>| {
+        let name: Vec<u8> = facts.take("name")?;
+        // -1 stands for a consumer that never got an entry.
+        let inactive: Option<i64> = facts.take("inactive")?;
+        Ok(ConsumerInfo {
+            name: lossy(&name),
+            pending: facts.take("pending")?,
+            idle_ms: facts.take("idle")?,
+            inactive_ms: inactive.and_then(|ms| u64::try_from(ms).ok()),
+        })
+    };
+    let rows = Facts::of_many(connection, reply)?;
+    let mut consumers = rows.into_iter().map(read).collect::<Result<Vec<_>, Error>>()?;
+    consumers.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(consumers)
+}
+
+/// A query about a key that may not be there.
+fn about_key(connection: &mut Connection, command: &redis::Cmd, stream: &str) -> Result<Option<Value>, Error> {
+    match connection.ask(command, stream, None) {
+        Ok(reply) => Ok(Some(reply)),
+        Err(Error::Refused(refusal)) if refusal.is_no_such_key() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn no_group(stream: &str, group: &str) -> Error {
+    Error::NoGroup {
+        stream: stream.to_owned(),
+        group: group.to_owned(),
+    }
+}

@@ -1,0 +1,94 @@
+//! The streams there are.
+
+use crate::streamer::error::Error;
+use crate::streamer::wire::Connection;
+use crate::streamer::wire::resp::Malformed;
+
+/// How many keys the server looks at for one page, so that it is not held up for long.
+const PAGE: usize = 1000;
+/// After so many pages, fewer round trips are worth more.
+const MANY_PAGES: u64 = 1000;
+const LARGE_PAGE: usize = 10_000;
+/// More streams than this are not listed: their names alone would fill the memory of a small machine.
+const MOST_STREAMS: usize = 10_000_000;
+/// No server has more pages than this: they would be those of a thousand million keys.
+const MOST_PAGES: u64 = 100_000;
+
+/// The keys of all streams of the node's database, sorted. A key is bytes: it need not be UTF-8 to be asked about.
+pub fn stream_keys(connection: &mut Connection) -> Result<Vec<Vec<u8>>, Error> {
+    let mut names = Vec::new();
+    let mut progress = Progress::default();
+    let mut cursor = 0u64;
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor)
+            .arg("TYPE")
+            .arg("stream")
+            .arg("COUNT")
+            .arg(progress.page());
+        let page: Vec<Vec<u8>>;
+        (cursor, page) = connection.ask(&scan, "", None)?;
+        names.extend(page);
+        if cursor == 0 {
+            break;
+        }
+        if !progress.goes_on(cursor) || names.len() > MOST_STREAMS {
+            return Err(connection.malformed(Malformed("a list of keys without end")));
+        }
+    }
+    // SCAN may name a key twice.
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// Whether a scan gets anywhere: no cursor ever comes again, and their number has a limit.
+///
+/// One cursor is kept, and replaced after 1, 2, 4 … pages (Brent): a cycle of any length is found, without a list of
+/// all cursors.
+#[derive(Default)]
+struct Progress {
+    kept: u64,
+    pages: u64,
+}
+
+impl Progress {
+    fn page(&self) -> usize {
+        if self.pages < MANY_PAGES { PAGE } else { LARGE_PAGE }
+    }
+
+    fn goes_on(&mut self, cursor: u64) -> bool {
+        if cursor == self.kept || self.pages >= MOST_PAGES {
+            return false;
+        }
+        self.pages += 1;
+        if self.pages.is_power_of_two() {
+            self.kept = cursor;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scan_that_goes_round_in_circles_is_found() {
+        for (before, cycle) in [(0, 1), (0, 2), (7, 3), (100, 1000)] {
+            let mut progress = Progress::default();
+            let cursors = (1..=before).chain((before + 1..=before + cycle).cycle());
+            let pages = cursors.take_while(|cursor| progress.goes_on(*cursor)).count() as u64;
+            assert!(pages >= before + cycle && pages < 4 * (before + cycle), "{pages}");
+        }
+    }
+
+    #[test]
+    fn a_scan_may_be_long_but_not_endless() {
+        let mut progress = Progress::default();
+        assert_eq!(
+            (1..).take_while(|cursor| progress.goes_on(*cursor)).count() as u64,
+            MOST_PAGES
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! Many streams and their groups at a glance, in few round trips.
+
+use redis::{Cmd, Value};
+
+use super::groups::{ConsumerInfo, GroupInfo, consumer_rows, group_rows, no_group};
+use super::lossy;
+use super::oldest::{Search, search};
+use super::scan::stream_keys;
+use crate::streamer::error::{Error, ServerError};
+use crate::streamer::wire::{Answer, Connection};
+
+/// A stream and its groups, as they stood within the same moments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamState {
+    pub name: String,
+    /// How many entries it holds.
+    pub length: u64,
+    /// Sorted by name.
+    pub groups: Vec<GroupState>,
+}
+
+/// A group, and the one figure about it that the server has to search for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupState {
+    pub info: GroupInfo,
+    /// Milliseconds for which the entry that waits longest for its acknowledgement was idle; `None` if nothing
+    /// is pending but what was handed back.
+    pub oldest_idle_ms: Option<u64>,
+}
+
+/// All streams.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Those that can be seen, sorted by name.
+    pub streams: Vec<StreamState>,
+    /// Those that the user may not look at.
+    pub hidden: Vec<Hidden>,
+}
+
+/// A stream that the user may not look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hidden {
+    pub stream: String,
+    pub refusal: ServerError,
+}
+
+/// How many streams are asked about in one piece.
+const STREAMS: usize = 500;
+
+/// All streams of some nodes. One that goes while they are looked at is left out.
+pub fn survey(nodes: &mut [Connection]) -> Result<Survey, Error> {
+    let mut survey = Survey::default();
+    for connection in nodes.iter_mut() {
+        add_node(&mut survey, connection)?;
+    }
+    if nodes.len() > 1 {
+        survey.streams.sort_by(|a, b| a.name.cmp(&b.name));
+        survey.hidden.sort_by(|a, b| a.stream.cmp(&b.stream));
+    }
+    Ok(survey)
+}
+
+fn add_node(survey: &mut Survey, connection: &mut Connection) -> Result<(), Error> {
+    let names = stream_keys(connection)?;
+    let mut found = Vec::new();
+    for chunk in names.chunks(STREAMS) {
+        for (name, state) in chunk.iter().zip(sight(connection, chunk)?) {
+            match state {
+                Ok(Some(sighted)) => found.push(sighted),
+                // Deleted since it was named, or replaced by something else.
+                Ok(None) | Err(Error::WrongType { .. }) => {}
+                Err(Error::Denied(refusal)) => survey.hidden.push(Hidden {
+                    stream: lossy(name),
+                    refusal,
+                }),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    search(
+        connection,
+        &mut found.iter_mut().flat_map(Sighted::searches).collect::<Vec<_>>(),
+    )?;
+    survey.streams.extend(found.into_iter().map(Sighted::state));
+    Ok(())
+}
+
+/// One stream with its groups.
+pub fn stream_state(connection: &mut Connection, stream: &str) -> Result<StreamState, Error> {
+    let name = stream.as_bytes().to_vec();
+    let sighted = sight(connection, std::slice::from_ref(&name))?.pop();
+    let mut sighted = sighted.unwrap_or(Ok(None))?.ok_or_else(|| no_stream(stream))?;
+    search(connection, &mut sighted.searches().collect::<Vec<_>>())?;
+    Ok(sighted.state())
+}
+
+/// One group of a stream with its consumers; the other groups are not searched.
+pub fn group_state(
+    connection: &mut Connection,
+    stream: &str,
+    group: &str,
+) -> Result<(GroupState, Vec<ConsumerInfo>), Error> {
+    let (mut groups, mut consumers) = (redis::cmd("XINFO"), redis::cmd("XINFO"));
+    groups.arg("GROUPS").arg(stream);
+    consumers.arg("CONSUMERS").arg(stream).arg(group);
+    let mut answers = connection.query_all(&[groups, consumers])?.into_iter();
+    let mut answer = || {
+        answers.next().unwrap_or(Ok(Value::Nil)).map_err(|refusal| {
+            if refusal.is_no_such_key() {
+                no_stream(stream)
+            } else {
+                Error::refused(refusal, stream, Some(group))
+            }
+        })
+    };
+    let (groups, consumers) = (answer()?, answer());
+    let mut rows = group_rows(connection, groups)?;
+    rows.retain(|(name, _)| name == group.as_bytes());
+    let (name, info) = rows.pop().ok_or_else(|| no_group(stream, group))?;
+    let consumers = consumer_rows(connection, consumers?)?;
+    let mut oldest = Search::new(name, info);
+    search(connection, &mut [(stream.as_bytes(), &mut oldest)])?;
+    Ok((oldest.state(), consumers))
+}
+
+/// Asks for lengths and groups. XLEN, since XINFO STREAM would bring two whole entries along.
+fn sight(connection: &mut Connection, names: &[Vec<u8>]) -> Result<Vec<Result<Option<Sighted>, Error>>, Error> {
+    let commands: Vec<Cmd> = names
+        .iter()
+        .flat_map(|name| {
+            let (mut length, mut groups) = (redis::cmd("XLEN"), redis::cmd("XINFO"));
+            length.arg(name);
+            groups.arg("GROUPS").arg(name);
+            [length, groups]
+        })
+        .collect();
+    let mut replies = connection.query_all(&commands)?.into_iter();
+    Ok(names
+        .iter()
+        .zip(std::iter::from_fn(|| replies.next().zip(replies.next())))
+        .map(|(name, (length, groups))| sighted(connection, name, length, groups))
+        .collect())
+}
+
+fn sighted(connection: &Connection, name: &[u8], length: Answer, groups: Answer) -> Result<Option<Sighted>, Error> {
+    let refused = |error| Error::refused(error, &lossy(name), None);
+    let rows = match groups {
+        Err(error) if error.is_no_such_key() => return Ok(None),
+        answer => answer.map_err(refused)?,
+    };
+    let groups = group_rows(connection, rows)?;
+    Ok(Some(Sighted {
+        name: name.to_vec(),
+        length: connection.read(length.map_err(refused)?)?,
+        groups: groups.into_iter().map(|(name, info)| Search::new(name, info)).collect(),
+    }))
+}
+
+fn no_stream(stream: &str) -> Error {
+    Error::NoStream {
+        stream: stream.to_owned(),
+    }
+}
+
+/// A stream that was there. Names stay bytes until nothing more is asked about them.
+struct Sighted {
+    name: Vec<u8>,
+    length: u64,
+    groups: Vec<Search>,
+}
+
+impl Sighted {
+    fn searches(&mut self) -> impl Iterator<Item = (&[u8], &mut Search)> {
+        let name = self.name.as_slice();
+        self.groups.iter_mut().map(move |search| (name, search))
+    }
+
+    fn state(self) -> StreamState {
+        StreamState {
+            name: lossy(&self.name),
+            length: self.length,
+            groups: self.groups.into_iter().map(Search::state).collect(),
+        }
+    }
+}
+
+impl Search {
+    fn state(self) -> GroupState {
+        GroupState {
+            info: self.info,
+            oldest_idle_ms: self.oldest_idle_ms,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Names the wire contract gives to groups and consumers.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+/// Longest listener, and longest group name part made of one.
+const MAX_LISTENER: usize = 128;
+const MAX_CONSUMER: usize = 200;
+/// Longest host part of a consumer name.
+const MAX_HOST: usize = 64;
+
+/// The consumer that entries are handed back to: a fixed name, so that the names of consumers that are gone
+/// need not be kept for the sake of what they left.
+pub const HANDED_BACK: &str = "handed-back";
+
+/// An idle time that only entries reach which were handed back: they are idle since the epoch.
+pub const HANDED_BACK_IDLE: Duration = Duration::from_secs(20 * 365 * 24 * 60 * 60);
+
+/// Makes a text safe for a name: each run of other characters than `A-Za-z0-9._:-` becomes one `-`.
+fn sanitise(text: &str, longest: usize) -> String {
+    let mut name = String::with_capacity(text.len().min(longest));
+    let mut in_run = false;
+    for c in text.chars() {
+        let plain = c.is_ascii_alphanumeric() || "._:-".contains(c);
+        if plain || !in_run {
+            name.push(if plain { c } else { '-' });
+        }
+        in_run = !plain;
+    }
+    name.truncate(longest);
+    name
+}
+
+/// The group of a listener on a stream: `STREAM:LISTENER:cg`.
+pub fn of_listener(stream: &str, listener: &str) -> String {
+    format!("{stream}:{}:cg", sanitise(listener, MAX_LISTENER))
+}
+
+/// A new consumer name that nobody else has: `LISTENER.HOST.PID.8HEX`.
+pub fn new_consumer(listener: &str) -> String {
+    let host = sanitise(&host(), MAX_HOST);
+    let random = RandomState::new().build_hasher().finish() as u32;
+    let name = format!(
+        "{}.{host}.{}.{random:08x}",
+        sanitise(listener, MAX_LISTENER),
+        std::process::id()
+    );
+    sanitise(&name, MAX_CONSUMER)
+}
+
+/// The name this machine goes by: `$POD_NAME`, else `$HOSTNAME`, else the host's own.
+fn host() -> String {
+    ["POD_NAME", "HOSTNAME"]
+        .iter()
+        .filter_map(|variable| std::env::var(variable).ok())
+        .find(|value| !value.is_empty())
+        .unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_are_sanitised_by_runs_and_cut() {
+        assert_eq!(of_listener("orders", "billing"), "orders:billing:cg");
+        assert_eq!(of_listener("s", "a b//ü:c_d.e"), "s:a-b-:c_d.e:cg");
+        assert_eq!(of_listener("s", &"x".repeat(500)).len(), "s::cg".len() + 128);
+    }
+
+    #[test]
+    fn consumer_names_differ_and_have_their_parts() {
+        let (one, other) = (new_consumer("bill ing"), new_consumer("bill ing"));
+        assert_ne!(one, other);
+        assert!(one.starts_with("bill-ing."), "{one}");
+        assert!(one.contains(&format!(".{}.", std::process::id())), "{one}");
+        assert_eq!(one.rsplit('.').next().unwrap().len(), 8);
+    }
+}

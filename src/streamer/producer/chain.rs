@@ -1,0 +1,295 @@
+//! What is known to be in the stream, batch after batch, and what a marker says in view of it. Pure.
+
+use std::collections::VecDeque;
+
+use super::batch::{Batch, Place};
+use super::host::{LastId, Progress, Written};
+use super::marker::{Position, Writer};
+use crate::streamer::entry::EntryId;
+use crate::streamer::wire::StreamEnd;
+
+/// How many batches are remembered after they were confirmed: a server that comes back without them lost a few seconds.
+const REMEMBERED: usize = 4096;
+
+/// A place up to which all is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    pub position: Position,
+    pub last_id: LastId,
+    pub written: Written,
+}
+
+/// The confirmed places.
+#[derive(Debug)]
+pub struct Chain {
+    /// Where the marker's life began.
+    root: Confirmed,
+    confirmed: VecDeque<Confirmed>,
+    /// What the marker says, if nobody else touches it.
+    marker: Option<Position>,
+}
+
+impl Chain {
+    /// A chain that begins at `root` and came as far as `last` by earlier runs.
+    pub fn new(root: Confirmed, last: Confirmed, marker: Option<Position>) -> Self {
+        Self {
+            root,
+            confirmed: VecDeque::from([last]),
+            marker,
+        }
+    }
+
+    pub fn root(&self) -> Confirmed {
+        self.root
+    }
+
+    pub fn last(&self) -> Confirmed {
+        self.confirmed.back().copied().unwrap_or(self.root)
+    }
+
+    pub fn progress(&self) -> Progress {
+        let Confirmed { position, last_id, .. } = self.last();
+        Progress {
+            place: position.place,
+            records: position.records,
+            last_id,
+        }
+    }
+
+    /// Whether a stream cannot hold all that was added to it, by what it remembers: the server lost some.
+    pub fn is_lost(&self, stream: Option<StreamEnd>) -> bool {
+        let (root, last) = (self.root, self.last());
+        let records = last.position.records - root.position.records;
+        let added = records.saturating_sub(last.written.rejected - root.written.rejected);
+        is_lost(stream, last.last_id, added)
+    }
+
+    pub fn marker(&self) -> Option<Position> {
+        self.marker
+    }
+
+    /// There is no marker any more.
+    pub fn marker_is_gone(&mut self) {
+        self.marker = None;
+    }
+
+    /// The position of a batch that is sent behind another, or behind what is confirmed.
+    pub fn behind(&self, before: Option<&Position>, batch: &Batch, writer: Writer) -> Position {
+        let before = before.copied().unwrap_or(self.last().position);
+        Position {
+            batch: before.batch + 1,
+            records: before.records + batch.records.len() as u64,
+            place: batch.end,
+            writer,
+        }
+    }
+
+    /// A batch is in, and the marker has moved with it.
+    pub fn confirm(&mut self, position: Position, last_id: LastId) {
+        let last = self.last();
+        self.marker = Some(position);
+        self.confirmed.push_back(Confirmed {
+            position,
+            last_id,
+            written: last.written,
+        });
+        if self.confirmed.len() > REMEMBERED {
+            self.confirmed.pop_front();
+        }
+    }
+
+    /// What was written of the last batch.
+    pub fn written(&mut self, written: Written) {
+        if let Some(last) = self.confirmed.back_mut() {
+            last.written = written;
+        }
+    }
+
+    /// More is known of the last entry.
+    pub fn found(&mut self, id: Option<EntryId>) {
+        if let Some(last) = self.confirmed.back_mut() {
+            last.last_id = last.last_id.or_later(id);
+        }
+    }
+
+    /// Forgets what is behind a place; the marker says this again, or is gone.
+    pub fn rewind(&mut self, to: Confirmed, marker: Option<Position>) {
+        while self.confirmed.back().is_some_and(|last| last.position != to.position) {
+            self.confirmed.pop_back();
+        }
+        if self.confirmed.is_empty() {
+            self.confirmed.push_back(to);
+        }
+        self.marker = marker;
+    }
+
+    /// The confirmed place that a position is of, if it is remembered.
+    pub fn find(&self, position: &Position) -> Option<Confirmed> {
+        let places = self.confirmed.iter().rev().chain([&self.root]);
+        places.copied().find(|confirmed| confirmed.position == *position)
+    }
+
+    /// What a marker says, read over a new connection, in view of the batches in flight, the oldest first: each with
+    /// its position and the writers that may have brought it. `newest` is the writer that anything was sent by last: had
+    /// an older one brought a batch since, others of its batches might be in twice.
+    pub fn judge<'f>(
+        &self,
+        marker: Option<&str>,
+        newest: Writer,
+        in_flight: impl Iterator<Item = (&'f Position, &'f [Writer])>,
+    ) -> Verdict {
+        let Some(text) = marker else {
+            return if self.marker.is_none() {
+                Verdict::In(0)
+            } else {
+                Verdict::Gone
+            };
+        };
+        let Ok(found) = text.parse::<Position>() else {
+            return Verdict::Foreign;
+        };
+        if self.marker == Some(found) {
+            return Verdict::In(0);
+        }
+        for (index, (position, writers)) in in_flight.enumerate() {
+            if position.is_of_batch(&found) && writers.contains(&found.writer) {
+                return if found.writer == newest {
+                    Verdict::In(index + 1)
+                } else {
+                    Verdict::Unclear(found)
+                };
+            }
+        }
+        match self.find(&found) {
+            Some(confirmed) => Verdict::Behind(confirmed),
+            None if self.wrote(&found) => Verdict::FarBehind(found.place),
+            None => Verdict::Foreign,
+        }
+    }
+
+    /// Whether a position that is remembered no more is one of this chain's.
+    fn wrote(&self, position: &Position) -> bool {
+        let oldest = self.confirmed.front();
+        oldest.is_some_and(|oldest| position.writer == oldest.position.writer && position.batch < oldest.position.batch)
+    }
+}
+
+/// Whether a stream cannot hold so many entries that were added to it, up to this one.
+pub fn is_lost(stream: Option<StreamEnd>, last_id: LastId, added: u64) -> bool {
+    let Some(stream) = stream else {
+        return added > 0 || last_id.id().is_some();
+    };
+    Some(stream.last_id) < last_id.id() || stream.added.is_some_and(|ever| ever < added)
+}
+
+/// What a marker says after a loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// So many of the batches in flight are in; the others are not.
+    In(usize),
+    /// The server came back as it was then: it lost what it had confirmed since.
+    Behind(Confirmed),
+    /// As before, but nobody remembers what was written by then.
+    FarBehind(Place),
+    /// There is none, where there was one.
+    Gone,
+    /// Two connections may have brought the same batch.
+    Unclear(Position),
+    /// It is not this producer's.
+    Foreign,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position(batch: u64, writer: Writer) -> Position {
+        Position {
+            batch,
+            records: batch * 10,
+            place: Place {
+                offset: batch * 100,
+                ..Place::default()
+            },
+            writer,
+        }
+    }
+
+    fn confirmed(position: Position) -> Confirmed {
+        Confirmed {
+            position,
+            last_id: LastId::Exactly(None),
+            written: Written::default(),
+        }
+    }
+
+    /// Batches 0 to 3 are confirmed.
+    fn chain(writer: Writer) -> Chain {
+        let root = confirmed(position(0, writer));
+        let mut chain = Chain::new(root, root, Some(root.position));
+        for batch in 1..=3 {
+            chain.confirm(position(batch, writer), LastId::Exactly(None));
+        }
+        chain
+    }
+
+    #[test]
+    fn the_marker_tells_how_many_in_flight_are_in() {
+        let (a, b) = (Writer::new(), Writer::new());
+        let chain = chain(a);
+        let in_flight = [position(4, a), position(5, a)];
+        let judge = |marker: Option<Position>, writers: &[Writer]| {
+            let text = marker.map(|marker| marker.to_string());
+            let newest = writers[writers.len() - 1];
+            let in_flight = in_flight.iter().map(|position| (position, writers));
+            chain.judge(text.as_deref(), newest, in_flight)
+        };
+        assert_eq!(judge(Some(position(3, a)), &[a]), Verdict::In(0));
+        assert_eq!(judge(Some(position(4, a)), &[a]), Verdict::In(1));
+        assert_eq!(judge(Some(position(5, a)), &[a]), Verdict::In(2));
+        assert_eq!(
+            judge(Some(position(1, a)), &[a]),
+            Verdict::Behind(confirmed(position(1, a)))
+        );
+        assert_eq!(judge(Some(position(5, b)), &[a]), Verdict::Foreign);
+        assert_eq!(judge(Some(position(6, a)), &[a]), Verdict::Foreign);
+        assert_eq!(judge(None, &[a]), Verdict::Gone);
+        // An old connection brought what was sent again over a newer one.
+        assert_eq!(judge(Some(position(4, a)), &[a, b]), Verdict::Unclear(position(4, a)));
+        assert_eq!(judge(Some(position(4, b)), &[a, b]), Verdict::In(1));
+    }
+
+    #[test]
+    fn a_stream_tells_whether_it_lost_entries() {
+        let end = |last_id, added| {
+            Some(StreamEnd {
+                last_id: EntryId::at_ms(last_id),
+                added,
+            })
+        };
+        let last_id = LastId::AtLeast(Some(EntryId::at_ms(5)));
+        assert!(is_lost(None, LastId::AtLeast(None), 1));
+        assert!(!is_lost(None, LastId::Exactly(None), 0));
+        assert!(is_lost(end(4, None), last_id, 1));
+        assert!(is_lost(end(9, Some(2)), last_id, 3));
+        assert!(!is_lost(end(9, Some(3)), last_id, 3));
+        assert!(!is_lost(end(9, None), last_id, 3));
+    }
+
+    #[test]
+    fn a_chain_goes_back_to_where_the_server_is() {
+        let writer = Writer::new();
+        let mut chain = chain(writer);
+        let Verdict::Behind(to) = chain.judge(Some(&position(2, writer).to_string()), writer, std::iter::empty())
+        else {
+            panic!("not behind");
+        };
+        chain.rewind(to, Some(to.position));
+        assert_eq!((chain.last(), chain.marker()), (to, Some(position(2, writer))));
+        chain.rewind(chain.root(), None);
+        assert_eq!(chain.judge(None, writer, std::iter::empty()), Verdict::In(0));
+        let batch = Batch::default();
+        assert_eq!(chain.behind(None, &batch, writer).batch, 1);
+        assert_eq!(chain.behind(Some(&position(7, writer)), &batch, writer).batch, 8);
+    }
+}

@@ -1,0 +1,144 @@
+//! The end of a sending: what was still on its way is counted, what is in doubt is said, and the marker is seen to.
+
+use std::time::Instant;
+
+use super::MarkerAfterwards;
+use super::host::LastId;
+use super::link::Mode;
+use super::marker;
+use super::pipeline::{GRACE, Producer};
+use super::transaction::{self, Executed};
+use super::trouble::Trouble;
+use crate::streamer::error::Error;
+
+impl<E> Producer<'_, '_, E> {
+    /// Ends a sending that went well, or did not.
+    pub(super) fn end(&mut self, ended: Result<(), Trouble<E>>) -> Result<End, Trouble<E>> {
+        if let Err(trouble) = &ended
+            && is_in_step(trouble)
+        {
+            self.drain();
+        }
+        self.finish(ended)
+    }
+
+    /// After a failure that ends the sending: counts what was on its way and went in all the same, so that what is
+    /// said of the sending is true.
+    fn drain(&mut self) {
+        while let Some(flight) = self.in_flight.front() {
+            let (batch, outcomes) = (&flight.batch, &mut self.outcomes);
+            let connection = &mut self.link.connection;
+            let executed = match self.mode {
+                Mode::Marked => transaction::receive(connection, batch, outcomes),
+                Mode::Plain(_) => super::plain::receive(connection, batch, flight.next, outcomes),
+            };
+            let Ok(executed) = executed else {
+                return;
+            };
+            let Some(flight) = self.in_flight.pop_front() else {
+                return;
+            };
+            if let Executed::Yes(_) = executed {
+                let outcomes = std::mem::take(&mut self.outcomes);
+                // Why more cannot be told of is not what ended the sending.
+                if let Ok(last_id @ Some(_)) = self.account(&flight.batch, flight.next, &outcomes) {
+                    self.marker_is_wrong = false;
+                    self.chain.confirm(flight.position, LastId::Exactly(last_id));
+                }
+            }
+        }
+    }
+
+    /// Ends the sending: says what is in doubt, or sees to the marker.
+    fn finish(&mut self, ended: Result<(), Trouble<E>>) -> Result<End, Trouble<E>> {
+        let in_doubt = self.in_doubt();
+        match ended {
+            Err(Trouble::Server { error, .. }) if in_doubt.is_some() || !is_refusal(&error) => {
+                Err(Trouble::Server { error, in_doubt })
+            }
+            Err(Trouble::Ended { .. }) => Err(Trouble::Ended { in_doubt }),
+            Ok(()) => match self.leave_marker() {
+                Err(Trouble::Server { error, .. }) => self.look_again(error),
+                left => left.map(|()| End::Done),
+            },
+            Err(trouble @ (Trouble::Host(_) | Trouble::Server { .. })) => {
+                // What ended the sending comes first.
+                let _ = self.leave_marker();
+                Err(trouble)
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Takes the marker away, or leaves it to a later run; a last look whether it is what it should be.
+    fn leave_marker(&mut self) -> Result<(), Trouble<E>> {
+        if matches!(self.mode, Mode::Plain(_)) {
+            return Ok(());
+        }
+        let until = Instant::now() + GRACE;
+        self.link.connection.set_deadline(Some(until));
+        let command = match (self.settings.marker, self.marker_is_wrong) {
+            (MarkerAfterwards::Delete, _) => "GETDEL",
+            (MarkerAfterwards::Keep, true) => return self.mend_marker(),
+            (MarkerAfterwards::Keep, false) => "GET",
+        };
+        let answer = self.link.connection.query(redis::cmd(command).arg(&self.key));
+        let answer = match answer {
+            Ok(answer) => {
+                self.supervisor.succeeded();
+                answer
+            }
+            Err(error) if error.is_connection() => {
+                self.marker_may_be_deleted = self.settings.marker == MarkerAfterwards::Delete;
+                return Err(error.into());
+            }
+            // It expires by itself.
+            Err(_) => return Ok(()),
+        };
+        if self.marker_is_wrong || self.marker_may_be_deleted {
+            return Ok(());
+        }
+        let found: Option<String> = self.link.connection.read(answer)?;
+        self.suspect_at_the_end(found)
+    }
+
+    /// The server was lost when all was settled: it may come back without what it had confirmed. If it does not come
+    /// back, nobody knows better than that all is in.
+    fn look_again(&mut self, error: Error) -> Result<End, Trouble<E>> {
+        match self.recover(error) {
+            Ok(()) => Ok(End::Again),
+            Err(Trouble::Server { .. } | Trouble::Ended { .. }) => Ok(End::Done),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Sets the marker to what is true.
+    fn mend_marker(&mut self) -> Result<(), Trouble<E>> {
+        let mut packed = Vec::new();
+        marker::write_move(&mut packed, &self.key, &self.chain.last().position);
+        self.link.connection.send(&packed)?;
+        self.link.connection.receive()?;
+        Ok(())
+    }
+}
+
+/// Whether a sending has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Done,
+    /// There may be something to send again.
+    Again,
+}
+
+/// Whether the replies that are still to come can be told apart.
+fn is_in_step<E>(trouble: &Trouble<E>) -> bool {
+    match trouble {
+        Trouble::Host(_) => true,
+        Trouble::Server { error, .. } => is_refusal(error),
+        _ => false,
+    }
+}
+
+fn is_refusal(error: &Error) -> bool {
+    !error.is_connection() && !matches!(error, Error::Protocol { .. })
+}

@@ -1,0 +1,249 @@
+//! A producer's connection, and what it takes to have one: the last one closed, the marker read.
+
+use std::time::Instant;
+
+use super::marker::{Position, Writer, connection_name, set_first};
+use super::{LostIds, MarkerAfterwards, Settings};
+use crate::streamer::entry::EntryId;
+use crate::streamer::error::{Error, ServerError};
+use crate::streamer::servers::{Closed, Identity, Servers, close, close_named, introduced, introduction};
+use crate::streamer::wire::{Answer, Connection, StreamEnd, receive_stream_end};
+
+/// A connection that batches can be sent over.
+pub struct Link {
+    pub connection: Connection,
+    /// The connection as the next one can find it, where the server allows it.
+    pub identity: Option<Identity>,
+    pub writer: Writer,
+    /// What is known of the connection before.
+    pub before: Closed,
+    /// Which run of a server it leads to, where the server tells.
+    pub server_run: Option<String>,
+}
+
+/// How entries are sent.
+#[derive(Debug)]
+pub enum Mode {
+    /// As transactions that move a marker.
+    Marked,
+    /// By themselves, because the server refuses the marker.
+    Plain(ServerError),
+}
+
+/// What was found as a connection was made.
+pub struct Found {
+    pub mode: Mode,
+    pub marker: Option<String>,
+    /// What the stream remembers, if there is one; `None` where it was not asked.
+    pub stream: Option<Option<StreamEnd>>,
+}
+
+impl Link {
+    /// The first connection of a run. Where there was no other, the marker says `first` from now on.
+    pub fn first(servers: &Servers, settings: &Settings, key: &str, first: &Position) -> Result<(Self, Found), Error> {
+        let mut connection = servers.of_key(settings.stream.as_bytes())?;
+        let name = connection_name(&settings.producer);
+        let before = match settings.earlier {
+            Some(_) => close_named(&mut connection, &name)?,
+            None => Closed::Surely,
+        };
+        let introduced = introduce(&mut connection, settings, &name, key, first)?;
+        let Introduced {
+            identity,
+            server_run,
+            probed,
+            stream,
+        } = introduced;
+        if settings.earlier.is_none() && probed.is_err() {
+            // Where MULTI is refused, the SET behind it was executed by itself.
+            let _ = connection.query_all(&[redis::cmd("GETDEL").arg(key).clone()])?;
+        }
+        let (mode, marker) = match probed {
+            Err(refusal) => (Mode::Plain(refusal), None),
+            Ok(None | Some(redis::Value::Nil)) if settings.earlier.is_some() => (Mode::Marked, None),
+            Ok(Some(marker)) if settings.earlier.is_some() => (Mode::Marked, Some(connection.read(marker)?)),
+            // Nil: an attempt that broke off has set it.
+            Ok(Some(_)) => (Mode::Marked, Some(first.to_string())),
+            Ok(None) => (Mode::Marked, None),
+        };
+        let link = Self {
+            connection,
+            identity,
+            writer: first.writer,
+            before,
+            server_run,
+        };
+        let found = Found { mode, marker, stream };
+        Ok((link, found))
+    }
+
+    /// The next connection after one that was lost. What that one carried may still wait in the server's socket: it is
+    /// closed there before the marker is read.
+    pub fn again(
+        servers: &Servers,
+        settings: &Settings,
+        lost: Option<&Identity>,
+        deadline: Option<Instant>,
+    ) -> Result<Self, Error> {
+        let mut connection = servers.of_key(settings.stream.as_bytes())?;
+        connection.set_deadline(deadline);
+        let before = match lost {
+            Some(lost) => close(&mut connection, lost)?,
+            None => Closed::Unknown,
+        };
+        let name = connection_name(&settings.producer);
+        let mut commands = introduction(&name);
+        commands.push(server_query());
+        let mut answers = connection.query_all(&commands)?.into_iter();
+        let identity = introduced(&connection, &name, &mut answers)?;
+        Ok(Self {
+            connection,
+            identity,
+            writer: Writer::new(),
+            before,
+            server_run: answers.next().and_then(server_run),
+        })
+    }
+
+    /// What the marker says.
+    pub fn marker(&mut self, key: &str) -> Result<Option<String>, Error> {
+        let get = redis::cmd("GET").arg(key).clone();
+        self.connection.ask(&get, key, None)
+    }
+
+    /// What the stream remembers; `None` if there is no stream.
+    pub fn stream_end(&mut self, stream: &str) -> Result<Option<StreamEnd>, Error> {
+        self.connection.send(&stream_query(stream).get_packed_command())?;
+        stream_end(receive_stream_end(&mut self.connection)?, stream)
+    }
+
+    /// Whether an entry is there.
+    pub fn has_entry(&mut self, stream: &str, id: EntryId) -> Result<bool, Error> {
+        let id = id.to_string();
+        let mut range = redis::cmd("XRANGE");
+        range.arg(stream).arg(&id).arg(&id);
+        let reply: Vec<redis::Value> = self.connection.ask(&range, stream, None)?;
+        Ok(!reply.is_empty())
+    }
+}
+
+/// What is learnt as a connection is introduced.
+struct Introduced {
+    identity: Option<Identity>,
+    server_run: Option<String>,
+    probed: Probed,
+    stream: Option<Option<StreamEnd>>,
+}
+
+/// What stands behind an introduction: what the transaction gave, if the server takes such now, or why there can be no
+/// marker.
+type Probed = Result<Option<redis::Value>, ServerError>;
+
+/// Names a connection, sees whether it may have a marker in a transaction, and asks for the stream's last ID where
+/// somebody will want it: all in one round trip. Only a marker is set behind a MULTI nobody knows to be taken: if it is
+/// refused, what follows is executed at once.
+fn introduce(
+    connection: &mut Connection,
+    settings: &Settings,
+    name: &str,
+    key: &str,
+    first: &Position,
+) -> Result<Introduced, Error> {
+    let mut commands = introduction(name);
+    commands.push(server_query());
+    let probe = match settings.earlier {
+        None => set_first(key, first),
+        // A marker that is not there must not be set before it is known how far the input is in.
+        Some(_) => redis::cmd("GET").arg(key).clone(),
+    };
+    commands.extend([redis::cmd("MULTI"), probe, redis::cmd("EXEC")]);
+    let asks = settings.lost_ids == LostIds::LookUp || settings.marker == MarkerAfterwards::Keep;
+    let mut packed = Vec::new();
+    for command in &commands {
+        command.write_packed_command(&mut packed);
+    }
+    if asks {
+        stream_query(&settings.stream).write_packed_command(&mut packed);
+    }
+    connection.send(&packed)?;
+    let mut answers = Vec::new();
+    for _ in &commands {
+        let answer = connection.receive()?.value();
+        answers.push(answer.map_err(|malformed| connection.malformed(malformed))?);
+    }
+    let end = if asks {
+        Some(receive_stream_end(connection)?)
+    } else {
+        None
+    };
+    let mut answers = answers.into_iter();
+    let identity = introduced(connection, name, &mut answers)?;
+    let server_run = answers.next().and_then(server_run);
+    let probed = probed(answers.collect())?;
+    let end = end.map(|end| stream_end(end, &settings.stream)).transpose()?;
+    Ok(Introduced {
+        identity,
+        server_run,
+        probed,
+        stream: end,
+    })
+}
+
+fn server_query() -> redis::Cmd {
+    let mut info = redis::cmd("INFO");
+    info.arg("server");
+    info
+}
+
+/// The name that a server gives each of its runs.
+fn server_run(answer: Answer) -> Option<String> {
+    let text: String = redis::from_redis_value(answer.ok()?).ok()?;
+    let run = text.lines().find_map(|line| line.strip_prefix("run_id:"))?;
+    Some(run.to_owned())
+}
+
+/// What the answers to MULTI, a command and EXEC tell.
+fn probed(answers: Vec<Answer>) -> Result<Probed, Error> {
+    let mut answers = answers.into_iter();
+    for answer in answers.by_ref().take(2) {
+        match answer {
+            Ok(_) => {}
+            Err(refusal) if is_about_the_marker(&refusal) => return Ok(Err(refusal)),
+            // The server cannot serve yet. Any other state that passes is met by the first batch, and waited for.
+            Err(refusal) if !refusal.is_passing() || matches!(&*refusal.code, "LOADING" | "MASTERDOWN") => {
+                return Err(Error::refused(refusal, "", None));
+            }
+            Err(_) => return Ok(Ok(None)),
+        }
+    }
+    Ok(match answers.next() {
+        Some(Ok(redis::Value::Array(results))) => match results.into_iter().next() {
+            Some(redis::Value::ServerError(error)) => Err(ServerError {
+                code: error.code().to_owned(),
+                detail: error.details().unwrap_or_default().to_owned(),
+            }),
+            result => Ok(result),
+        },
+        Some(Err(refusal)) if !refusal.is_passing() && refusal.code != "EXECABORT" => Err(refusal),
+        _ => Ok(None),
+    })
+}
+
+/// The server lets this user set no marker, or knows no transactions.
+fn is_about_the_marker(refusal: &ServerError) -> bool {
+    refusal.code == "NOPERM" || refusal.code == "ERR" || refusal.code == "WRONGTYPE"
+}
+
+fn stream_query(stream: &str) -> redis::Cmd {
+    let mut info = redis::cmd("XINFO");
+    info.arg("STREAM").arg(stream);
+    info
+}
+
+fn stream_end(answer: Result<StreamEnd, ServerError>, stream: &str) -> Result<Option<StreamEnd>, Error> {
+    match answer {
+        Ok(end) => Ok(Some(end)),
+        Err(refusal) if refusal.is_no_such_key() => Ok(None),
+        Err(refusal) => Err(Error::refused(refusal, stream, None)),
+    }
+}

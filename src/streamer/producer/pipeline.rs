@@ -1,0 +1,390 @@
+//! Batches out, replies matched to records, in order: a window of batches in flight over one connection at a time.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Settings;
+use super::batch::{Batch, Outcome, Sent, Span};
+use super::chain::Chain;
+use super::ending::End;
+use super::host::{Arrival, Journal, Note, Source};
+use super::interference::{Caution, Suspicion};
+use super::link::{Link, Mode};
+use super::marker::{Position, Writer};
+use super::recovery::Server;
+use super::start::Started;
+use super::telling::Answer;
+use super::transaction::{self, Executed, Marked};
+use super::trouble::Trouble;
+use crate::streamer::error::Error;
+use crate::streamer::servers::{Servers, Supervisor};
+use crate::streamer::stop::Stop;
+use crate::streamer::wire::Breaker;
+
+/// How many records may be in flight: a dozen batches of messages of 150 bytes. A quarter of that left the server
+/// idle now and then, when this process was not scheduled for a moment.
+const WINDOW: usize = 16 * 1024;
+
+/// How many bytes of commands may be in flight, so that memory does not grow with the size of messages.
+const WINDOW_BYTES: usize = 4 * 1024 * 1024;
+
+/// How often the marker is moved while nothing comes in: long before it expires.
+const REFRESH: Duration = Duration::from_secs(60 * 60);
+
+/// How long what is in flight may take to be settled, once the work is asked to end: so long for an answer that is waited
+/// for, and so long again for all else.
+pub(super) const GRACE: Duration = Duration::from_secs(5);
+
+/// Sends batches.
+pub struct Producer<'a, 'h, E> {
+    pub(super) servers: &'a Servers,
+    pub(super) settings: &'a Settings,
+    pub(super) stop: &'a Stop,
+    pub(super) supervisor: Supervisor<'a>,
+    pub(super) link: Link,
+    /// Ends the waiting for an answer of the connection in use.
+    pub(super) breaker: Arc<Mutex<Option<Breaker>>>,
+    pub(super) mode: Mode,
+    pub(super) key: String,
+    pub(super) chain: Chain,
+    pub(super) source: &'h mut dyn Source<E>,
+    pub(super) journal: &'h mut dyn Journal<E>,
+    pub(super) input: Input<E>,
+    /// Batches whose replies are not all in, oldest first.
+    pub(super) in_flight: VecDeque<Flight>,
+    /// Batches to send again, before any others.
+    pub(super) again: VecDeque<Flight>,
+    /// A batch of an earlier run, of which is to be told once more.
+    pub(super) earlier: Option<Box<Batch>>,
+    /// The writer that anything was sent by last.
+    pub(super) newest: Writer,
+    pub(super) caution: Caution,
+    pub(super) server: Server,
+    pub(super) suspicion: Option<Suspicion>,
+    pub(super) outcomes: Vec<Outcome>,
+    /// Until when to settle what is in flight, once the work is asked to end.
+    pub(super) grace: Option<Instant>,
+    moved: Instant,
+    /// The marker moved over lines that were all refused: it is not true.
+    pub(super) marker_is_wrong: bool,
+    /// It was to be deleted, and the answer was lost.
+    pub(super) marker_may_be_deleted: bool,
+}
+
+/// How the reading goes.
+pub enum Input<E> {
+    Open,
+    /// There is no more. A record that ends the sending stands by itself.
+    Ended(Option<Box<Batch>>),
+    Failed(E),
+}
+
+/// A batch on its way.
+pub struct Flight {
+    pub batch: Box<Batch>,
+    pub position: Position,
+    /// Who may have brought it, without an answer.
+    pub sent_by: Vec<Writer>,
+    /// The first record that is not settled, where records are sent by themselves.
+    pub next: usize,
+}
+
+impl Flight {
+    pub fn new(batch: Box<Batch>, position: Position) -> Self {
+        Self {
+            batch,
+            position,
+            sent_by: Vec::new(),
+            next: 0,
+        }
+    }
+
+    pub fn is_in_doubt(&self) -> bool {
+        !self.sent_by.is_empty()
+    }
+}
+
+/// What the next turn of the loop has to do.
+enum Turn {
+    Send(Flight),
+    /// Take the replies of the oldest batch in flight.
+    Settle,
+    /// Tell of a batch that an earlier run sent.
+    Tell,
+    /// Find out why the marker was not what it should have been.
+    Examine,
+    Finish,
+}
+
+impl<'a, 'h, E> Producer<'a, 'h, E> {
+    pub fn new(started: Started<'a>, source: &'h mut dyn Source<E>, journal: &'h mut dyn Journal<E>) -> Self {
+        let Started {
+            servers,
+            settings,
+            stop,
+            supervisor,
+            link,
+            mode,
+            key,
+            chain,
+            begin: _,
+        } = started;
+        let mut producer = Self {
+            servers,
+            settings,
+            stop,
+            supervisor,
+            newest: chain.last().position.writer,
+            breaker: Arc::new(Mutex::new(link.connection.breaker().ok())),
+            link,
+            mode,
+            key,
+            chain,
+            source,
+            journal,
+            input: Input::Open,
+            in_flight: VecDeque::new(),
+            again: VecDeque::new(),
+            earlier: None,
+            caution: Caution::default(),
+            server: Server::TheSame,
+            suspicion: None,
+            outcomes: Vec::new(),
+            grace: None,
+            moved: Instant::now(),
+            marker_is_wrong: false,
+            marker_may_be_deleted: false,
+        };
+        producer.beware_of_the_earlier_run();
+        producer.stop.on_wake(break_later(producer.breaker.clone()));
+        producer
+    }
+
+    /// Sends what the source has until it ends.
+    pub fn run(mut self) -> Result<(), Trouble<E>> {
+        loop {
+            let ended = self.send_all();
+            if self.end(ended)? == End::Done {
+                return Ok(());
+            }
+        }
+    }
+
+    fn send_all(&mut self) -> Result<(), Trouble<E>> {
+        loop {
+            let step = match self.turn() {
+                Turn::Finish => break,
+                Turn::Send(flight) => self.dispatch(flight),
+                Turn::Settle => self.settle(),
+                Turn::Tell => self.tell(),
+                Turn::Examine => self.examine(),
+            };
+            match step {
+                Err(Trouble::Server { error, .. }) if error.is_passing() => self.recover(error)?,
+                step => step?,
+            }
+        }
+        match std::mem::replace(&mut self.input, Input::Ended(None)) {
+            Input::Failed(error) => Err(Trouble::Host(error)),
+            Input::Ended(Some(batch)) if !self.journal.is_stopped() && self.stop.ending().is_none() => {
+                self.account(&batch, 0, &[]).map(drop)
+            }
+            Input::Open | Input::Ended(_) => Ok(()),
+        }
+    }
+
+    fn turn(&mut self) -> Turn {
+        if self.earlier.is_some() {
+            return Turn::Tell;
+        }
+        self.begin_grace();
+        while self.may_send() {
+            if let Some(flight) = self.again.pop_front() {
+                return Turn::Send(flight);
+            }
+            if !matches!(self.input, Input::Open) {
+                break;
+            }
+            let idle = self.in_flight.is_empty();
+            let wait = if idle { REFRESH } else { Duration::ZERO };
+            match self.source.next(wait) {
+                Arrival::Batch(batch) if batch.sent == Sent::Earlier => {
+                    self.earlier = Some(batch);
+                    return Turn::Tell;
+                }
+                Arrival::Batch(batch) if batch.records.is_empty() => self.source.recycle(batch),
+                Arrival::Batch(batch) => return Turn::Send(self.new_flight(batch)),
+                Arrival::Ended(last) => self.input = Input::Ended(last),
+                Arrival::Failed(error) => self.input = Input::Failed(error),
+                Arrival::Nothing if idle && self.is_due() => return Turn::Send(self.refresh()),
+                Arrival::Nothing if idle => self.begin_grace(),
+                Arrival::Nothing => break,
+            }
+        }
+        match (self.in_flight.is_empty(), &self.suspicion) {
+            (false, _) => Turn::Settle,
+            (true, Some(_)) => Turn::Examine,
+            (true, None) => Turn::Finish,
+        }
+    }
+
+    fn may_send(&self) -> bool {
+        let is_wanted = !self.journal.is_stopped() && self.stop.ending().is_none();
+        is_wanted && self.suspicion.is_none() && self.has_room()
+    }
+
+    /// Whether there is room in the window. A server that was lost or refused gets one batch by itself: it may go on
+    /// refusing, and to begin to take lines in the middle of a window would lose their order.
+    fn has_room(&self) -> bool {
+        if self.supervisor.is_at_work() || self.caution.is_due() {
+            return self.in_flight.is_empty();
+        }
+        let sizes = self.in_flight.iter();
+        window_has_room(sizes.map(|flight| (flight.batch.records.len(), flight.batch.packed.len())))
+    }
+
+    /// Once the work is asked to end, what is in flight is settled, for a while.
+    fn begin_grace(&mut self) {
+        if self.stop.ending().is_some() && self.grace.is_none() {
+            let until = Instant::now() + GRACE;
+            self.grace = Some(until);
+            self.supervisor.begin_grace(GRACE);
+            self.link.connection.set_deadline(Some(until));
+        }
+    }
+
+    fn new_flight(&self, batch: Box<Batch>) -> Flight {
+        let before = self.in_flight.back().map(|flight| &flight.position);
+        let position = self.chain.behind(before, &batch, self.link.writer);
+        Flight::new(batch, position)
+    }
+
+    /// Whether the marker would expire if it were not moved.
+    fn is_due(&self) -> bool {
+        matches!(self.mode, Mode::Marked) && self.moved.elapsed() >= REFRESH
+    }
+
+    /// A batch of nothing, which moves the marker to where it is.
+    fn refresh(&self) -> Flight {
+        let mut batch = Box::<Batch>::default();
+        batch.clear();
+        batch.seal(self.chain.last().position.place);
+        self.new_flight(batch)
+    }
+
+    fn dispatch(&mut self, mut flight: Flight) -> Result<(), Trouble<E>> {
+        if self.caution.is_due() && matches!(self.mode, Mode::Marked) {
+            match self.watch() {
+                Ok(None) => {}
+                Ok(Some(moved)) => {
+                    self.again.push_front(flight);
+                    return self.reconcile(moved.as_deref());
+                }
+                Err(error) => {
+                    self.again.push_front(flight);
+                    return Err(error.into());
+                }
+            }
+        }
+        flight.position.writer = self.link.writer;
+        flight.sent_by.push(self.link.writer);
+        self.newest = self.link.writer;
+        self.moved = Instant::now();
+        self.in_flight.push_back(flight);
+        let last = self.in_flight.len() - 1;
+        let Flight {
+            batch, position, next, ..
+        } = &mut self.in_flight[last];
+        let connection = &mut self.link.connection;
+        match self.mode {
+            Mode::Marked => transaction::send(connection, batch, &self.key, position)?,
+            Mode::Plain(_) => {
+                connection.send(batch.commands_from(*next))?;
+                connection.expect(batch.count_from(*next));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the replies of the oldest batch.
+    fn settle(&mut self) -> Result<(), Trouble<E>> {
+        let Some(flight) = self.in_flight.front() else {
+            return Ok(());
+        };
+        if let Mode::Plain(_) = self.mode {
+            return self.settle_plain();
+        }
+        match transaction::receive(&mut self.link.connection, &flight.batch, &mut self.outcomes)? {
+            Executed::Yes(marked) => self.executed(marked),
+            Executed::Refused { step, error } => self.refused(step, error),
+            Executed::Overtaken => self.overtaken(),
+        }
+    }
+
+    /// The oldest batch in flight is in, and the marker has moved with it.
+    pub(super) fn executed(&mut self, marked: Marked) -> Result<(), Trouble<E>> {
+        let Some(flight) = self.in_flight.pop_front() else {
+            return Ok(());
+        };
+        self.supervisor.succeeded();
+        self.server = Server::TheSame;
+        match marked.before {
+            Ok(before) => self.suspect(before),
+            // An older server, which does not say what the marker was.
+            Err(refusal) => {
+                self.journal.note(Note::NoMarker(&refusal));
+                self.mode = Mode::Plain(refusal);
+            }
+        }
+        let outcomes = std::mem::take(&mut self.outcomes);
+        let concluded = self.conclude(flight, &outcomes, Answer::Heard);
+        self.outcomes = outcomes;
+        concluded?;
+        match marked.untrimmed {
+            Some(refusal) => Err(Error::refused(refusal, &self.settings.stream, None).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The lines of which it is not known whether they are in.
+    pub(super) fn in_doubt(&self) -> Option<Span> {
+        let flights = self.in_flight.iter().chain(&self.again);
+        let spans = flights
+            .filter(|flight| flight.is_in_doubt())
+            .filter_map(|flight| flight.batch.span_from(flight.next));
+        spans.reduce(Span::to)
+    }
+}
+
+/// Breaks a connection whose answer is still waited for when the grace is over.
+fn break_later(breaker: Arc<Mutex<Option<Breaker>>>) -> impl FnOnce() + Send + 'static {
+    move || {
+        thread::sleep(GRACE);
+        if let Some(breaker) = &*breaker.lock().unwrap_or_else(PoisonError::into_inner) {
+            breaker.break_now();
+        }
+    }
+}
+
+/// Whether a batch may follow those in flight, each so many records and so many bytes of commands.
+fn window_has_room(in_flight: impl Iterator<Item = (usize, usize)>) -> bool {
+    let (records, bytes) = in_flight.fold((0, 0), |sum, batch| (sum.0 + batch.0, sum.1 + batch.1));
+    records < WINDOW && bytes < WINDOW_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_is_bounded_in_records_and_in_bytes() {
+        let has_room = |batches: usize, batch: (usize, usize)| window_has_room(std::iter::repeat_n(batch, batches));
+        assert!(has_room(0, (1000, 200_000)));
+        assert!(has_room(16, (1000, 200_000)) && !has_room(17, (1000, 200_000)));
+        // Lines of 10 KB, and of 1 MB; one that is larger than the window goes alone.
+        assert!(has_room(32, (12, 128_000)) && !has_room(33, (12, 128_000)));
+        assert!(!has_room(4, (1, 1 << 20)) && !has_room(1, (1, 1 << 29)));
+    }
+}

@@ -1,0 +1,137 @@
+//! Records sent by themselves, where the server allows no marker. Each has a reply of its own; what has none when the
+//! connection is lost stays in doubt.
+
+use super::batch::{Batch, Outcome};
+use super::pipeline::{Flight, Producer};
+use super::telling::Answer;
+use super::transaction::{Executed, Marked, receive_commands};
+use super::trouble::Trouble;
+use crate::streamer::error::{Error, ServerError};
+use crate::streamer::wire::Connection;
+
+/// Receives the replies to the commands of a batch, from those of a record on.
+pub fn receive(
+    connection: &mut Connection,
+    batch: &Batch,
+    from: usize,
+    outcomes: &mut Vec<Outcome>,
+) -> Result<Executed, Error> {
+    outcomes.clear();
+    let trims = usize::from(batch.trim_at.is_some());
+    receive_commands(connection, batch.count_from(from) - trims, outcomes)?;
+    let mut untrimmed = None;
+    if trims > 0 {
+        untrimmed = connection.receive()?.cursor().err();
+    }
+    Ok(Executed::Yes(Marked {
+        before: Ok(None),
+        untrimmed,
+    }))
+}
+
+impl<E> Producer<'_, '_, E> {
+    /// Takes the replies of the oldest batch.
+    pub(super) fn settle_plain(&mut self) -> Result<(), Trouble<E>> {
+        let Some(flight) = self.in_flight.front() else {
+            return Ok(());
+        };
+        let received = receive(
+            &mut self.link.connection,
+            &flight.batch,
+            flight.next,
+            &mut self.outcomes,
+        );
+        let outcomes = std::mem::take(&mut self.outcomes);
+        let Ok(Executed::Yes(Marked { untrimmed, .. })) = received else {
+            self.settle_first(&outcomes)?;
+            return received.map(drop).map_err(Trouble::from);
+        };
+        if let Some(refused) = outcomes.iter().position(passes) {
+            return self.settle_some(outcomes, refused);
+        }
+        if let Some(mut flight) = self.in_flight.pop_front() {
+            self.supervisor.succeeded();
+            flight.sent_by.clear();
+            self.conclude(flight, &outcomes, Answer::Heard)?;
+        }
+        self.outcomes = outcomes;
+        match untrimmed {
+            Some(refusal) => Err(Error::refused(refusal, &self.settings.stream, None).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Settles so many commands of the oldest batch as there are outcomes.
+    fn settle_first(&mut self, outcomes: &[Outcome]) -> Result<(), Trouble<E>> {
+        let Some(mut flight) = self.in_flight.pop_front() else {
+            return Ok(());
+        };
+        let told = self.account(&flight.batch, flight.next, outcomes);
+        flight.next = behind(&flight, outcomes.len());
+        self.in_flight.push_front(flight);
+        self.chain.found(told?);
+        Ok(())
+    }
+
+    /// Deals with a server that cannot serve now. If it refused all that follows the first refusal, that is sent again
+    /// later, in order: the refusal is returned. If it took some of it, their order is lost, and those refused are
+    /// rejected like any other line.
+    fn settle_some(&mut self, first: Vec<Outcome>, refused: usize) -> Result<(), Trouble<E>> {
+        let mut all = vec![first];
+        for flight in self.in_flight.iter().skip(1) {
+            let mut outcomes = Vec::new();
+            receive(&mut self.link.connection, &flight.batch, flight.next, &mut outcomes)?;
+            all.push(outcomes);
+        }
+        let behind_it = all.iter().flatten().skip(refused);
+        if behind_it.clone().any(|outcome| !passes(outcome)) {
+            for outcomes in all {
+                if let Some(flight) = self.in_flight.pop_front() {
+                    self.conclude(flight, &outcomes, Answer::Heard)?;
+                }
+            }
+            return Ok(());
+        }
+        let refusal = behind_it.clone().find_map(refusal_of).cloned();
+        self.settle_first(&all[0][..refused])?;
+        for flight in &mut self.in_flight {
+            flight.sent_by.clear();
+        }
+        match refusal {
+            Some(refusal) => Err(Error::Refused(refusal).into()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The first record behind so many commands.
+fn behind(flight: &Flight, commands: usize) -> usize {
+    let mut left = commands;
+    let rest = flight.batch.records[flight.next..].iter();
+    let passed = rest.take_while(|record| match &record.command {
+        Err(_) => true,
+        Ok(_) => {
+            let is_passed = left > 0;
+            left = left.saturating_sub(1);
+            is_passed
+        }
+    });
+    // Records without a command that stand before the next one are not told of yet.
+    let passed = passed.count();
+    let told = flight.batch.records[flight.next..][..passed]
+        .iter()
+        .rposition(|record| record.command.is_ok());
+    flight.next + told.map_or(0, |last| last + 1)
+}
+
+fn refusal_of(outcome: &Outcome) -> Option<&ServerError> {
+    match outcome {
+        Outcome::Refused(refusal) => Some(refusal),
+        _ => None,
+    }
+}
+
+/// Whether an outcome is a refusal that passes.
+fn passes(outcome: &Outcome) -> bool {
+    refusal_of(outcome).is_some_and(ServerError::is_passing)
+}

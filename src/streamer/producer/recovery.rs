@@ -1,0 +1,255 @@
+//! After a loss: a new connection, what the marker says, and what follows from it.
+
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use super::batch::{Batch, Outcome, Span};
+use super::chain::{Confirmed, Verdict};
+use super::host::{LastId, Note, Progress, Rewind};
+use super::link::{Link, Mode};
+use super::look_up::LookUp;
+use super::marker::Position;
+use super::pipeline::{Flight, GRACE, Input, Producer};
+use super::telling::Answer;
+use super::trouble::{Cause, Trouble};
+use super::{EntryIds, InDoubt, LostIds};
+use crate::streamer::entry::EntryId;
+use crate::streamer::error::Error;
+use crate::streamer::servers::Closed;
+use crate::streamer::stop::Halt;
+
+/// Which server is at the other end, compared with the one that the marker was written to last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// As far as is known.
+    TheSame,
+    /// It was started again, or is another one.
+    Another,
+}
+
+impl<E> Producer<'_, '_, E> {
+    /// Connects again and finds out what became of the batches in flight.
+    pub(super) fn recover(&mut self, failure: Error) -> Result<(), Trouble<E>> {
+        while let Some(flight) = self.in_flight.pop_back() {
+            self.again.push_front(flight);
+        }
+        let mut failure = failure;
+        loop {
+            let (link, marker) = self.reach(failure)?;
+            self.server = match (&self.link.server_run, &link.server_run) {
+                (Some(before), Some(now)) if before != now => Server::Another,
+                _ => self.server,
+            };
+            *self.breaker.lock().unwrap_or_else(PoisonError::into_inner) = link.connection.breaker().ok();
+            self.link = link;
+            self.link.connection.set_deadline(self.grace);
+            match self.reconcile(marker.as_deref()) {
+                Err(Trouble::Server { error, .. }) if error.is_passing() => failure = error,
+                done => return done,
+            }
+        }
+    }
+
+    /// The next connection, and the marker. Once the work is asked to end, it is tried for as long as there is doubt,
+    /// for a while.
+    fn reach(&mut self, failure: Error) -> Result<(Link, Option<String>), Trouble<E>> {
+        let in_doubt = self.in_doubt();
+        let (servers, settings, key) = (self.servers, self.settings, &self.key);
+        let (mode, lost) = (&self.mode, self.link.identity.as_ref());
+        let attempt = |deadline| {
+            let mut link = Link::again(servers, settings, lost, deadline)?;
+            let marker = match mode {
+                Mode::Marked => link.marker(key)?,
+                Mode::Plain(_) => None,
+            };
+            Ok((link, marker))
+        };
+        let grace = self.grace;
+        let mut reached = self.supervisor.mend(failure, || attempt(grace));
+        if let Err(Halt::Ended(_)) = reached
+            && in_doubt.is_some()
+        {
+            let until = *self.grace.get_or_insert(Instant::now() + GRACE);
+            self.supervisor.begin_grace(GRACE);
+            reached = match attempt(Some(until)) {
+                Ok(reached) => Ok(reached),
+                Err(failure) => self.supervisor.mend(failure, || attempt(Some(until))),
+            };
+        }
+        reached.map_err(|halt| match halt {
+            Halt::Failed(error) => Trouble::from(error),
+            Halt::Ended(_) => Trouble::Ended { in_doubt },
+        })
+    }
+
+    /// Settles the batches in flight that are in, by what the marker says.
+    pub(super) fn reconcile(&mut self, marker: Option<&str>) -> Result<(), Trouble<E>> {
+        if let Mode::Plain(refusal) = &self.mode {
+            let cause = Cause::NoMarker(refusal.clone());
+            self.doubt(cause)?;
+            for flight in &mut self.again {
+                flight.sent_by.clear();
+            }
+            return Ok(());
+        }
+        let in_flight = self.again.iter().map(|flight| (&flight.position, &*flight.sent_by));
+        match self.chain.judge(marker, self.newest, in_flight) {
+            Verdict::In(count) => {
+                for _ in 0..count {
+                    self.confirm_unheard()?;
+                    self.supervisor.succeeded();
+                }
+            }
+            Verdict::Behind(to) => self.go_back(to, Some(to.position))?,
+            Verdict::FarBehind(place) => {
+                return Err(Trouble::Lost(Span::between(place, self.chain.last().position.place)));
+            }
+            Verdict::Gone => self.marker_is_gone()?,
+            Verdict::Unclear(found) => return Err(self.unclear(found)),
+            Verdict::Foreign => return Err(self.accuse(marker.unwrap_or_default())),
+        }
+        self.part_with_the_old_connection();
+        Ok(())
+    }
+
+    /// What remains in flight is not in. Unless the old connection is closed for sure, it may still come.
+    fn part_with_the_old_connection(&mut self) {
+        let from = self.chain.last().position.place;
+        for flight in &mut self.again {
+            match self.link.before {
+                Closed::Surely => flight.sent_by.clear(),
+                Closed::Unknown => {
+                    for writer in &flight.sent_by {
+                        self.caution.add(*writer, from);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The oldest batch to be sent again is in, although nobody said so.
+    fn confirm_unheard(&mut self) -> Result<(), Trouble<E>> {
+        let Some(flight) = self.again.pop_front() else {
+            return Ok(());
+        };
+        match self.unheard(&flight.batch) {
+            Ok(outcomes) => self.conclude(flight, &outcomes, Answer::Lost),
+            Err(error) => {
+                self.again.push_front(flight);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// What became of the commands of a batch that is in, and whose answer was lost.
+    fn unheard(&mut self, batch: &Batch) -> Result<Vec<Outcome>, Error> {
+        let ids = self.settings.entry_ids;
+        let after = match (ids, self.settings.lost_ids) {
+            // Which of them were refused can only be told from the stream.
+            (EntryIds::Given, _) | (EntryIds::Made, LostIds::LookUp) => {
+                self.chain.last().last_id.id().or(Some(EntryId::MIN))
+            }
+            (EntryIds::Made, LostIds::Leave) => None,
+        };
+        match after {
+            Some(after) => {
+                let mut look_up = LookUp::new(&self.settings.stream, after);
+                look_up.outcomes(&mut self.link.connection, batch, ids)
+            }
+            None => Ok(vec![Outcome::Added(None); batch.commands]),
+        }
+    }
+
+    /// Tells of a batch that an earlier run sent.
+    pub(super) fn tell(&mut self) -> Result<(), Trouble<E>> {
+        let Some(batch) = self.earlier.take() else {
+            return Ok(());
+        };
+        let outcomes = match self.unheard(&batch) {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                self.earlier = Some(batch);
+                return Err(error.into());
+            }
+        };
+        let last_id = self.account(&batch, 0, &outcomes)?;
+        self.chain.found(last_id);
+        let progress = Progress {
+            place: batch.end,
+            ..self.chain.progress()
+        };
+        let written = self.journal.settled(&batch, progress);
+        self.chain.written(written.map_err(Trouble::Host)?);
+        self.source.recycle(batch);
+        Ok(())
+    }
+
+    /// The marker is gone: with entries that the server lost, or because somebody deleted it.
+    fn marker_is_gone(&mut self) -> Result<(), Trouble<E>> {
+        let (root, last) = (self.chain.root(), self.chain.last());
+        let stream = self.link.stream_end(&self.settings.stream)?;
+        if self.chain.is_lost(stream) {
+            return self.go_back(root, None);
+        }
+        if self.marker_may_be_deleted {
+            self.chain.marker_is_gone();
+            return Ok(());
+        }
+        let last_is_there = match last.last_id.id() {
+            Some(id) if last != root => Some(self.link.has_entry(&self.settings.stream, id)?),
+            _ => None,
+        };
+        match (last_is_there, self.server) {
+            // It has lost the marker with the entries.
+            (None | Some(false), Server::Another) => return self.go_back(root, None),
+            (Some(false), Server::TheSame) => return Err(Trouble::Lost(Span::after(root.position.place))),
+            (None, Server::TheSame) | (Some(true), _) => {}
+        }
+        // Where nothing was added behind the last that is known, nothing in flight can be in.
+        if last.last_id != LastId::Exactly(stream.map(|stream| stream.last_id)) {
+            self.doubt(Cause::MarkerGone)?;
+        }
+        self.chain.marker_is_gone();
+        self.journal.note(Note::MarkerDeleted);
+        for flight in &mut self.again {
+            flight.sent_by.clear();
+        }
+        Ok(())
+    }
+
+    /// The lines in flight are in doubt, unless there are none, or nobody minds if they are sent again.
+    fn doubt(&self, cause: Cause) -> Result<(), Trouble<E>> {
+        match (self.in_doubt(), self.settings.in_doubt) {
+            (Some(lines), InDoubt::Stop) => Err(Trouble::Doubt { cause, lines }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The server lost what it had confirmed: all of that is sent again, if the input can be read again.
+    fn go_back(&mut self, to: Confirmed, marker: Option<Position>) -> Result<(), Trouble<E>> {
+        if to == self.chain.last() {
+            // Nothing that was confirmed is lost, and what was in flight is here.
+            self.chain.rewind(to, marker);
+            self.again.iter_mut().for_each(|flight| flight.sent_by.clear());
+            return Ok(());
+        }
+        let (from, last) = (to.position.place, self.chain.last().position.place);
+        // After a line that ends the sending nothing more is sent.
+        if self.journal.is_stopped() || self.source.rewind(from) == Rewind::Impossible {
+            return Err(Trouble::Lost(Span::between(from, last)));
+        }
+        for Flight { batch, .. } in self.again.drain(..) {
+            self.source.recycle(batch);
+        }
+        if let Some(batch) = self.earlier.take() {
+            self.source.recycle(batch);
+        }
+        self.marker_may_be_deleted = false;
+        self.input = Input::Open;
+        self.chain.rewind(to, marker);
+        let rewound = self.journal.rewound(to.written, self.chain.progress());
+        rewound.map_err(Trouble::Host)?;
+        self.journal.note(Note::SentAgain(from));
+        Ok(())
+    }
+}

@@ -1,0 +1,86 @@
+//! Transactions that the server did not execute: all of a batch is refused, and nothing of it is in the stream.
+
+use super::batch::{Batch, Outcome};
+use super::host::{Note, Why};
+use super::link::Mode;
+use super::pipeline::{Flight, Producer};
+use super::transaction::{self, Executed, Marked, Step};
+use super::trouble::Trouble;
+use crate::streamer::error::{Error, ServerError};
+
+/// What became of a batch that was in flight behind a refused one.
+enum Behind {
+    Refused(ServerError),
+    Executed(Marked, Vec<Outcome>),
+}
+
+impl<E> Producer<'_, '_, E> {
+    /// The oldest batch was refused. If all in flight were, they are sent again, in order: later if the refusal passes,
+    /// without a marker if that is what was refused. If the server took some of them, the order is lost, and the lines
+    /// of those refused before are rejected like any other.
+    pub(super) fn refused(&mut self, step: Step, error: ServerError) -> Result<(), Trouble<E>> {
+        let mut all = vec![Behind::Refused(error.clone())];
+        for flight in self.in_flight.iter().skip(1) {
+            let mut outcomes = Vec::new();
+            let executed = transaction::receive(&mut self.link.connection, &flight.batch, &mut outcomes)?;
+            all.push(match executed {
+                Executed::Yes(marked) => Behind::Executed(marked, outcomes),
+                Executed::Refused { error, .. } => Behind::Refused(error),
+                Executed::Overtaken => Behind::Refused(error.clone()),
+            });
+        }
+        let last_executed = all.iter().rposition(|behind| matches!(behind, Behind::Executed(..)));
+        let kept = last_executed.map_or(0, |last| last + 1);
+        for behind in all.into_iter().take(kept) {
+            match behind {
+                Behind::Refused(error) => self.reject_oldest(error)?,
+                Behind::Executed(marked, outcomes) => {
+                    self.outcomes = outcomes;
+                    self.executed(marked)?;
+                }
+            }
+        }
+        self.take_back();
+        if last_executed.is_some() {
+            return Ok(());
+        }
+        if step == Step::Marker && !error.is_passing() {
+            self.journal.note(Note::NoMarker(&error));
+            self.mode = Mode::Plain(error);
+            self.chain.marker_is_gone();
+            return Ok(());
+        }
+        Err(Error::refused(error, &self.settings.stream, None).into())
+    }
+
+    /// What is in flight was refused, and is to be sent again.
+    fn take_back(&mut self) {
+        let writer = self.link.writer;
+        while let Some(mut flight) = self.in_flight.pop_back() {
+            flight.sent_by.retain(|sent_by| *sent_by != writer);
+            self.again.push_front(flight);
+        }
+    }
+
+    /// The lines of the oldest batch are not in, and those behind it are.
+    fn reject_oldest(&mut self, refusal: ServerError) -> Result<(), Trouble<E>> {
+        let Some(Flight { batch, .. }) = self.in_flight.pop_front() else {
+            return Ok(());
+        };
+        let error = Error::Refused(refusal);
+        let told = self.reject_all(&batch, &error);
+        self.source.recycle(batch);
+        told
+    }
+
+    fn reject_all(&mut self, batch: &Batch, error: &Error) -> Result<(), Trouble<E>> {
+        for record in &batch.records {
+            let why = match &record.command {
+                Err(unfit) => Why::Unfit(unfit),
+                Ok(_) => Why::Refused(error),
+            };
+            self.journal.rejected(batch, record, why).map_err(Trouble::Host)?;
+        }
+        Ok(())
+    }
+}

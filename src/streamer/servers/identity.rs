@@ -1,0 +1,184 @@
+//! Connections as others can find them at a server: to close what an old one still carries before anything is
+//! concluded from what the server says.
+
+use crate::streamer::error::{Error, ServerError};
+use crate::streamer::names;
+use crate::streamer::wire::{Address, Answer, Connection};
+
+/// A connection, as another one can find it: by its number, which is never used again until the server is
+/// restarted, and by its name, which nobody else has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub node: Address,
+    pub id: u64,
+    pub name: String,
+    /// Whether the server also lets this user end its blocked reads.
+    pub can_unblock: bool,
+}
+
+/// What is known of an old connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// It is closed: what it carried is done, or never will be.
+    Surely,
+    /// The server does not let this user look: what it still carries may be done later.
+    Unknown,
+}
+
+/// Gives a connection a name of its own, in one round trip; `None` where the server does not let this user.
+pub fn identify(connection: &mut Connection, name: Option<&str>) -> Result<Option<Identity>, Error> {
+    let name = name.map_or_else(|| names::new_consumer("redis-streamer"), str::to_owned);
+    let answers = connection.query_all(&introduction(&name))?;
+    introduced(connection, &name, &mut answers.into_iter())
+}
+
+/// The commands that give a connection its name, for a round trip that is shared with others.
+pub fn introduction(name: &str) -> Vec<redis::Cmd> {
+    let client = |arguments: &[&str]| redis::cmd("CLIENT").arg(arguments).clone();
+    vec![
+        client(&["SETNAME", name]),
+        client(&["ID"]),
+        // No connection has the number 0.
+        client(&["UNBLOCK", "0"]),
+    ]
+}
+
+/// Takes the answers to an introduction, the first of those that are given.
+pub fn introduced(
+    connection: &Connection,
+    name: &str,
+    answers: &mut impl Iterator<Item = Answer>,
+) -> Result<Option<Identity>, Error> {
+    let mut answers = answers.map(allowed);
+    let (named, id, unblock) = (answers.next(), answers.next(), answers.next());
+    let can_unblock = unblock.transpose()?.flatten().is_some();
+    let (Some(_), Some(id)) = (named.transpose()?.flatten(), id.transpose()?.flatten()) else {
+        return Ok(None);
+    };
+    Ok(Some(Identity {
+        node: connection.node().clone(),
+        id: connection.read(id)?,
+        name: name.to_owned(),
+        can_unblock,
+    }))
+}
+
+/// Closes another connection at its server, if it is still there.
+pub fn close(connection: &mut Connection, old: &Identity) -> Result<Closed, Error> {
+    let list = redis::cmd("CLIENT").arg("LIST").arg("ID").arg(old.id).clone();
+    close_listed(connection, &list, &old.name)
+}
+
+/// Closes whatever connection has this name, looking through all of them.
+pub fn close_named(connection: &mut Connection, name: &str) -> Result<Closed, Error> {
+    close_listed(connection, redis::cmd("CLIENT").arg("LIST"), name)
+}
+
+/// The list and the kill are asked for over one connection: the server was not restarted in between, so that a number
+/// cannot have become somebody else's.
+fn close_listed(connection: &mut Connection, list: &redis::Cmd, name: &str) -> Result<Closed, Error> {
+    let Some(listed) = allow(connection.query(list))? else {
+        return Ok(Closed::Unknown);
+    };
+    let listed: String = connection.read(listed)?;
+    for id in ids_of(&listed, name) {
+        let kill = redis::cmd("CLIENT").arg("KILL").arg("ID").arg(id).clone();
+        if allow(connection.query(&kill))?.is_none() {
+            return Ok(Closed::Unknown);
+        }
+    }
+    Ok(Closed::Surely)
+}
+
+/// Ends another connection's blocked read, as if its time were up; not that of a stranger with the same number.
+pub(super) fn unblock(connection: &mut Connection, blocked: &Identity) -> Result<(), Error> {
+    let commands = [
+        redis::cmd("CLIENT").arg("LIST").arg("ID").arg(blocked.id).clone(),
+        redis::cmd("INFO").arg("clients").clone(),
+        redis::cmd("INFO").arg("server").clone(),
+    ];
+    let mut texts = Vec::new();
+    for answer in connection.query_all(&commands)? {
+        let Some(text) = allowed(answer)? else {
+            // Its read ends by itself before long.
+            return Ok(());
+        };
+        texts.push(connection.read::<String>(text)?);
+    }
+    if ids_of(&texts[0], &blocked.name).next().is_none() || !is_safe_to_unblock(&texts[1], &texts[2]) {
+        return Ok(());
+    }
+    let unblock = redis::cmd("CLIENT").arg("UNBLOCK").arg(blocked.id).clone();
+    connection.query(&unblock).map(drop)
+}
+
+/// Whether CLIENT UNBLOCK cannot hit a connection that is only held up by CLIENT PAUSE: that ends Redis 6.2 and 7.0
+/// with an assertion. Such a connection counts as blocked, and has no time limit.
+fn is_safe_to_unblock(clients: &str, server: &str) -> bool {
+    let number = |name| fact(clients, name)?.parse::<u64>().ok();
+    let version = fact(server, "redis_version").and_then(|version| {
+        let mut parts = version.split('.').map(str::parse::<u32>);
+        Some((parts.next()?.ok()?, parts.next()?.ok()?))
+    });
+    version.is_some_and(|version| version >= (7, 2))
+        || number("clients_in_timeout_table")
+            .zip(number("blocked_clients"))
+            .is_some_and(|(timed, blocked)| timed >= blocked)
+}
+
+/// A figure of INFO.
+fn fact<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .map(str::trim)
+}
+
+/// The numbers of the connections of this name, in the text of CLIENT LIST.
+fn ids_of<'a>(listed: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let named = format!(" name={name} ");
+    listed
+        .lines()
+        .filter(move |line| line.contains(&named))
+        .filter_map(|line| line.strip_prefix("id=")?.split(' ').next())
+}
+
+/// An answer, or `None` where the server does not let this user ask.
+fn allowed(answer: Answer) -> Result<Option<redis::Value>, Error> {
+    allow(answer.map_err(Error::Refused))
+}
+
+fn allow(answer: Result<redis::Value, Error>) -> Result<Option<redis::Value>, Error> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Refused(refusal)) if !is_about_the_server(&refusal) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A refusal that has nothing to do with the command.
+fn is_about_the_server(refusal: &ServerError) -> bool {
+    refusal.is_passing() || refusal.code == "NOAUTH"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_known_by_its_number_and_its_name() {
+        let listed = "id=3 addr=a name=x.1 db=0\nid=4 addr=b name=x.12 db=0\nid=5 addr=c name=x.1 db=0\n";
+        assert_eq!(ids_of(listed, "x.1").collect::<Vec<_>>(), ["3", "5"]);
+        assert_eq!(ids_of(listed, "x").count(), 0);
+    }
+
+    #[test]
+    fn nobody_is_unblocked_who_may_be_held_up_by_a_pause() {
+        let clients = |blocked, timed| format!("blocked_clients:{blocked}\r\nclients_in_timeout_table:{timed}\r\n");
+        let old = "redis_version:7.0.15\r\n";
+        assert!(is_safe_to_unblock(&clients(2, 2), old));
+        assert!(!is_safe_to_unblock(&clients(2, 1), old));
+        assert!(!is_safe_to_unblock("", old));
+        assert!(is_safe_to_unblock(&clients(2, 1), "redis_version:7.2.4\r\n"));
+        assert!(is_safe_to_unblock(&clients(2, 1), "redis_version:10.0.0\r\n"));
+    }
+}

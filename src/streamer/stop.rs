@@ -1,0 +1,100 @@
+//! Why and when a running piece of work ends: asked once, seen by all its threads. Knows nothing of signals;
+//! whoever hears one says so here.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Why work ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All that was asked for is done.
+    Enough,
+    /// A signal asked for it.
+    Signal(i32),
+    /// Whoever read the output has gone.
+    ReaderGone,
+    /// Another part of the work failed, and says so itself.
+    Halted,
+    /// The time limit passed before all was done.
+    TimeUp,
+}
+
+/// How work ends early: by a failure, or in good order.
+#[derive(Debug)]
+pub enum Halt<E> {
+    Failed(E),
+    Ended(Ending),
+}
+
+impl<E> From<E> for Halt<E> {
+    fn from(error: E) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Whether to end, shared by all threads of a piece of work.
+#[derive(Clone, Default)]
+pub struct Stop {
+    shared: Arc<(Mutex<State>, Condvar)>,
+}
+
+#[derive(Default)]
+struct State {
+    ending: Option<Ending>,
+    /// Bring whatever is waited for to an end; each runs once.
+    wakers: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+impl Stop {
+    /// Runs `waker` once, on a thread of its own, when the work is asked to end or to wake up.
+    pub fn on_wake(&self, waker: impl FnOnce() + Send + 'static) {
+        self.lock().wakers.push(Box::new(waker));
+    }
+
+    /// Asks for an end. A signal outranks other reasons: the exit code tells of it.
+    pub fn end(&self, ending: Ending) {
+        let mut state = self.lock();
+        if !matches!(state.ending, Some(Ending::Signal(_))) {
+            state.ending = Some(ending);
+        }
+        drop(state);
+        self.wake();
+        self.shared.1.notify_all();
+    }
+
+    /// Brings whatever is waited for to an end, as if the work were asked to end.
+    pub fn wake(&self) {
+        for waker in std::mem::take(&mut self.lock().wakers) {
+            // Without a thread, what is waited for ends by itself.
+            let _ = thread::Builder::new().spawn(waker);
+        }
+    }
+
+    /// Why to end, if at all.
+    pub fn ending(&self) -> Option<Ending> {
+        self.lock().ending
+    }
+
+    /// The signal that asked to end, if one did.
+    pub fn signal(&self) -> Option<i32> {
+        match self.ending() {
+            Some(Ending::Signal(signal)) => Some(signal),
+            _ => None,
+        }
+    }
+
+    /// Sleeps, but not past a reason to end.
+    pub fn sleep(&self, duration: Duration) {
+        if duration.is_zero() {
+            return;
+        }
+        let is_on = |state: &mut State| state.ending.is_none();
+        // What matters is read by `ending` afterwards.
+        drop(self.shared.1.wait_timeout_while(self.lock(), duration, is_on));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

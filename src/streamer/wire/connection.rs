@@ -1,0 +1,367 @@
+//! One connection to one server: bytes out, values in, each whole when it is looked at.
+//!
+//! The socket is ours, not the redis crate's: its reader parses every reply into a tree, and after a read
+//! timeout its connection is out of step. Here a value is found whole before anybody looks at it, so waiting
+//! can be bounded without losing bytes, commands can be written while older replies are still to come, and
+//! entries are walked where they lie (see [`Entries`](super::Entries)).
+
+use std::io::{self, Read, Write};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use redis::{Cmd, FromRedisValue, Value};
+
+use super::endpoint::{Address, Endpoint};
+use super::reply::{Answer, Reply};
+use super::resp::{Cursor, MAX_LINE, Malformed, Scanner, line};
+use super::transport::{Breaker, Transport};
+use crate::streamer::error::Error;
+
+/// How long a server may take to answer before it counts as lost. Redis serves one command after another:
+/// a slow neighbour's command must fit in, a hung server must not hold a pipeline for ever.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What one read of the socket can bring. Large enough that a reply of 1000 entries takes few system calls.
+const BUFFER: usize = 256 * 1024;
+
+/// How many bytes of replies are worth waking up for while more than that are certain to come: some thousand IDs. The
+/// server writes them a few dozen at a time, and each time it wakes up who waits costs both sides more than the replies.
+const GATHERED: u16 = 32 * 1024;
+
+/// The shortest reply there is: `+` and a line break.
+const SHORTEST_REPLY: usize = 3;
+
+/// A buffer that one huge value made larger than this shrinks again once it is empty.
+const MAX_IDLE_BUFFER: usize = 2 * BUFFER;
+
+/// The longest reply that is looked at as a whole. Those of control commands that list much are asked for in pages.
+const MAX_REPLY: usize = 64 * 1024 * 1024;
+
+/// The longest entry: Redis takes a command of 1 GiB at most (`client-query-buffer-limit`).
+const MAX_ENTRY: usize = 1024 * 1024 * 1024;
+
+/// A connection, authenticated and on its database.
+pub struct Connection {
+    transport: Transport,
+    node: Address,
+    buffer: Vec<u8>,
+    /// The part of `buffer` that was read and not yet handed out.
+    filled: Range<usize>,
+    /// The length of the value last handed out; it makes room at the next receive.
+    handed_out: usize,
+    /// Nothing is waited for beyond this.
+    deadline: Option<Instant>,
+    read_timeout: Duration,
+    /// How many replies are still to come at least.
+    expected: usize,
+    /// How many bytes the socket gathers before it wakes us up.
+    low_water: u16,
+}
+
+impl Connection {
+    /// Connects, authenticates and selects the database, all within the endpoint's time limit.
+    pub fn open(endpoint: &Endpoint) -> Result<Self, Error> {
+        let deadline = Instant::now() + endpoint.connect_timeout;
+        let transport = Transport::open(endpoint, deadline, RESPONSE_TIMEOUT)?;
+        let mut connection = Self {
+            transport,
+            node: endpoint.address.clone(),
+            buffer: vec![0; BUFFER],
+            filled: 0..0,
+            handed_out: 0,
+            deadline: Some(deadline),
+            read_timeout: Duration::MAX,
+            expected: 0,
+            low_water: 1,
+        };
+        connection.handshake(endpoint)?;
+        connection.deadline = None;
+        Ok(connection)
+    }
+
+    /// The server it leads to.
+    pub fn node(&self) -> &Address {
+        &self.node
+    }
+
+    /// From now on nothing is waited for beyond this: an answer that is not whole by then counts as lost.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
+    /// A handle by which another thread can break this connection, and so end a read that waits.
+    pub fn breaker(&self) -> Result<Breaker, Error> {
+        self.transport.breaker().map_err(|source| self.lost(source))
+    }
+
+    /// Sends packed commands.
+    pub fn send(&mut self, packed: &[u8]) -> Result<(), Error> {
+        self.transport
+            .write_all(packed)
+            .and_then(|()| self.transport.flush())
+            .map_err(|source| self.lost(source))
+    }
+
+    /// Tells that so many more replies are certain to come, none of which is urgent while many others are to come.
+    pub fn expect(&mut self, replies: usize) {
+        self.expected += replies;
+    }
+
+    /// Waits for the next reply, at most [`RESPONSE_TIMEOUT`]. After a failure the connection is of no more use.
+    pub fn receive(&mut self) -> Result<Reply<'_>, Error> {
+        let range = self.value(RESPONSE_TIMEOUT, MAX_REPLY)?;
+        self.expected = self.expected.saturating_sub(1);
+        Ok(Reply {
+            bytes: &self.buffer[range],
+        })
+    }
+
+    /// Passes over replies for as long as they are exactly this one, at most so many; says how many they were.
+    pub fn skip(&mut self, reply: &[u8], most: usize) -> Result<usize, Error> {
+        self.let_go();
+        let mut wait = Wait::new(RESPONSE_TIMEOUT, self.deadline);
+        let mut skipped = 0;
+        while skipped < most {
+            let here = &self.buffer[self.filled.clone()];
+            let equal = here.chunks_exact(reply.len()).take(most - skipped);
+            let equal = equal.take_while(|found| *found == reply).count();
+            self.filled.start += equal * reply.len();
+            self.expected = self.expected.saturating_sub(equal);
+            skipped += equal;
+            let rest = &self.buffer[self.filled.clone()];
+            if skipped == most || rest.len() >= reply.len() || !reply.starts_with(rest) {
+                break;
+            }
+            if equal > 0 {
+                wait = Wait::new(RESPONSE_TIMEOUT, self.deadline);
+            }
+            self.fill(&mut wait, reply.len())?;
+        }
+        Ok(skipped)
+    }
+
+    /// Where the next element of a reply that is walked lies, whole, until something else is received.
+    pub(super) fn element(&mut self, patience: Duration) -> Result<Range<usize>, Error> {
+        self.value(patience, MAX_ENTRY)
+    }
+
+    /// An element that is here.
+    pub(super) fn at(&self, element: Range<usize>) -> Cursor<'_> {
+        Cursor::new(&self.buffer[element])
+    }
+
+    /// The next line of a reply that is walked: the head of an array, or a short value. With its type byte.
+    pub(super) fn head(&mut self, patience: Duration) -> Result<&[u8], Error> {
+        self.let_go();
+        let mut wait = Wait::new(patience, self.deadline);
+        loop {
+            let bytes = &self.buffer[self.filled.clone()];
+            match line(bytes).map_err(|malformed| self.malformed(malformed))? {
+                Some(line) => {
+                    let start = self.filled.start;
+                    let end = start + 1 + line.len();
+                    self.handed_out = line.len() + 3;
+                    return Ok(&self.buffer[start..end]);
+                }
+                None => self.fill(&mut wait, MAX_LINE)?,
+            }
+        }
+    }
+
+    /// Where the next value lies in the buffer, once it is there whole.
+    fn value(&mut self, patience: Duration, limit: usize) -> Result<Range<usize>, Error> {
+        self.let_go();
+        let mut scanner = Scanner::new(limit);
+        let mut wait = Wait::new(patience, self.deadline);
+        loop {
+            let bytes = &self.buffer[self.filled.clone()];
+            match scanner.advance(bytes) {
+                Ok(Some(length)) => {
+                    self.handed_out = length;
+                    return Ok(self.filled.start..self.filled.start + length);
+                }
+                Ok(None) if bytes.len() > limit => return Err(self.malformed(Malformed("a reply too long to be one"))),
+                Ok(None) => self.fill(&mut wait, scanner.at_least())?,
+                Err(malformed) => return Err(self.malformed(malformed)),
+            }
+        }
+    }
+
+    /// What was handed out last is not looked at any more.
+    fn let_go(&mut self) {
+        self.filled.start += std::mem::take(&mut self.handed_out);
+    }
+
+    /// Reads what the socket has, at least one byte, of a value of at least `needed` bytes.
+    fn fill(&mut self, wait: &mut Wait, needed: usize) -> Result<(), Error> {
+        self.make_room(needed);
+        self.set_low_water()?;
+        loop {
+            let left = wait.left();
+            self.set_read_timeout(left)?;
+            let space = &mut self.buffer[self.filled.end..];
+            match self.transport.read(space) {
+                Ok(0) => {
+                    let text = "the server closed the connection";
+                    return Err(self.lost(io::Error::new(io::ErrorKind::UnexpectedEof, text)));
+                }
+                Ok(read) => {
+                    self.filled.end += read;
+                    // A server that answers a byte at a time must not be waited for byte by byte.
+                    if wait.left().is_zero() {
+                        return Err(self.late(wait));
+                    }
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => {
+                    if wait.left().is_zero() {
+                        return Err(self.late(wait));
+                    }
+                }
+                Err(error) => return Err(self.lost(error)),
+            }
+        }
+    }
+
+    fn late(&self, wait: &Wait) -> Error {
+        let text = format!("no answer within {:.1} s", wait.patience.as_secs_f64());
+        self.lost(io::Error::new(io::ErrorKind::TimedOut, text))
+    }
+
+    /// Makes room for another read. The buffer follows the largest value there is, not the largest that is claimed:
+    /// it doubles as bytes come.
+    fn make_room(&mut self, needed: usize) {
+        if self.filled.is_empty() {
+            self.filled = 0..0;
+            if self.buffer.len() > MAX_IDLE_BUFFER {
+                self.buffer.truncate(BUFFER);
+                self.buffer.shrink_to_fit();
+            }
+        }
+        if self.buffer.len() - self.filled.end < BUFFER / 4 {
+            self.buffer.copy_within(self.filled.clone(), 0);
+            self.filled = 0..self.filled.len();
+            if self.buffer.len() - self.filled.end < BUFFER / 2 {
+                let doubled = 2 * self.buffer.len();
+                let enough = (needed + BUFFER).max(self.filled.end + BUFFER);
+                self.buffer
+                    .reserve_exact(doubled.min(enough).saturating_sub(self.buffer.len()));
+                self.buffer.resize(doubled.min(enough), 0);
+            }
+        }
+    }
+
+    /// Sends a command and returns its reply; a refusal is an error.
+    pub fn query(&mut self, command: &Cmd) -> Result<Value, Error> {
+        self.send(&command.get_packed_command())?;
+        let reply = self.receive()?.value();
+        reply
+            .map_err(|malformed| self.malformed(malformed))?
+            .map_err(Error::Refused)
+    }
+
+    /// Sends commands in one piece and returns their replies, each a value or a refusal.
+    pub fn query_all(&mut self, commands: &[Cmd]) -> Result<Vec<Answer>, Error> {
+        let mut packed = Vec::new();
+        for command in commands {
+            command.write_packed_command(&mut packed);
+        }
+        self.send(&packed)?;
+        commands
+            .iter()
+            .map(|_| {
+                let reply = self.receive()?.value();
+                reply.map_err(|malformed| self.malformed(malformed))
+            })
+            .collect()
+    }
+
+    /// A query about a stream, perhaps a group of it, so that a refusal can name them.
+    pub fn ask<T: FromRedisValue>(&mut self, command: &Cmd, stream: &str, group: Option<&str>) -> Result<T, Error> {
+        let reply = self.query(command).map_err(|error| match error {
+            Error::Refused(refusal) => Error::refused(refusal, stream, group),
+            other => other,
+        })?;
+        self.read(reply)
+    }
+
+    /// A reply as the type it should have.
+    pub fn read<T: FromRedisValue>(&self, reply: Value) -> Result<T, Error> {
+        redis::from_redis_value(reply).map_err(|_| self.malformed(Malformed("a reply of unexpected type")))
+    }
+
+    fn set_read_timeout(&mut self, left: Duration) -> Result<(), Error> {
+        // The system's clock need not be set for each read: a timeout that comes early is waited out again.
+        let left = left.max(Duration::from_millis(1));
+        let fits = (left / 2..=left).contains(&self.read_timeout) && !self.transport.times_out_at_a_moment();
+        if !fits {
+            self.transport
+                .set_read_timeout(left)
+                .map_err(|source| self.lost(source))?;
+            self.read_timeout = left;
+        }
+        Ok(())
+    }
+
+    /// Of the first reply that is to come, all but the end may be here.
+    fn set_low_water(&mut self) -> Result<(), Error> {
+        let certain = self.expected.saturating_sub(1) * SHORTEST_REPLY;
+        let low_water = if certain >= usize::from(GATHERED) { GATHERED } else { 1 };
+        if low_water != self.low_water {
+            match self.transport.set_low_water(low_water) {
+                Ok(()) => self.low_water = low_water,
+                // Where the system cannot gather, it wakes us up each time.
+                Err(_) if low_water > self.low_water => {}
+                Err(source) => return Err(self.lost(source)),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a malformed reply means here.
+    pub fn malformed(&self, Malformed(what): Malformed) -> Error {
+        Error::Protocol {
+            address: self.node.to_string(),
+            what,
+        }
+    }
+
+    fn lost(&self, source: io::Error) -> Error {
+        Error::Lost {
+            address: self.node.to_string(),
+            source,
+        }
+    }
+}
+
+/// The time one value has to arrive whole.
+struct Wait {
+    patience: Duration,
+    deadline: Option<Instant>,
+    /// Set when first asked for: a value that is here already needs no clock.
+    until: Option<Instant>,
+}
+
+impl Wait {
+    fn new(patience: Duration, deadline: Option<Instant>) -> Self {
+        Self {
+            patience,
+            deadline,
+            until: None,
+        }
+    }
+
+    fn left(&mut self) -> Duration {
+        let now = Instant::now();
+        let until = *self.until.get_or_insert_with(|| {
+            let until = now + self.patience;
+            self.deadline.map_or(until, |deadline| until.min(deadline))
+        });
+        until.saturating_duration_since(now)
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}

@@ -1,0 +1,16 @@
+//! The wire: sockets, TLS, and the protocol of Redis on them. Knows what an entry is, nothing of groups or clusters.
+
+mod connection;
+mod endpoint;
+mod entries;
+mod handshake;
+mod reply;
+pub mod resp;
+mod tls;
+mod transport;
+
+pub use connection::Connection;
+pub use endpoint::{Address, Endpoint, Secret, Tls, Verify};
+pub use entries::{Entries, Shape, StreamEnd, receive_stream_end};
+pub use reply::Answer;
+pub use transport::Breaker;

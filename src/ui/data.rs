@@ -1,0 +1,180 @@
+//! Standard output: into a pipe, a file or a terminal.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::thread;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::is_unsafe;
+
+/// Standard output. Writes go straight to the descriptor: once a write returned, the data left this process.
+pub struct Data {
+    file: File,
+    kind: Kind,
+    escaped: Vec<u8>,
+    /// How much of the last write went out, in a pipe or a file.
+    written: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Terminal,
+    /// Or a socket, as some programs give their children.
+    Pipe,
+    File,
+}
+
+/// What a pipe takes without waiting once it says that it is writable, `PIPE_BUF` of Linux and above that of
+/// others; POSIX also has it that such a write is not torn apart.
+const PIPE_TAKES: usize = 4096;
+/// How often a full pipe is left to look whether to give up.
+const LOOK_UP: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 50_000_000,
+};
+
+impl Data {
+    pub fn stdout() -> io::Result<Self> {
+        let stdout = io::stdout();
+        let file = File::from(stdout.as_fd().try_clone_to_owned()?);
+        Ok(Self {
+            kind: match file.metadata()?.file_type() {
+                _ if stdout.is_terminal() => Kind::Terminal,
+                kind if kind.is_fifo() || kind.is_socket() => Kind::Pipe,
+                _ => Kind::File,
+            },
+            file,
+            escaped: Vec::new(),
+            written: 0,
+        })
+    }
+
+    /// Writes lines, whatever it takes.
+    pub fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.write_unless(lines, || false)
+    }
+
+    /// Writes lines: the exact bytes into a pipe or file; on a terminal, control characters are escaped as
+    /// JSON would, so that a message cannot command the terminal. A pipe that nobody empties is waited for
+    /// until `give_up` says so; then the error is [`io::ErrorKind::Interrupted`].
+    pub fn write_unless(&mut self, lines: &[u8], give_up: impl Fn() -> bool) -> io::Result<()> {
+        self.written = 0;
+        match self.kind {
+            Kind::File => write_counting(&self.file, lines, &mut self.written),
+            Kind::Pipe => self.write_to_pipe(lines, give_up),
+            Kind::Terminal => {
+                escape(lines, &mut self.escaped);
+                write_all(&self.file, &self.escaped)
+            }
+        }
+    }
+
+    /// How many bytes of the last write went out, although it may have failed. On a terminal nobody can tell.
+    pub fn written(&self) -> usize {
+        // The piece that failed was refused as a whole by a pipe.
+        self.written
+    }
+
+    /// Writes in pieces that cannot block, each of whole lines where they fit, so that giving up leaves no line
+    /// half written.
+    fn write_to_pipe(&mut self, mut lines: &[u8], give_up: impl Fn() -> bool) -> io::Result<()> {
+        while !lines.is_empty() {
+            let most = lines.len().min(PIPE_TAKES);
+            let piece = memchr::memrchr(b'\n', &lines[..most]).map_or(most, |end| end + 1);
+            self.wait_until_writable(&give_up)?;
+            write_all(&self.file, &lines[..piece])?;
+            self.written += piece;
+            lines = &lines[piece..];
+        }
+        Ok(())
+    }
+
+    fn wait_until_writable(&self, give_up: impl Fn() -> bool) -> io::Result<()> {
+        loop {
+            match poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], Some(&LOOK_UP)) {
+                Ok(0) | Err(Errno::INTR) if give_up() => return Err(io::ErrorKind::Interrupted.into()),
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Whether whoever reads this is still there. A pipe tells without being written to; a file has no reader to lose.
+    pub fn has_reader(&self) -> bool {
+        !is_closed(&self.file, Some(&Timespec::default()))
+    }
+
+    /// Runs `then`, on a thread of its own, when whoever reads this has gone.
+    pub fn when_closed(&self, then: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let file = self.file.try_clone()?;
+        let watch = move || {
+            if is_closed(&file, None) {
+                then();
+            }
+        };
+        thread::Builder::new().spawn(watch).map(drop)
+    }
+}
+
+/// Whether a pipe's reader has gone; waits for it, at most for some time.
+fn is_closed(file: &File, most: Option<&Timespec>) -> bool {
+    let mut fds = [PollFd::new(file, PollFlags::empty())];
+    while poll(&mut fds, most).is_err() {}
+    // A pipe has an error then, a socket hangs up.
+    fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
+}
+
+fn write_all(file: &File, bytes: &[u8]) -> io::Result<()> {
+    write_counting(file, bytes, &mut 0)
+}
+
+/// Writes everything, also where whoever opened stdout for us set it not to block; counts what went out.
+fn write_counting(mut file: &File, bytes: &[u8], written: &mut usize) -> io::Result<()> {
+    *written = 0;
+    while *written < bytes.len() {
+        match file.write(&bytes[*written..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(more) => *written += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                poll(&mut [PollFd::new(&file, PollFlags::OUT)], None)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Lines for a terminal, with control characters as JSON escapes.
+fn escape(lines: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    for chunk in lines.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\n' => out.push(b'\n'),
+                c if is_unsafe(c) => out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes()),
+                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice("\u{fffd}".as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_commands_a_terminal_is_escaped_as_json_would() {
+        let mut out = Vec::new();
+        escape("a\u{1b}\u{61c}é\n".as_bytes(), &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), "a\\u001b\\u061cé\n");
+    }
+}

@@ -1,0 +1,98 @@
+//! Dead letters that are refused or whose answer is lost: one copy in the end, and never none.
+
+use super::{GROUP, assert_all, assert_once, assert_settled, consume, ids, orders};
+use crate::harness::{End, Fate, Proxy, Server, Test};
+use std::time::{Duration, Instant};
+
+const OPTIONS: &str = "--max-deliveries 1 --dead-letter dead";
+
+/// A consumer whose handlers always fail.
+fn failing(server: &Server, options: &str) -> Test {
+    consume(server)
+        .args(OPTIONS.split(' '))
+        .args(options.split(' '))
+        .args(["--", "sh", "-c", "exit 7"])
+}
+
+/// The IDs of the messages in the dead letters.
+fn dead(server: &Server) -> Vec<String> {
+    let fields = server.fields("dead").into_iter().flatten();
+    fields
+        .filter(|(name, _)| name == b"dead-id")
+        .map(|(_, id)| String::from_utf8(id).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_dead_letter_that_is_refused_until_the_end_is_a_failure() {
+    let server = orders(1);
+    server.cli(["CONFIG", "SET", "maxmemory", "1"]);
+    let output = failing(&server, "-e --reconnect-for 3s").spawn().wait();
+    assert_ne!(output.status, 0, "{}", output.stderr());
+    assert!(output.stderr().contains("OOM"), "{}", output.stderr());
+    assert_eq!(server.pending("orders", GROUP), ["1-0"]);
+    assert_eq!(dead(&server), [""; 0]);
+    server.cli(["CONFIG", "SET", "maxmemory", "0"]);
+    // It was handed back: the next consumer gets it at once, although its --claim-idle is five minutes.
+    let rest = consume(&server).arg("-e").stdout_any().stderr_any().run();
+    assert_eq!(ids(&rest), ["1-0"]);
+    assert_settled(&server);
+}
+
+#[test]
+fn a_message_whose_dead_letter_is_refused_again_and_again_stays_with_its_consumer() {
+    let server = orders(1);
+    server.cli(["CONFIG", "SET", "maxmemory", "1"]);
+    let mut first = failing(&server, "-e --claim-idle 1s --reconnect-for 60s").spawn();
+    first.wait_stderr("OOM");
+    let mut second = consume(&server).args(["--claim-idle", "1s", "--block", "50ms"]).spawn();
+    // Several times the claim idle, in which the dead letter is refused more than twice.
+    assert_eq!(
+        second.line_within(Duration::from_secs(5)),
+        None,
+        "the message was taken away"
+    );
+    drop(second);
+    server.cli(["CONFIG", "SET", "maxmemory", "0"]);
+    let output = first.wait();
+    assert_eq!(output.status, 1, "{}", output.stderr());
+    assert_eq!(dead(&server), ["1-0"]);
+    assert_settled(&server);
+}
+
+#[test]
+fn a_dead_letter_whose_answer_is_lost_stands_once() {
+    for end in [End::Fin, End::Reset] {
+        let server = orders(3);
+        // Whichever connection the dead letters are sent on, its answer is lost.
+        let fates = (0..4).map(move |_| Fate::Unanswered(b"dead-reason", end));
+        let proxy = Proxy::start(server.socket(), fates);
+        let options = format!("-e -u {}", proxy.url());
+        let output = failing(&server, &options).spawn().wait();
+        assert_eq!(output.status, 1, "{}", output.stderr());
+        assert!(proxy.cuts() > 0);
+        assert_once(&dead(&server));
+        assert_all(&dead(&server), 3);
+        assert_settled(&server);
+    }
+}
+
+#[test]
+fn dead_letters_and_a_server_that_is_killed_meanwhile_stand_once() {
+    const COUNT: usize = 60;
+    let server = orders(COUNT);
+    let mut consumer = failing(&server, "-e --jobs 4").spawn();
+    let start = Instant::now();
+    for goal in [5, 20, 40] {
+        while dead(&server).len() < goal && start.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        server.kill9();
+        server.restart();
+    }
+    let output = consumer.wait();
+    assert_eq!(output.status, 1, "{}", output.stderr());
+    assert_once(&dead(&server));
+    assert_all(&dead(&server), COUNT);
+    assert_settled(&server);
+}
