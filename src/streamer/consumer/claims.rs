@@ -92,7 +92,10 @@ impl Member<'_> {
             };
             let rows = self.pending(stream, page)?;
             let is_full = rows.len() == page.count;
-            let stale = |row: &Pending| row.idle >= idle && self.is_claimable(stream, row);
+            let stale = |row: &Pending| {
+                let is_known = self.delivery.messages.knows(Key { stream, id: row.id });
+                row.idle >= idle && is_claimable(row.whose, is_known, self.settings.acknowledge)
+            };
             let found: Vec<Pending> = rows.iter().copied().filter(stale).take(count).collect();
             let last_seen = match found.last().filter(|_| found.len() == count) {
                 Some(last) => Some(last.id),
@@ -111,18 +114,6 @@ impl Member<'_> {
         let (soonest, latest) = CLAIM_EVERY;
         self.next_claim = Some(Instant::now() + (idle / 2).clamp(soonest, latest));
         Ok(None)
-    }
-
-    fn is_claimable(&self, stream: usize, row: &Pending) -> bool {
-        match (row.whose, self.settings.acknowledge) {
-            // One that somebody else took from this member is still in its hands.
-            (Whose::Anybodys, _) => !self.delivery.messages.knows(Key { stream, id: row.id }),
-            // What this run printed waits for whoever acknowledges it.
-            (Whose::Ours, Acknowledge::Elsewhere { .. }) => false,
-            // What was just delivered may still be on its way here.
-            (Whose::Ours, _) if self.settings.acknowledge.claim_idle() < SAFE_CLAIM_IDLE => false,
-            (Whose::Ours, _) => !self.delivery.messages.knows(Key { stream, id: row.id }),
-        }
     }
 
     /// Whether it is time to look for what others left.
@@ -206,5 +197,44 @@ impl Member<'_> {
         }
         self.delivery.report_gone();
         Ok(())
+    }
+}
+
+/// Whether a stale entry may be claimed; `is_known` if it is in this member's hands, which somebody else may have taken
+/// it from.
+fn is_claimable(whose: Whose, is_known: bool, acknowledge: Acknowledge) -> bool {
+    match (whose, acknowledge) {
+        (_, _) if is_known => false,
+        (Whose::Anybodys, _) => true,
+        // What this run printed waits for whoever acknowledges it.
+        (Whose::Ours, Acknowledge::Elsewhere { .. }) => false,
+        // What was just delivered may still be on its way here.
+        (Whose::Ours, _) => acknowledge.claim_idle() >= SAFE_CLAIM_IDLE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_hand_or_waits_for_somebody_is_not_claimed() {
+        let success = |seconds| Acknowledge::OnSuccess {
+            claim_idle: Some(Duration::from_secs(seconds)),
+        };
+        let elsewhere = Acknowledge::Elsewhere { claim_idle: None };
+        for (whose, is_known, acknowledge, expected) in [
+            (Whose::Anybodys, false, success(300), true),
+            (Whose::Anybodys, false, success(0), true),
+            (Whose::Anybodys, false, elsewhere, true),
+            (Whose::Anybodys, true, success(300), false),
+            (Whose::Ours, false, success(300), true),
+            (Whose::Ours, true, success(300), false),
+            (Whose::Ours, false, success(0), false),
+            (Whose::Ours, false, elsewhere, false),
+        ] {
+            let found = is_claimable(whose, is_known, acknowledge);
+            assert_eq!(found, expected, "{whose:?} {is_known} {acknowledge:?}");
+        }
     }
 }

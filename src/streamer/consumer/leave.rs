@@ -35,6 +35,15 @@ pub enum Departure {
 }
 
 impl Departure {
+    /// How long a server that is away is tried for what is to be settled there.
+    fn grace(self) -> Duration {
+        match self {
+            Self::InGoodOrder(Ending::TimeUp) | Self::Refused => SHORT_GRACE,
+            Self::InGoodOrder(_) | Self::AfterFailure => GRACE,
+            Self::ServerAway => Duration::ZERO,
+        }
+    }
+
     pub fn after(error: &Error) -> Self {
         if error.is_connection() {
             Self::ServerAway
@@ -60,11 +69,7 @@ impl Member<'_> {
             return Ok(());
         }
         let is_empty = self.messages().settled() == 0 && self.messages().count(|_| true) == 0;
-        let grace = match departure {
-            Departure::InGoodOrder(Ending::TimeUp) | Departure::Refused => SHORT_GRACE,
-            _ if is_empty => SHORT_GRACE,
-            _ => GRACE,
-        };
+        let grace = if is_empty { SHORT_GRACE } else { departure.grace() };
         self.supervisor.begin_grace(grace);
         self.set_deadline(Some(Instant::now() + grace));
         let left = loop {
@@ -167,7 +172,9 @@ impl Member<'_> {
         }
         let mut by_deliveries: BTreeMap<u64, Vec<Pending>> = BTreeMap::new();
         for row in rows {
-            by_deliveries.entry(self.tries(stream, row)).or_default().push(*row);
+            let open = self.delivery.messages.get(Key { stream, id: row.id });
+            let tries = tries(open.map(|open| (&open.state, open.deliveries)), row.deliveries);
+            by_deliveries.entry(tries).or_default().push(*row);
         }
         for (tries, rows) in by_deliveries {
             self.nack(stream, &rows, tries)?;
@@ -176,17 +183,6 @@ impl Member<'_> {
             self.delivery.messages.forget(Key { stream, id });
         }
         Ok(())
-    }
-
-    /// How often an entry was tried.
-    fn tries(&self, stream: usize, row: &Pending) -> u64 {
-        match self.delivery.messages.get(Key { stream, id: row.id }) {
-            Some(open) => match open.state {
-                State::Held { tried: false } | State::Ready => open.deliveries.saturating_sub(1),
-                State::Held { tried: true } | State::Running | State::Waiting | State::Dying { .. } => open.deliveries,
-            },
-            None => row.deliveries.saturating_sub(1),
-        }
     }
 
     /// Where the server has no XNACK (Redis 8.8), the entries go to a consumer of a fixed name, idle since the epoch.
@@ -261,5 +257,56 @@ impl Member<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// How often an entry was tried, which is what the next consumer is told: deliveries that were no try do not count.
+/// `row` is how often it was delivered, as the server has it.
+fn tries(open: Option<(&State, u64)>, row: u64) -> u64 {
+    match open {
+        Some((State::Held { tried: false } | State::Ready, deliveries)) => deliveries.saturating_sub(1),
+        Some((_, deliveries)) => deliveries,
+        None => row.saturating_sub(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tries_count_as_deliveries() {
+        let dying = State::Dying {
+            reason: String::new(),
+            in_doubt: false,
+        };
+        for (state, deliveries, row, expected) in [
+            (Some(State::Held { tried: false }), 1, 1, 0),
+            (Some(State::Held { tried: true }), 1, 1, 1),
+            (Some(State::Ready), 3, 3, 2),
+            (Some(State::Running), 3, 3, 3),
+            (Some(State::Waiting), 2, 2, 2),
+            (Some(dying), 4, 4, 4),
+            // It was delivered in a reply that was lost.
+            (None, 0, 5, 4),
+            (None, 0, 0, 0),
+        ] {
+            let open = state.as_ref().map(|state| (state, deliveries));
+            assert_eq!(tries(open, row), expected, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_tried_as_long_as_the_ending_allows() {
+        for (departure, grace) in [
+            (Departure::InGoodOrder(Ending::Signal(15)), GRACE),
+            (Departure::InGoodOrder(Ending::Enough), GRACE),
+            (Departure::InGoodOrder(Ending::TimeUp), SHORT_GRACE),
+            (Departure::Refused, SHORT_GRACE),
+            (Departure::AfterFailure, GRACE),
+            (Departure::ServerAway, Duration::ZERO),
+        ] {
+            assert_eq!(departure.grace(), grace, "{departure:?}");
+        }
     }
 }

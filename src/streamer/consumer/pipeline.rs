@@ -47,12 +47,18 @@ const DEPTH: usize = 2;
 /// How many bytes of lines are gathered before they are written.
 const LINES: usize = 256 * 1024;
 
+/// Whether a line that was perhaps seen counts as done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Promise {
+    AtMostOnce,
+    AtLeastOnce,
+}
+
 /// Lines that are still to be written.
 struct Lines<'o, O> {
     output: &'o mut O,
     acknowledge: Acknowledge,
-    /// Whether a line that was perhaps seen counts as done: at most once is promised.
-    at_most_once: bool,
+    promise: Promise,
     bytes: Vec<u8>,
     /// The messages, each with where its line begins and how often it was delivered.
     taken: Vec<(Key, usize, u64)>,
@@ -82,7 +88,8 @@ impl<O: Output> Sink for Lines<'_, O> {
             Ok(()) => self.taken.len(),
             Err(unwritten) => {
                 self.ended = Some(unwritten.ending);
-                self.done_by(unwritten)
+                let starts: Vec<_> = self.taken.iter().map(|(_, start, _)| *start).collect();
+                done_by(&starts, unwritten, self.promise)
             }
         };
         for (index, (key, _, deliveries)) in self.taken.drain(..).enumerate() {
@@ -97,21 +104,16 @@ impl<O: Output> Sink for Lines<'_, O> {
     }
 }
 
-impl<O> Lines<'_, O> {
-    /// How many messages are done although the write was not. Whole lines that somebody can still read are. Lines that
-    /// a reader who has gone may have seen are where at most once is promised; where at least once is, none is.
-    fn done_by(&self, unwritten: Unwritten) -> usize {
-        let starts = &self.taken;
-        let written = unwritten.written;
-        if unwritten.has_reader {
-            // Each line ends where the next one begins, and the last was not written to its end.
-            let begun = starts.partition_point(|(_, start, _)| *start <= written);
-            begun.saturating_sub(1)
-        } else if self.at_most_once {
-            starts.partition_point(|(_, start, _)| *start < written)
-        } else {
-            0
-        }
+/// How many messages are done although the write of their lines was not; `starts` tells where the lines begin. Whole
+/// lines that somebody can still read are. Lines that a reader who has gone may have seen are where at most once is
+/// promised; where at least once is, none is.
+fn done_by(starts: &[usize], unwritten: Unwritten, promise: Promise) -> usize {
+    let written = unwritten.written;
+    match (unwritten.has_reader, promise) {
+        // Each line ends where the next one begins, and the last was not written to its end.
+        (true, _) => starts.partition_point(|start| *start <= written).saturating_sub(1),
+        (false, Promise::AtMostOnce) => starts.partition_point(|start| *start < written),
+        (false, Promise::AtLeastOnce) => 0,
     }
 }
 
@@ -129,7 +131,11 @@ impl<'a, 'o, O: Output> Pipeline<'a, 'o, O> {
         let lines = Lines {
             output,
             acknowledge: *acknowledge,
-            at_most_once: dedup.is_some(),
+            promise: if dedup.is_some() {
+                Promise::AtMostOnce
+            } else {
+                Promise::AtLeastOnce
+            },
             bytes: Vec::new(),
             taken: Vec::new(),
             ended: None,
@@ -354,5 +360,38 @@ impl Member<'_> {
         let (walked, _) = self.take_in(entries, None, None, sink)?;
         self.supervisor.succeeded();
         Ok(walked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_by_a_torn_write_follows_from_the_reader_and_the_promise() {
+        use Promise::{AtLeastOnce, AtMostOnce};
+        // Lines of ten bytes.
+        let starts = [0, 10, 20];
+        for (written, has_reader, promise, done) in [
+            (0, true, AtLeastOnce, 0),
+            (9, true, AtLeastOnce, 0),
+            (10, true, AtLeastOnce, 1),
+            (25, true, AtMostOnce, 2),
+            (25, false, AtMostOnce, 3),
+            (20, false, AtMostOnce, 2),
+            (0, false, AtMostOnce, 0),
+            (25, false, AtLeastOnce, 0),
+        ] {
+            let unwritten = Unwritten {
+                written,
+                has_reader,
+                ending: Ending::ReaderGone,
+            };
+            assert_eq!(
+                done_by(&starts, unwritten, promise),
+                done,
+                "{written} {has_reader} {promise:?}"
+            );
+        }
     }
 }

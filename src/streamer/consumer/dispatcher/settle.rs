@@ -146,15 +146,7 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         let Some(deliveries) = self.member.messages().get(key).map(|open| open.deliveries) else {
             return;
         };
-        let next = match &self.dispatch.on_failure {
-            OnFailure::Drop => Next::Nothing,
-            OnFailure::HandBack => Next::HandBack,
-            OnFailure::Retry {
-                dead_letter: Some(letters),
-                ..
-            } if deliveries >= letters.after.get() => Next::DeadLetter,
-            OnFailure::Retry { delay, .. } => Next::Retry(retry_delay(*delay, deliveries)),
-        };
+        let next = after_failure(&self.dispatch.on_failure, deliveries);
         (self.run.tell)(Event::HandlerFailed {
             stream: &self.member.settings.streams[key.stream],
             id: key.id,
@@ -273,4 +265,57 @@ const MOST_DEAD_LETTER_PAUSE: Duration = Duration::from_secs(1);
 fn retry_delay(first: Duration, deliveries: u64) -> Duration {
     let doublings = u32::try_from(deliveries.saturating_sub(1)).unwrap_or(u32::MAX).min(31);
     jittered(first.saturating_mul(1 << doublings).min(LONGEST_RETRY_DELAY))
+}
+
+/// What becomes of a message whose handler failed after so many deliveries.
+fn after_failure(on_failure: &OnFailure, deliveries: u64) -> Next {
+    match on_failure {
+        OnFailure::Drop => Next::Nothing,
+        OnFailure::HandBack => Next::HandBack,
+        OnFailure::Retry {
+            dead_letter: Some(letters),
+            ..
+        } if deliveries >= letters.after.get() => Next::DeadLetter,
+        OnFailure::Retry { delay, .. } => Next::Retry(retry_delay(*delay, deliveries)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use super::*;
+    use crate::streamer::consumer::settings::DeadLetters;
+
+    #[test]
+    fn what_becomes_of_a_failure_follows_from_the_deliveries() {
+        let retry = |after| OnFailure::Retry {
+            delay: Duration::from_secs(1),
+            dead_letter: NonZeroU64::new(after).map(|after| DeadLetters {
+                stream: "dead".to_owned(),
+                after,
+            }),
+        };
+        let rows = [
+            (OnFailure::Drop, 1, "Nothing"),
+            (OnFailure::HandBack, 9, "HandBack"),
+            (retry(0), 1_000_000, "Retry"),
+            (retry(3), 2, "Retry"),
+            (retry(3), 3, "DeadLetter"),
+            (retry(3), 4, "DeadLetter"),
+        ];
+        for (on_failure, deliveries, expected) in rows {
+            let next = format!("{:?}", after_failure(&on_failure, deliveries));
+            assert!(next.starts_with(expected), "{on_failure:?} {deliveries}: {next}");
+        }
+    }
+
+    #[test]
+    fn pauses_double_and_end_at_an_hour() {
+        let second = Duration::from_secs(1);
+        assert!((second / 2..=second).contains(&retry_delay(second, 1)));
+        assert!((4 * second..=8 * second).contains(&retry_delay(second, 4)));
+        assert!(retry_delay(second, u64::MAX) <= LONGEST_RETRY_DELAY);
+        assert!(retry_delay(Duration::MAX, 2) <= LONGEST_RETRY_DELAY);
+    }
 }
