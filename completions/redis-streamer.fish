@@ -72,21 +72,21 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s q
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s v -l verbose -d 'Print on stderr what is being done'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s V -l version -d 'Print version'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l name -d 'Give every message this name; a line is then its body' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l input -d 'What a line is: a line of JSON, any text (made a JSON string), or a row of CSV (made an object by the header)' -r -f -a "jsonl\t'A line of JSON; blank lines are nothing'
-text\t'Any text; a blank line is a message too'
-csv\t'Rows of CSV under a header'"
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l rejects -d 'Write lines that cannot be sent to FILE, as they stand, and go on' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l name -d 'Give every message this name; each line is then a body' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l input -d 'What the input holds' -r -f -a "jsonl\t'Lines of JSON; blank lines are skipped'
+text\t'Lines of text, sent as JSON strings; a blank line is a message too'
+csv\t'Rows of CSV under a header, sent as objects'"
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l rejects -d 'Write lines that cannot be sent to FILE, unchanged, and go on' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l on-reject -d 'What to do at a line that cannot be sent [default: stop, or skip with --rejects]' -r -f -a "stop\t'End there'
 skip\t'Leave it out and go on'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l rate -d 'Send at most N messages a second' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l maxlen -d 'Trim the stream to its newest N entries' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l retention -d 'Trim entries older than DURATION' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l receipts -d 'Write {"file","line","id"} for each entry to FILE' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l checkpoint -d 'Keep in FILE how far the sending came; started again with the same input and FILE, go on from there' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l on-ambiguous -d 'What to do when it cannot be known whether lines in flight were sent before the connection broke' -r -f -a "stop\t'End there'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l checkpoint -d 'Keep the progress in FILE: run again with the same input and FILE, continue where the last run ended' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l on-ambiguous -d 'What to do when it cannot be known whether lines were sent before the connection broke' -r -f -a "stop\t'End there'
 repeat\t'Send it, perhaps again'"
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l reconnect-for -d 'Keep trying to reach a lost server for so long' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l reconnect-for -d 'Keep trying to reach a lost server for DURATION' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
@@ -98,7 +98,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l keep-ids -d 'Give the entries the IDs of their lines'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l keep-ids -d 'Give each entry the ID in its line'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l ids -d 'Print the ID of each entry, in the order of the lines'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l json -d 'Print the summary as JSON, on stdout'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l insecure -d 'Do not check the server\'s certificate'
@@ -129,29 +129,29 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s g -l group -d 'The consumer group' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s l -l listener -d 'The group by its listener\'s name: short for -g STREAM:NAME:cg' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s n -l max -d 'End after N messages' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l timeout -d 'Fail (exit 4) if -n was not reached within DURATION' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l match -d 'Take only messages whose name matches GLOB (* and ?); in a group the others are acknowledged unseen, for all its consumers' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l count -d 'Read up to N entries at a time [default: 1000]' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l block -d 'Wait at the server for so long before asking again' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l rest -d 'Pause after everything there is was read, before asking again' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l timeout -d 'Fail (exit 4) if -n is not reached within DURATION' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l match -d 'Take only messages whose name matches GLOB (* and ?). In a group, the others are acknowledged unseen' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l count -d 'Read up to N entries at a time [default: as many as their sizes suggest, 1000 at most]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l block -d 'Let each read wait at the server for DURATION, in a group for a second at most' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l rest -d 'Pause for DURATION after reading all there is' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l reconnect-for -d 'Keep trying to reach a lost server for DURATION' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l from -d 'Begin at POINT: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m [default: latest; beginning with --to]' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l to -d 'Stop behind POINT, which is included; never wait for what is not there yet' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l to -d 'End at POINT, which is included, without waiting for new messages' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l last -d 'Begin N entries before the end' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s c -l consumer -d 'The consumer\'s name [default: a new one each time: LISTENER.HOST.PID.RANDOM]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l ack -d 'When a message is acknowledged' -r -f -a "success\t'When its line is written, or its command exited with 0: at least once'
 manual\t'By the ack command alone: at least once'
 read\t'As it is read: at most once'"
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l claim-idle -d 'Take over entries that other consumers left pending for so long, or off: only those they handed back [default: 5m; off with --ack manual]' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l on-nogroup -d 'What to do when the group does not exist, or vanishes: fail, or create it from a point' -r -f -a "fail\t'Fail'
-latest\t'Create it; what is in the stream already is passed over'
-beginning\t'Create it; what is in the stream is delivered, again if need be'"
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l dedup -d 'Process no entry twice: consult and keep the group\'s ledger of processed entries over WINDOW' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l claim-idle -d 'Claim entries that other consumers left pending for DURATION; off claims only what they handed back [default: 5m; off with --ack manual]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l on-nogroup -d 'What to do when the group does not exist, or vanishes' -r -f -a "fail\t'Fail'
+latest\t'Create it at the end of the stream'
+beginning\t'Create it at the beginning: everything is delivered, perhaps again'"
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l dedup -d 'Process no entry twice within WINDOW [default: 7d], by the ledger of processed entries that the group keeps' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l jobs -d 'Run up to N handlers at a time' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l handler-timeout -d 'End a handler that runs longer, with its whole process group: TERM, then KILL' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l retry-delay -d 'Wait so long before a failed message is tried again, twice as long each time, an hour at most' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l max-deliveries -d 'Try a message N times at most; then it goes to the dead letters [default: try for ever]' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l dead-letter -d 'Add messages that failed too often to STREAM, with where they came from and why, and acknowledge them' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l handler-timeout -d 'End a handler that runs longer than DURATION, with its whole process group: TERM, then KILL' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l retry-delay -d 'Wait for DURATION before trying a failed message again, twice as long each time, an hour at most' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l max-deliveries -d 'Try a message at most N times, then move it to --dead-letter [default: no limit]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l dead-letter -d 'Move messages that failed too often to STREAM, with where they came from and why' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
@@ -163,8 +163,8 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s e -l exit-on-empty -d 'Stop once everything that was in the streams at the start is read, and with a handler settled'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l clean-env -d 'Give handlers a clean environment: PATH, HOME, LANG, LC_*, TZ, USER, TMPDIR and what tells of the message, but no credentials'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s e -l exit-on-empty -d 'End once everything that was in the streams at the start is printed, or handled. Without --dead-letter, a message whose handler fails gets one try: it is handed back, and the exit code is 1'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l clean-env -d 'Give handlers only PATH, HOME, LANG, LC_*, TZ, USER, TMPDIR and the variables about the message: no credentials'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l insecure -d 'Do not check the server\'s certificate'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s q -l quiet -d 'Print only warnings and errors on stderr'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s v -l verbose -d 'Print on stderr what is being done'

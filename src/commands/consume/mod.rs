@@ -27,9 +27,9 @@ use settings::Plan;
 
 /// Print the messages of streams, or run a command for each
 ///
-/// With a group (-g or -l): new messages, and those that crashed consumers left behind; each is acknowledged
-/// when its line is written, or when its command exited with 0. The group must exist: see subscribe. Without a
-/// group: a plain read that leaves no trace.
+/// With a group (-g or -l), prints new messages and those that crashed consumers left behind. A message is
+/// acknowledged once its line is written, or once its command has exited with 0. The group must exist: see subscribe.
+/// Without a group, reads the streams and leaves no trace.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -50,22 +50,23 @@ pub struct Args {
     /// End after N messages
     #[arg(short = 'n', long, value_name = "N", value_parser = parse_count::<NonZeroUsize>)]
     max: Option<NonZeroUsize>,
-    /// Stop once everything that was in the streams at the start is read, and with a handler settled
+    /// End once everything that was in the streams at the start is printed, or handled. Without --dead-letter, a
+    /// message whose handler fails gets one try: it is handed back, and the exit code is 1
     #[arg(short, long)]
     exit_on_empty: bool,
-    /// Fail (exit 4) if -n was not reached within DURATION
+    /// Fail (exit 4) if -n is not reached within DURATION
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "max")]
     timeout: Option<Duration>,
-    /// Take only messages whose name matches GLOB (* and ?); in a group the others are acknowledged unseen, for all its consumers
+    /// Take only messages whose name matches GLOB (* and ?). In a group, the others are acknowledged unseen
     #[arg(long = "match", value_name = "GLOB")]
     matching: Option<String>,
-    /// Read up to N entries at a time [default: 1000]
+    /// Read up to N entries at a time [default: as many as their sizes suggest, 1000 at most]
     #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroUsize>)]
     count: Option<NonZeroUsize>,
-    /// Wait at the server for so long before asking again
+    /// Let each read wait at the server for DURATION, in a group for a second at most
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     block: Duration,
-    /// Pause after everything there is was read, before asking again
+    /// Pause for DURATION after reading all there is
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     rest: Duration,
     #[command(flatten)]
@@ -74,7 +75,7 @@ pub struct Args {
     /// Begin at POINT: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m [default: latest; beginning with --to]
     #[arg(long, value_name = "POINT", allow_hyphen_values = true, help_heading = PLAIN)]
     from: Option<Point>,
-    /// Stop behind POINT, which is included; never wait for what is not there yet
+    /// End at POINT, which is included, without waiting for new messages
     #[arg(long, value_name = "POINT", allow_hyphen_values = true, help_heading = PLAIN)]
     to: Option<Point>,
     /// Begin N entries before the end
@@ -87,37 +88,36 @@ pub struct Args {
     /// When a message is acknowledged
     #[arg(long, value_name = "WHEN", default_value = "success", help_heading = GROUP)]
     ack: AckMode,
-    /// Take over entries that other consumers left pending for so long, or off: only those they handed back [default: 5m; off with --ack manual]
+    /// Claim entries that other consumers left pending for DURATION; off claims only what they handed back [default: 5m; off with --ack manual]
     #[arg(long, value_name = "DURATION", value_parser = parse_claim_idle, help_heading = GROUP)]
     claim_idle: Option<ClaimIdle>,
-    /// What to do when the group does not exist, or vanishes: fail, or create it from a point
+    /// What to do when the group does not exist, or vanishes
     #[arg(long, value_name = "ACTION", default_value = "fail", help_heading = GROUP)]
     on_nogroup: OnNoGroup,
-    /// Process no entry twice: consult and keep the group's ledger of processed entries over WINDOW
+    /// Process no entry twice within WINDOW [default: 7d], by the ledger of processed entries that the group keeps
     #[arg(long, value_name = "WINDOW", num_args = 0..=1, require_equals = true, default_missing_value = "7d", value_parser = parse_duration, help_heading = GROUP)]
     dedup: Option<Duration>,
 
-    /// Run this command for each message, in place of printing it: the line is its stdin, and exit status 0
-    /// acknowledges the message; anything else leaves it to be tried again
+    /// Run this command for each message instead of printing it. Its stdin is the message's line. Exit status 0
+    /// acknowledges the message; after any other it is tried again
     #[arg(last = true, value_name = "CMD", help_heading = HANDLERS)]
     command: Vec<String>,
     /// Run up to N handlers at a time
     #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroUsize>, default_value = "1", requires = "command", help_heading = HANDLERS)]
     jobs: NonZeroUsize,
-    /// End a handler that runs longer, with its whole process group: TERM, then KILL
+    /// End a handler that runs longer than DURATION, with its whole process group: TERM, then KILL
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "command", help_heading = HANDLERS)]
     handler_timeout: Option<Duration>,
-    /// Wait so long before a failed message is tried again, twice as long each time, an hour at most
+    /// Wait for DURATION before trying a failed message again, twice as long each time, an hour at most
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration, requires = "command", help_heading = HANDLERS)]
     retry_delay: Duration,
-    /// Try a message N times at most; then it goes to the dead letters [default: try for ever]
+    /// Try a message at most N times, then move it to --dead-letter [default: no limit]
     #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroU64>, requires = "dead_letter", help_heading = HANDLERS)]
     max_deliveries: Option<NonZeroU64>,
-    /// Give handlers a clean environment: PATH, HOME, LANG, LC_*, TZ, USER, TMPDIR and what tells of the message,
-    /// but no credentials
+    /// Give handlers only PATH, HOME, LANG, LC_*, TZ, USER, TMPDIR and the variables about the message: no credentials
     #[arg(long, requires = "command", help_heading = HANDLERS)]
     clean_env: bool,
-    /// Add messages that failed too often to STREAM, with where they came from and why, and acknowledge them
+    /// Move messages that failed too often to STREAM, with where they came from and why
     #[arg(long, value_name = "STREAM", value_parser = parse_name, requires = "max_deliveries", requires = "command", help_heading = HANDLERS)]
     dead_letter: Option<String>,
 }
@@ -142,9 +142,9 @@ pub enum AckMode {
 pub enum OnNoGroup {
     /// Fail
     Fail,
-    /// Create it; what is in the stream already is passed over
+    /// Create it at the end of the stream
     Latest,
-    /// Create it; what is in the stream is delivered, again if need be
+    /// Create it at the beginning: everything is delivered, perhaps again
     Beginning,
 }
 

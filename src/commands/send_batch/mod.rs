@@ -18,15 +18,14 @@ mod words;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Context as _;
 
 use crate::commands::Context;
-use crate::options::{Retention, TrimArgs, parse_count, parse_name};
+use crate::options::{ReconnectArgs, Retention, TrimArgs, parse_count, parse_name};
 use crate::signals;
 use crate::streamer::producer::{self, Earlier, LostIds, MarkerAfterwards, Started, Trouble};
-use crate::streamer::{Ending, Notice, Stop, parse_duration};
+use crate::streamer::{Ending, Notice, Stop};
 
 use account::Account;
 use checkpoint::Checkpoint;
@@ -37,10 +36,10 @@ use words::Lines;
 
 /// Send many messages, from files or a pipe
 ///
-/// Reads JSON lines as consume prints them: {"name":…,"body":…}, or with --name a body a line. Entries are
-/// pipelined and keep the order of the lines. Every line is either in the stream, in the rejects, or named in
-/// the error; the exit code is 0 only when all are in. A batch is one transaction, which also moves a marker: a
-/// connection that breaks is made again, and the marker tells what is in, so that no line is lost or sent twice.
+/// Reads JSON lines as consume prints them, {"name":…,"body":…}, or with --name a body from each line. Entries keep
+/// the order of the lines. Every line is in the stream, in the rejects, or named in the error; the exit code is 0
+/// only when all are in the stream. Each batch is one transaction that also moves a marker. When a connection
+/// breaks, a new one is made, and the marker tells which lines are in: none is lost or sent twice.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -56,16 +55,16 @@ pub struct Args {
     /// The files to read, - for stdin [default: stdin]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Give every message this name; a line is then its body
+    /// Give every message this name; each line is then a body
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// What a line is: a line of JSON, any text (made a JSON string), or a row of CSV (made an object by the header)
+    /// What the input holds
     #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
     input: Format,
-    /// Give the entries the IDs of their lines
+    /// Give each entry the ID in its line
     #[arg(long)]
     keep_ids: bool,
-    /// Write lines that cannot be sent to FILE, as they stand, and go on
+    /// Write lines that cannot be sent to FILE, unchanged, and go on
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
     /// What to do at a line that cannot be sent [default: stop, or skip with --rejects]
@@ -85,15 +84,14 @@ pub struct Args {
     /// Print the summary as JSON, on stdout
     #[arg(long)]
     json: bool,
-    /// Keep in FILE how far the sending came; started again with the same input and FILE, go on from there
+    /// Keep the progress in FILE: run again with the same input and FILE, continue where the last run ended
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
-    /// What to do when it cannot be known whether lines in flight were sent before the connection broke
+    /// What to do when it cannot be known whether lines were sent before the connection broke
     #[arg(long, value_name = "ACTION", default_value = "stop")]
     on_ambiguous: OnAmbiguous,
-    /// Keep trying to reach a lost server for so long
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
-    reconnect_for: Duration,
+    #[command(flatten)]
+    reconnect: ReconnectArgs,
 }
 
 /// What to do at a line that cannot be sent.

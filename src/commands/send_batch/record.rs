@@ -14,11 +14,11 @@ use crate::streamer::{AddOptions, EntryId, Field, Message, MessageWriter, Missin
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// A line of JSON; blank lines are nothing
+    /// Lines of JSON; blank lines are skipped
     Jsonl,
-    /// Any text; a blank line is a message too
+    /// Lines of text, sent as JSON strings; a blank line is a message too
     Text,
-    /// Rows of CSV under a header
+    /// Rows of CSV under a header, sent as objects
     Csv,
 }
 

@@ -109,7 +109,7 @@ impl Settings {
                 OnAmbiguous::Stop => InDoubt::Stop,
                 OnAmbiguous::Repeat => InDoubt::Repeat,
             },
-            reconnect_for: args.reconnect_for,
+            reconnect_for: args.reconnect.reconnect_for,
         })
     }
 }
