@@ -101,6 +101,17 @@ fn fresh(first: Position, found: &Found) -> (Begin, Chain) {
     (begin, Chain::new(root, root, found.marker.is_some().then_some(first)))
 }
 
+/// What the marker says, if it is there.
+fn position_of<E>(found: &Found) -> Result<Option<Position>, Trouble<E>> {
+    let Some(marker) = &found.marker else {
+        return Ok(None);
+    };
+    match marker.parse() {
+        Ok(position) => Ok(Some(position)),
+        Err(()) => Err(Trouble::Foreign { marker: marker.clone() }),
+    }
+}
+
 /// Where an earlier run came to: what the marker says, if it is there.
 fn resume<E>(
     settings: &Settings,
@@ -108,14 +119,7 @@ fn resume<E>(
     first: Position,
     found: &Found,
 ) -> Result<(Begin, Chain), Trouble<E>> {
-    let marker = match found.marker.as_deref().map(str::parse::<Position>) {
-        Some(Err(())) => {
-            let marker = found.marker.clone().unwrap_or_default();
-            return Err(Trouble::Foreign { marker });
-        }
-        Some(Ok(position)) => Some(position),
-        None => None,
-    };
+    let marker = position_of(found)?;
     let noted = Confirmed {
         position: first,
         last_id: earlier.progress.last_id,
