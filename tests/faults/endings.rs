@@ -138,6 +138,28 @@ fn a_signal_while_the_pipe_is_full_loses_nothing() {
 }
 
 #[test]
+fn what_others_processed_stays_in_the_ledger_when_the_pipe_is_full() {
+    const COUNT: usize = 5000;
+    // Among them is what the reads in flight bring.
+    const THEIRS: usize = 3500;
+    let server = orders(COUNT);
+    let ledger = format!("stream:orders:group:{GROUP}:processed");
+    let script = "for i = ARGV[1], ARGV[2] do redis.call('ZADD', KEYS[1], 4102444800000, i .. '-0') end";
+    let (first, last) = ((COUNT - THEIRS + 1).to_string(), COUNT.to_string());
+    server.command(["EVAL", script, "1", &ledger, &first, &last]);
+    let mut consumer = consume(&server).arg("--dedup").spawn_unread(FULL);
+    consumer.signal(Signal::TERM);
+    let mut printed = ids(&consumer.wait());
+    let theirs = server.cli(["ZCOUNT", &ledger, "4102444800000", "4102444800000"]);
+    assert_eq!(theirs, THEIRS.to_string());
+    let rest = consume(&server).args(["--dedup", "-e"]).stdout_any().run();
+    printed.extend(ids(&rest));
+    assert_once(&printed);
+    assert_all(&printed, COUNT - THEIRS);
+    assert_settled(&server);
+}
+
+#[test]
 fn a_line_that_a_full_pipe_tears_is_handed_back() {
     let server = orders(0);
     let input: String = (1..=50)

@@ -7,6 +7,7 @@ use super::ledger::Ledger;
 use super::member::{Member, Run};
 use super::messages::{Key, Messages};
 use super::positions::Positions;
+use super::quota::Quota;
 use super::settings::Settings;
 use super::triage::{Standing, Triage, triage};
 use crate::streamer::entry::{Entry, EntryId, OwnedFields};
@@ -82,10 +83,9 @@ impl<'a> Delivery<'a> {
             standing
         };
         self.positions.read(key);
-        if self.is_closed {
-            return self.messages.hold(key, delivered.deliveries());
-        }
-        match (triage(delivered, standing, matching, self.run.quota), delivered) {
+        let used_up = Quota::new(Some(0));
+        let quota = if self.is_closed { &used_up } else { self.run.quota };
+        match (triage(delivered, standing, matching, quota), delivered) {
             (Triage::Take, Delivered::Entry(entry)) => {
                 self.passed_over = 0;
                 sink.take(&mut self.messages, key, &self.settings.streams[stream], entry);

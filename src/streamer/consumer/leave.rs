@@ -168,7 +168,10 @@ impl Member<'_> {
     fn hand_back(&mut self, stream: usize, rows: &[Pending]) -> Result<(), Error> {
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         if let Some(ledger) = &mut self.ledger {
-            ledger.release(stream, &ids)?;
+            // Others are not ours to release: somebody may have processed them.
+            let is_reserved = |id: &EntryId| self.delivery.messages.is_open(Key { stream, id: *id });
+            let reserved: Vec<_> = ids.iter().copied().filter(is_reserved).collect();
+            ledger.release(stream, &reserved)?;
         }
         let mut by_deliveries: BTreeMap<u64, Vec<Pending>> = BTreeMap::new();
         for row in rows {
