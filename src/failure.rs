@@ -164,9 +164,14 @@ fn hint_for(error: &Error) -> Option<String> {
             "what was in flight may or may not have been done; see what is pending with `redis-streamer pending`"
                 .to_owned()
         }
-        Error::Denied(refusal) if refusal.code == "NOPERM" => {
-            "grant the user the command and the key: ACL SETUSER".to_owned()
-        }
+        Error::KeyDenied { key, .. } => format!("grant the user the key: ACL SETUSER USER {}", quote(&pattern(key))),
+        Error::Denied(refusal) if refusal.code == "NOPERM" => match refusal.command_denied() {
+            Some(command) => format!(
+                "grant the user the command: ACL SETUSER USER {}",
+                quote(&format!("+{command}"))
+            ),
+            None => "grant the user the key: ACL SETUSER USER ~KEY".to_owned(),
+        },
         Error::Denied(refusal) if refusal.detail.contains("without any password configured") => {
             "the server has no password for this user: give none (is $REDISCLI_AUTH set?)".to_owned()
         }
@@ -209,6 +214,14 @@ fn hint_for_refusal(code: &str, detail: &str) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+/// An ACL's word for one key: what has a meaning in patterns stands for itself.
+fn pattern(key: &str) -> String {
+    let escaped = key
+        .chars()
+        .flat_map(|c| r"*?[]\".contains(c).then_some('\\').into_iter().chain([c]));
+    std::iter::once('~').chain(escaped).collect()
 }
 
 /// The command that creates a group, with `--listener` where the group's name is a listener's.

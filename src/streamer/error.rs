@@ -27,6 +27,8 @@ pub enum Error {
     },
     /// The server does not let this user in, or not without a password.
     Denied(ServerError),
+    /// The server does not let this user use a key.
+    KeyDenied { key: String, refusal: ServerError },
     /// The stream has no such group, or there is no such stream.
     NoGroup { stream: String, group: String },
     /// The key holds something else than a stream.
@@ -95,6 +97,18 @@ impl ServerError {
         self.detail == "no such key"
     }
 
+    /// What the user may not use is a key, which the server does not name.
+    fn is_about_a_key(&self) -> bool {
+        self.code == "NOPERM" && self.command_denied().is_none()
+    }
+
+    /// The command that this user may not use, with its subcommand as an ACL knows it.
+    pub fn command_denied(&self) -> Option<&str> {
+        let named = self.detail.split_once(" to run the '")?.1;
+        let (command, _) = named.split_once('\'')?;
+        (self.code == "NOPERM").then_some(command)
+    }
+
     /// The server does not know the command or the option: it is older, or another product.
     pub fn is_unknown(&self) -> bool {
         self.code == "ERR" && (self.detail.starts_with("unknown command") || self.detail.starts_with("syntax error"))
@@ -120,6 +134,10 @@ impl Error {
             ("NOGROUP", Some(group)) => Self::NoGroup {
                 stream: stream.to_owned(),
                 group: group.to_owned(),
+            },
+            ("NOPERM", _) if error.is_about_a_key() && !stream.is_empty() => Self::KeyDenied {
+                key: stream.to_owned(),
+                refusal: error,
             },
             ("NOAUTH" | "WRONGPASS" | "NOPERM", _) => Self::Denied(error),
             _ => Self::Refused(error),
@@ -148,6 +166,7 @@ impl fmt::Display for Error {
             Self::Unreachable { address, .. } => write!(f, "cannot connect to {address}"),
             Self::Lost { address, .. } => write!(f, "lost the connection to {address}"),
             Self::Denied(error) => write!(f, "the server denies access: {error}"),
+            Self::KeyDenied { key, refusal } => write!(f, "the server denies access to key '{key}': {refusal}"),
             Self::NoGroup { stream, group } => write!(f, "stream '{stream}' has no group '{group}'"),
             Self::WrongType { stream } => write!(f, "key '{stream}' is not a stream"),
             Self::NoStream { stream } => write!(f, "there is no stream '{stream}'"),

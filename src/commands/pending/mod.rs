@@ -91,8 +91,7 @@ fn show_server(gates: &Gates, format: Format, context: &Context) -> anyhow::Resu
     let Survey { streams, hidden } = survey(&mut context.connect_to_all()?)?;
     if let Some(first) = hidden.first().filter(|_| streams.is_empty()) {
         gates.check(&[], &hidden, Hint::WhereToLook)?;
-        // It is the command that is denied, not a stream.
-        return Err(Error::Denied(first.refusal.clone()).into());
+        return Err(Error::refused(first.refusal.clone(), &first.stream, None).into());
     }
     if !hidden.is_empty() && !gates.are_given() {
         let hidden = tables::hidden(&hidden);

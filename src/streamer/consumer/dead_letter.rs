@@ -70,7 +70,8 @@ impl Member<'_> {
             Err(refusal) if refusal.code == "NOPERM" => {}
             Err(refusal) => {
                 if is_open {
-                    self.link.connection.query(&redis::cmd("DISCARD"))?;
+                    // Of nothing: needs no right of its own.
+                    self.link.connection.query(&redis::cmd("EXEC"))?;
                 }
                 return Err(Error::refused(refusal, to, None));
             }

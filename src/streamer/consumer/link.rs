@@ -37,7 +37,7 @@ impl Link {
     pub fn open(servers: &Servers, stream: &str, deadline: Option<Instant>) -> Result<Self, Error> {
         let mut connection = servers.of_key(stream.as_bytes())?;
         connection.set_deadline(deadline);
-        let identity = identify(&mut connection, None)?;
+        let identity = identify(&mut connection)?;
         let blockable = Blockable::new(&connection, identity.as_ref())?;
         Ok(Self {
             connection,

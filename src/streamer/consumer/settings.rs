@@ -36,7 +36,11 @@ impl Settings {
     pub fn refused(&self, refusal: ServerError, stream: Option<usize>) -> Error {
         let is_named = |stream: &String| refusal.detail.contains(&format!("'{stream}'"));
         let named = || self.streams.iter().position(is_named);
-        let stream = stream.or_else(named).unwrap_or_default();
+        let stream = stream.or_else(named);
+        if refusal.code == "NOPERM" && stream.is_none() && self.streams.len() > 1 {
+            return Error::Denied(refusal);
+        }
+        let stream = stream.unwrap_or_default();
         Error::refused(refusal.clone(), &self.streams[stream], Some(&self.group))
     }
 }

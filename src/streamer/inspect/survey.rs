@@ -69,7 +69,7 @@ fn add_node(survey: &mut Survey, connection: &mut Connection) -> Result<(), Erro
                 Ok(Some(sighted)) => found.push(sighted),
                 // Deleted since it was named, or replaced by something else.
                 Ok(None) | Err(Error::WrongType { .. }) => {}
-                Err(Error::Denied(refusal)) => survey.hidden.push(Hidden {
+                Err(Error::Denied(refusal) | Error::KeyDenied { refusal, .. }) => survey.hidden.push(Hidden {
                     stream: lossy(name),
                     refusal,
                 }),

@@ -224,6 +224,8 @@ fn probed(answers: Vec<Answer>) -> Result<Probed, Error> {
             }),
             result => Ok(result),
         },
+        // The transaction that was begun cannot be ended: nothing can be sent over this connection.
+        Some(Err(refusal)) if refusal.code == "NOPERM" => return Err(Error::refused(refusal, "", None)),
         Some(Err(refusal)) if !refusal.is_passing() && refusal.code != "EXECABORT" => Err(refusal),
         _ => Ok(None),
     })

@@ -12,7 +12,7 @@ pub struct Identity {
     pub node: Address,
     pub id: u64,
     pub name: String,
-    /// Whether the server also lets this user end its blocked reads.
+    /// Whether the server is known to let this user also end its blocked reads.
     pub can_unblock: bool,
 }
 
@@ -25,22 +25,29 @@ pub enum Closed {
     Unknown,
 }
 
-/// Gives a connection a name of its own, in one round trip; `None` where the server does not let this user.
-pub fn identify(connection: &mut Connection, name: Option<&str>) -> Result<Option<Identity>, Error> {
-    let name = name.map_or_else(|| names::new_consumer("redis-streamer"), str::to_owned);
-    let answers = connection.query_all(&introduction(&name))?;
-    introduced(connection, &name, &mut answers.into_iter())
+/// Gives a connection that will block a name of its own, in one round trip; `None` where the server does not let this
+/// user.
+pub fn identify(connection: &mut Connection) -> Result<Option<Identity>, Error> {
+    let name = names::new_consumer("redis-streamer");
+    let mut commands = introduction(&name);
+    // No connection has the number 0.
+    commands.push(client(&["UNBLOCK", "0"]));
+    let mut answers = connection.query_all(&commands)?.into_iter();
+    let identity = introduced(connection, &name, &mut answers)?;
+    let can_unblock = answers.next().map(allowed).transpose()?.flatten().is_some();
+    Ok(identity.map(|identity| Identity {
+        can_unblock,
+        ..identity
+    }))
+}
+
+fn client(arguments: &[&str]) -> redis::Cmd {
+    redis::cmd("CLIENT").arg(arguments).clone()
 }
 
 /// The commands that give a connection its name, for a round trip that is shared with others.
 pub fn introduction(name: &str) -> Vec<redis::Cmd> {
-    let client = |arguments: &[&str]| redis::cmd("CLIENT").arg(arguments).clone();
-    vec![
-        client(&["SETNAME", name]),
-        client(&["ID"]),
-        // No connection has the number 0.
-        client(&["UNBLOCK", "0"]),
-    ]
+    vec![client(&["SETNAME", name]), client(&["ID"])]
 }
 
 /// Takes the answers to an introduction, the first of those that are given.
@@ -50,8 +57,7 @@ pub fn introduced(
     answers: &mut impl Iterator<Item = Answer>,
 ) -> Result<Option<Identity>, Error> {
     let mut answers = answers.map(allowed);
-    let (named, id, unblock) = (answers.next(), answers.next(), answers.next());
-    let can_unblock = unblock.transpose()?.flatten().is_some();
+    let (named, id) = (answers.next(), answers.next());
     let (Some(_), Some(id)) = (named.transpose()?.flatten(), id.transpose()?.flatten()) else {
         return Ok(None);
     };
@@ -59,7 +65,7 @@ pub fn introduced(
         node: connection.node().clone(),
         id: connection.read(id)?,
         name: name.to_owned(),
-        can_unblock,
+        can_unblock: false,
     }))
 }
 

@@ -19,7 +19,7 @@ impl Connection {
             })?;
         }
         if endpoint.database != 0 {
-            self.query(redis::cmd("SELECT").arg(endpoint.database))?;
+            self.ask::<()>(redis::cmd("SELECT").arg(endpoint.database), "", None)?;
         }
         Ok(())
     }

@@ -1,0 +1,213 @@
+//! Each verb, on a server that is not lost.
+
+use super::{AS_OF_NOW, Case, MEMBER, SENT_IDS, needed, three};
+use crate::harness::Server;
+use std::collections::BTreeSet;
+
+fn sending() -> Vec<Case> {
+    let batch = |labels, args| Case::new(labels, args).stdin("1\n2\n");
+    vec![
+        Case::new(&["send"], &["send", "s", "1", "--name", "n"]),
+        Case::new(&["send"], &["send", "s", "1", "--name", "n", "--no-create"]),
+        Case::new(&["send"], &["send", "s", "1", "--name", "n", "--maxlen", "2"]),
+        Case::new(
+            &["send", "send — --retention"],
+            &["send", "s", "1", "--name", "n", "--retention", "1h"],
+        ),
+        Case::new(
+            &["send", "a URL with a database (/1)"],
+            &["send", "s", "1", "--name", "n", "-u", "redis://…/1"],
+        ),
+        batch(&["send-batch"], &["send-batch", "s", "--name", "n"]),
+        batch(&["send-batch", SENT_IDS], &["send-batch", "s", "--name", "n", "--ids"]),
+        batch(
+            &["send-batch", SENT_IDS],
+            &["send-batch", "s", "--name", "n", "--receipts", "r"],
+        ),
+        batch(
+            &["send-batch", "send-batch — --maxlen"],
+            &["send-batch", "s", "--name", "n", "--maxlen", "1"],
+        ),
+        batch(
+            &["send-batch", "send-batch — --retention"],
+            &["send-batch", "s", "--name", "n", "--retention", "1h"],
+        ),
+        Case::new(&["send-batch"], &["send-batch", "s", "--keep-ids"])
+            .stdin("{\"id\":\"7-0\",\"name\":\"n\",\"body\":1}\n"),
+    ]
+}
+
+fn reading() -> Vec<Case> {
+    vec![
+        Case::new(&["subscribe"], &["subscribe", "s", "-g", "new"]),
+        Case::new(
+            &["subscribe", "subscribe — --reset"],
+            &["subscribe", "s", "-g", "g", "--reset", "--from", "beginning"],
+        ),
+        Case::new(
+            &["subscribe", "subscribe — --from -15m"],
+            &["subscribe", "s", "-g", "new", "--from", "-15m"],
+        ),
+        Case::new(
+            &["consume without a group"],
+            &["consume", "s", "--from", "beginning", "-e"],
+        ),
+        Case::new(
+            &["consume without a group"],
+            &["consume", "s", "--from", "beginning", "-n", "3"],
+        ),
+        Case::new(
+            &["consume without a group", "consume without a group — --last"],
+            &["consume", "s", "--last", "2", "-e"],
+        ),
+        Case::new(
+            &[
+                "consume without a group",
+                "consume without a group — --from -15m, --to -1m",
+            ],
+            &["consume", "s", "--from", "-15m", "-e"],
+        ),
+        Case::new(
+            &[
+                "consume without a group",
+                "consume without a group — --from -15m, --to -1m",
+            ],
+            &["consume", "s", "--from", "beginning", "--to", "-1m"],
+        ),
+    ]
+}
+
+fn consuming() -> Vec<Case> {
+    let no_group = |server: &Server| {
+        three(server);
+        server.cli(["XGROUP", "DESTROY", "s", "g"]);
+    };
+    let gone = |server: &Server| {
+        three(server);
+        server.cli(["XDEL", "s", "1-0"]);
+    };
+    let member = |labels, args| Case::new(labels, args);
+    vec![
+        member(&[MEMBER], &["consume", "s", "-g", "g", "-n", "3", "--claim-idle", "0s"]),
+        member(
+            &[MEMBER],
+            &["consume", "s", "-g", "g", "-n", "3", "--claim-idle", "0s", "--", "cat"],
+        ),
+        member(&[MEMBER, AS_OF_NOW], &["consume", "s", "-g", "g", "-e"]),
+        member(
+            &[MEMBER, AS_OF_NOW],
+            &["consume", "s", "-g", "g", "-e", "--ack", "manual"],
+        ),
+        // Handed back.
+        member(&[MEMBER, AS_OF_NOW], &["consume", "s", "-g", "g", "-e", "--", "false"]).status(1),
+        member(
+            &[
+                MEMBER,
+                AS_OF_NOW,
+                "consume in a group — entries that are gone, or that another consumer took",
+            ],
+            &["consume", "s", "-g", "g", "-e", "--claim-idle", "0s"],
+        )
+        .set_up(gone),
+        member(
+            &[MEMBER, AS_OF_NOW, "consume in a group — --on-nogroup"],
+            &["consume", "s", "-g", "g", "-e", "--on-nogroup", "beginning"],
+        )
+        .set_up(no_group),
+        member(
+            &[MEMBER, AS_OF_NOW, DEDUP],
+            &["consume", "s", "-g", "g", "-e", "--dedup"],
+        )
+        .untested(&["+zrem"]),
+        member(
+            &[MEMBER, AS_OF_NOW, DEDUP],
+            &["consume", "s", "-g", "g", "-e", "--dedup", "--", "false"],
+        )
+        .status(1),
+        member(
+            &[MEMBER, AS_OF_NOW, "consume in a group — --dead-letter"],
+            &[
+                "consume",
+                "s",
+                "-g",
+                "g",
+                "-e",
+                "--max-deliveries",
+                "1",
+                "--dead-letter",
+                "dl",
+                "--",
+                "false",
+            ],
+        )
+        .status(1),
+        member(
+            &["consume in a group, --ack read"],
+            &["consume", "s", "-g", "g", "-n", "2", "--ack", "read"],
+        ),
+    ]
+}
+
+fn looking() -> Vec<Case> {
+    vec![
+        Case::new(&["ack"], &["ack", "s", "-g", "g", "1-0"]),
+        Case::new(
+            &["ack", "ack — none of the entries was pending"],
+            &["ack", "s", "-g", "g", "9-9"],
+        ),
+        Case::new(&["pending"], &["pending"]).untested(&["+xlen"]),
+        Case::new(&["pending"], &["pending", "--json"]),
+        Case::new(
+            &["pending"],
+            &["pending", "--max-lag", "9", "--max-pending", "9", "--max-idle", "1h"],
+        )
+        .untested(&["~s", "+xlen", "+xinfo|groups"]),
+        Case::new(&["pending STREAM"], &["pending", "s"]),
+        Case::new(&["pending STREAM"], &["pending", "s", "--json", "--max-lag", "9"]),
+        Case::new(&["pending STREAM of a group"], &["pending", "s", "-g", "g"]),
+        Case::new(
+            &["pending STREAM of a group"],
+            &["pending", "s", "-g", "g", "--json", "--max-idle", "1h"],
+        ),
+    ]
+}
+
+const DEDUP: &str = "consume in a group — --dedup";
+
+#[test]
+fn sending_needs_what_is_listed() {
+    check(&sending());
+}
+
+#[test]
+fn reading_needs_what_is_listed() {
+    check(&reading());
+}
+
+#[test]
+fn consuming_in_a_group_needs_what_is_listed() {
+    check(&consuming());
+}
+
+#[test]
+fn looking_and_acknowledging_need_what_is_listed() {
+    check(&looking());
+}
+
+fn check(cases: &[Case]) {
+    let server = Server::options().tcp4().start();
+    for case in cases {
+        case.check(&server);
+    }
+}
+
+/// No row is there that no test is for.
+#[test]
+fn every_row_is_tested() {
+    let cases = [sending(), reading(), consuming(), looking()].into_iter().flatten();
+    let mut tested: BTreeSet<_> = cases.flat_map(|case| case.labels.to_vec()).collect();
+    tested.extend(super::losses::ROWS);
+    let rows: BTreeSet<_> = needed().into_iter().map(|row| row.label).collect();
+    let rows: BTreeSet<_> = rows.iter().map(String::as_str).collect();
+    assert_eq!(rows, tested);
+}
