@@ -97,6 +97,14 @@ impl ServerError {
         self.detail == "no such key"
     }
 
+    /// Why a transaction was discarded, where it is EXEC itself that was refused.
+    pub fn cause(self) -> Self {
+        match self.detail.split_once("because of: ") {
+            Some((_, cause)) if self.code == "EXECABORT" => Self::parse(cause.as_bytes()),
+            _ => self,
+        }
+    }
+
     /// What the user may not use is a key, which the server does not name.
     fn is_about_a_key(&self) -> bool {
         self.code == "NOPERM" && self.command_denied().is_none()

@@ -1,8 +1,274 @@
-//! What is needed and used after a lost connection.
+//! What is needed and used after a lost connection, and what becomes of the work where a right is missing.
 
-use super::{GONE, LOST_IDS};
+use super::{
+    AS_OF_NOW, GONE, LOST_IDS, MARKER, MEMBER, SENT_IDS, assert_hint, denied, extras, grant, is_for, rights, three,
+};
+use crate::harness::{End, Fate, Output, Proxy, Server, Signal, Test};
 
 /// The rows that are for lost connections alone.
 pub const ROWS: [&str; 3] = [LOST_IDS, GONE, LOST_RESERVATION];
 
 const LOST_RESERVATION: &str = "consume in a group — --dedup, after a lost connection";
+
+/// How many lines are sent: a few batches.
+const LINES: usize = 3000;
+
+/// Lines that are messages with an ID.
+fn input(server: &Server) {
+    let lines = (1..=LINES).map(|n| format!("{{\"id\":\"{n}-0\",\"name\":\"n\",\"body\":{n}}}\n"));
+    server.file("input.jsonl", lines.collect::<String>());
+}
+
+fn without(words: &[String], word: &str) -> Vec<String> {
+    assert!(words.iter().any(|other| other == word), "{word}");
+    words.iter().filter(|other| *other != word).cloned().collect()
+}
+
+/// Sends the input as a user with these rights, over a connection that is cut.
+fn send(server: &Server, words: &[String], args: &[&str]) -> Output {
+    server.cli(["FLUSHALL"]);
+    for file in ["c", "r"] {
+        let _ = std::fs::remove_file(server.work().join(file));
+    }
+    grant(server, words);
+    let proxy = Proxy::start(server.socket(), [Fate::Landed(60_000, End::Fin)]);
+    let url = proxy.url();
+    let run = Test::new(server).args(["-u", &url, "--user", "eve", "send-batch", "s", "input.jsonl"]);
+    let output = run.args(args).spawn().wait();
+    assert_eq!(proxy.cuts(), 1);
+    output
+}
+
+fn assert_all_sent(server: &Server, output: &Output) {
+    assert_eq!(output.status, 0, "{}", output.stderr());
+    let bodies: Vec<_> = (1..=LINES).map(|n| n.to_string()).collect();
+    assert_eq!(server.bodies("s"), bodies);
+}
+
+/// What was asked for beyond what is listed.
+fn assert_listed(server: &Server, label: &str) {
+    let extras = extras(label);
+    let unlisted = |denied: &String| !extras.iter().any(|word| is_for(word, denied));
+    let unlisted: Vec<_> = denied(server).into_iter().filter(unlisted).collect();
+    assert!(unlisted.is_empty(), "{unlisted:?}");
+}
+
+#[test]
+fn sending_over_a_lost_connection_needs_what_is_listed() {
+    let server = Server::start();
+    input(&server);
+    let uses: [(&[&str], &[&str]); 7] = [
+        (&[], &[]),
+        (&["--ids"], &[SENT_IDS, LOST_IDS]),
+        (&["--receipts", "r"], &[SENT_IDS, LOST_IDS]),
+        (&["--keep-ids"], &[LOST_IDS]),
+        (&["--checkpoint", "c"], &[SENT_IDS]),
+        (&["--maxlen", "100000"], &["send-batch — --maxlen"]),
+        (&["--retention", "1h"], &["send-batch — --retention"]),
+    ];
+    for (args, rows) in uses {
+        let words = rights(&[&["send-batch", MARKER], rows].concat());
+        let output = send(&server, &words, args);
+        assert_all_sent(&server, &output);
+        assert_listed(&server, "send-batch");
+
+        let all = [words.clone(), extras("send-batch")].concat();
+        assert_all_sent(&server, &send(&server, &all, args));
+        assert_eq!(denied(&server), [].into(), "{args:?}");
+
+        for word in rows
+            .iter()
+            .filter(|row| **row == LOST_IDS)
+            .flat_map(|row| rights(&[row]))
+        {
+            let output = send(&server, &without(&words, &word), args);
+            assert_eq!(output.status, 1, "{args:?}: {}", output.stderr());
+            assert_hint(&output.stderr(), &word);
+        }
+        let output = send(&server, &without(&words, "+get"), args);
+        assert_eq!(output.status, 1, "{args:?}: {}", output.stderr());
+        assert_hint(&output.stderr(), "+get");
+    }
+}
+
+#[test]
+fn sending_without_the_right_to_a_marker() {
+    let server = Server::start();
+    input(&server);
+    let marker = rights(&[MARKER]);
+    let mut all = rights(&["send-batch", MARKER]);
+    all.push("+getdel".to_owned());
+    for word in ["~redis-streamer:producer:*", "+multi", "+set", "+exec"] {
+        let words = without(&all, word);
+        assert!(marker.iter().any(|listed| listed == word));
+        let output = send(&server, &words, &["-v"]);
+        assert_eq!(output.status, 1, "{word}: {}", output.stderr());
+        for part in [
+            "the server lets this user set no marker (NOPERM",
+            "input.jsonl:",
+            "--on-ambiguous repeat",
+        ] {
+            assert!(output.stderr().contains(part), "{word}: {part}: {}", output.stderr());
+        }
+        // A connection that lasts leaves no doubt.
+        server.cli(["FLUSHALL"]);
+        let run = Test::new(&server).args(["--user", "eve", "-v", "send-batch", "s", "input.jsonl"]);
+        let output = run.spawn().wait();
+        assert_all_sent(&server, &output);
+        let told = "the server lets this user set no marker (NOPERM";
+        assert!(output.stderr().contains(told), "{word}: {}", output.stderr());
+        assert_eq!(server.cli(["KEYS", "redis-streamer:*"]), "", "{word}");
+    }
+}
+
+#[test]
+fn a_marker_that_may_not_be_deleted_expires() {
+    let server = Server::start();
+    for (words, left) in [
+        (rights(&["send-batch", MARKER]), 1),
+        ([rights(&["send-batch", MARKER]), extras("send-batch")].concat(), 0),
+    ] {
+        server.cli(["FLUSHALL"]);
+        grant(&server, &words);
+        let run = Test::new(&server).args(["--user", "eve", "send-batch", "s", "--name", "n"]);
+        run.stdin("1\n").stderr_any().run();
+        let markers = server.cli(["KEYS", "redis-streamer:producer:*"]);
+        assert_eq!(markers.lines().count(), left, "{words:?}");
+        for marker in markers.lines() {
+            assert!(server.cli(["TTL", marker]).parse::<i64>().unwrap() > 600_000);
+        }
+    }
+}
+
+/// Somebody deletes the marker before the next connection looks at it.
+#[test]
+fn a_marker_that_is_gone() {
+    let server = Server::start();
+    input(&server);
+    let words = rights(&["send-batch", MARKER, GONE]);
+    let run = |words: &[String]| {
+        server.cli(["FLUSHALL"]);
+        grant(&server, words);
+        let socket = server.socket();
+        let delete = move || {
+            let script = "for _, key in ipairs(redis.call('KEYS', 'redis-streamer:producer:*')) do \
+                          redis.call('DEL', key) end";
+            let url = format!("redis+unix://{}", socket.display());
+            let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
+            let _: redis::Value = redis::cmd("EVAL").arg(script).arg(0).query(&mut connection).unwrap();
+        };
+        // The first batches are answered, the next are not.
+        let proxy = Proxy::start(server.socket(), [Fate::Reply(80_000, End::Fin)]).at_cut(delete);
+        let url = proxy.url();
+        let run = Test::new(&server).args(["-u", &url, "--user", "eve", "send-batch", "s", "input.jsonl"]);
+        let output = run.args(["--rate", "20000"]).spawn().wait();
+        assert_eq!(proxy.cuts(), 1);
+        output
+    };
+    let output = run(&words);
+    assert_eq!(output.status, 1, "{}", output.stderr());
+    assert!(output.stderr().contains("marker"), "{}", output.stderr());
+    assert!(!output.stderr().contains("NOPERM"), "{}", output.stderr());
+    assert_listed(&server, "send-batch");
+    for word in rights(&[GONE]) {
+        let output = run(&without(&words, &word));
+        assert_eq!(output.status, 1, "{word}: {}", output.stderr());
+        assert_hint(&output.stderr(), &word);
+    }
+}
+
+/// Consumes as a user with these rights, over connections that meet these fates.
+fn consume(server: &Server, words: &[String], fates: Vec<Fate>, args: &[&str]) -> Output {
+    three(server);
+    grant(server, words);
+    let proxy = Proxy::start(server.socket(), fates);
+    let url = proxy.url();
+    let run = Test::new(server).args(["-u", &url, "--user", "eve", "consume", "s", "-g", "g", "-e"]);
+    let output = run.args(args).spawn().wait();
+    assert_eq!(proxy.cuts(), 1);
+    output
+}
+
+#[test]
+fn consuming_over_a_lost_connection_needs_what_is_listed() {
+    let server = Server::start();
+    let words = rights(&[MEMBER, AS_OF_NOW]);
+    let cut = || vec![Fate::Unanswered(b"XREADGROUP", End::Fin)];
+    let output = consume(&server, &words, cut(), &["--block", "100ms"]);
+    assert_eq!(output.status, 0, "{}", output.stderr());
+    assert_eq!(output.stdout().lines().count(), 2, "{}", output.stdout());
+    assert_listed(&server, MEMBER);
+    let stays = "does not let this user close an old connection";
+    assert!(output.stderr().contains(stays), "{}", output.stderr());
+    assert_eq!(server.consumers("s", "g").len(), 2);
+
+    let all = [words, extras(MEMBER)].concat();
+    let output = consume(&server, &all, cut(), &[]);
+    assert_eq!(output.status, 0, "{}", output.stderr());
+    assert_eq!(output.stdout().lines().count(), 2, "{}", output.stdout());
+    assert_eq!(denied(&server), [].into());
+    assert_eq!(server.consumers("s", "g"), ["dead"]);
+}
+
+#[test]
+fn a_lost_reservation_needs_what_is_listed() {
+    let server = Server::start();
+    let words = rights(&[MEMBER, AS_OF_NOW, "consume in a group — --dedup", LOST_RESERVATION]);
+    // The ledger has a connection of its own.
+    let cut = || vec![Fate::Spared, Fate::Unanswered(b"ZADD", End::Fin)];
+    let output = consume(&server, &words, cut(), &["--dedup"]);
+    assert_eq!(output.status, 0, "{}", output.stderr());
+    assert_eq!(output.stdout().lines().count(), 2, "{}", output.stdout());
+    assert_listed(&server, MEMBER);
+    for word in rights(&[LOST_RESERVATION]) {
+        let output = consume(&server, &without(&words, &word), cut(), &["--dedup"]);
+        assert_eq!(output.status, 1, "{word}: {}", output.stderr());
+        assert_hint(&output.stderr(), &word);
+    }
+}
+
+/// Without CLIENT and INFO a signal need not wait for the answer; without XGROUP DELCONSUMER the name stays.
+#[test]
+fn a_member_that_waits_ends_at_once() {
+    let server = Server::start();
+    three(&server);
+    grant(&server, &rights(&[MEMBER]));
+    let run = Test::new(&server).args(["--user", "eve", "consume", "s", "-g", "g", "--block", "1h"]);
+    let mut running = run.spawn();
+    running.line();
+    running.line();
+    let asked = std::time::Instant::now();
+    running.signal(Signal::TERM);
+    let output = running.wait();
+    assert!(
+        asked.elapsed() < std::time::Duration::from_secs(3),
+        "{:?}",
+        asked.elapsed()
+    );
+    assert_eq!(output.status, 143, "{}", output.stderr());
+    assert!(output.stderr().contains("stays in the group"), "{}", output.stderr());
+    assert!(output.stderr().contains("xgroup|delconsumer") || output.stderr().contains("'xgroup'"));
+    assert_eq!(server.pending("s", "g"), ["1-0"]);
+    assert_listed(&server, MEMBER);
+}
+
+/// What may be done of a transaction is of no use if it may not be ended.
+#[test]
+fn a_dead_letter_with_half_a_transaction() {
+    let server = Server::start();
+    let words = rights(&[MEMBER, AS_OF_NOW, "consume in a group — --dead-letter"]);
+    for (more, added) in [(&["+multi", "+exec"][..], 2), (&["+exec"], 2), (&["+multi"], 0)] {
+        three(&server);
+        let more = more.iter().map(|word| (*word).to_owned());
+        grant(&server, &words.iter().cloned().chain(more).collect::<Vec<_>>());
+        let run = Test::new(&server).args(["--user", "eve", "consume", "s", "-g", "g", "-e"]);
+        let run = run.args(["--max-deliveries", "1", "--dead-letter", "dl", "--", "false"]);
+        let output = run.spawn().wait();
+        assert_eq!(output.status, 1, "{}", output.stderr());
+        assert_eq!(server.entries("dl").len(), added, "{}", output.stderr());
+        if added == 0 {
+            assert_hint(&output.stderr(), "+exec");
+            assert_eq!(server.pending("s", "g"), ["1-0", "2-0", "3-0"]);
+        }
+    }
+}

@@ -91,7 +91,7 @@ impl Member<'_> {
         for queued in [added, acked] {
             queued.map_err(|refusal| Error::refused(refusal, to, None))?;
         }
-        let results = done.map_err(|refusal| Error::refused(refusal, to, None))?;
+        let results = done.map_err(|refusal| Error::refused(refusal.cause(), to, None))?;
         let (added, _): (redis::Value, redis::Value) = self.link.connection.read(results)?;
         match added {
             redis::Value::ServerError(error) => Err(Error::Refused(ServerError::parse(error.to_string().as_bytes()))),

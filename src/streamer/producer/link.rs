@@ -224,9 +224,10 @@ fn probed(answers: Vec<Answer>) -> Result<Probed, Error> {
             }),
             result => Ok(result),
         },
-        // The transaction that was begun cannot be ended: nothing can be sent over this connection.
-        Some(Err(refusal)) if refusal.code == "NOPERM" => return Err(Error::refused(refusal, "", None)),
-        Some(Err(refusal)) if !refusal.is_passing() && refusal.code != "EXECABORT" => Err(refusal),
+        Some(Err(refusal)) => match refusal.cause() {
+            cause if !cause.is_passing() && cause.code != "EXECABORT" => Err(cause),
+            _ => Ok(None),
+        },
         _ => Ok(None),
     })
 }

@@ -100,10 +100,7 @@ fn refusal(batch: &Batch, queued_error: Option<(usize, ServerError)>, error: Ser
         },
         None => Executed::Refused {
             step: Step::Entries,
-            error: match error.detail.split_once("because of: ") {
-                Some((_, cause)) if error.code == "EXECABORT" => ServerError::parse(cause.as_bytes()),
-                _ => error,
-            },
+            error: error.cause(),
         },
     }
 }
