@@ -1,6 +1,7 @@
 //! A user with just the rights that the README lists can do what they are listed for, and no listed right is spare.
 //! The README's tables themselves are what is tested.
 
+mod extras;
 mod losses;
 mod verbs;
 
@@ -70,6 +71,12 @@ fn extras(label: &str) -> Vec<String> {
     let rows = optional().into_iter();
     let rows = rows.filter(|row| row.label.starts_with("any") || row.label.split([' ', ',']).next() == Some(verb));
     rows.flat_map(|row| row.words).collect()
+}
+
+/// All of these words but one.
+fn without(words: &[String], word: &str) -> Vec<String> {
+    assert!(words.iter().any(|other| other == word), "{word}");
+    words.iter().filter(|other| *other != word).cloned().collect()
 }
 
 /// Makes the user `eve` anew, with these rights alone; those that this server does not know are left out.

@@ -2,6 +2,7 @@
 
 use super::{
     AS_OF_NOW, GONE, LOST_IDS, MARKER, MEMBER, SENT_IDS, assert_hint, denied, extras, grant, is_for, rights, three,
+    without,
 };
 use crate::harness::{End, Fate, Output, Proxy, Server, Signal, Test};
 
@@ -14,28 +15,30 @@ const LOST_RESERVATION: &str = "consume in a group — --dedup, after a lost con
 const LINES: usize = 3000;
 
 /// Lines that are messages with an ID.
-fn input(server: &Server) {
+pub fn input(server: &Server) {
     let lines = (1..=LINES).map(|n| format!("{{\"id\":\"{n}-0\",\"name\":\"n\",\"body\":{n}}}\n"));
     server.file("input.jsonl", lines.collect::<String>());
 }
 
-fn without(words: &[String], word: &str) -> Vec<String> {
-    assert!(words.iter().any(|other| other == word), "{word}");
-    words.iter().filter(|other| *other != word).cloned().collect()
+/// Sends the input as a user with these rights, over a connection that is cut.
+pub fn send(server: &Server, words: &[String], args: &[&str]) -> Output {
+    send_over(server, words, Fate::Landed(60_000, End::Fin), args)
 }
 
-/// Sends the input as a user with these rights, over a connection that is cut.
-fn send(server: &Server, words: &[String], args: &[&str]) -> Output {
+/// Sends the input as a user with these rights, over a connection of this fate.
+pub fn send_over(server: &Server, words: &[String], fate: Fate, args: &[&str]) -> Output {
     server.cli(["FLUSHALL"]);
     for file in ["c", "r"] {
         let _ = std::fs::remove_file(server.work().join(file));
     }
     grant(server, words);
-    let proxy = Proxy::start(server.socket(), [Fate::Landed(60_000, End::Fin)]);
+    let proxy = Proxy::start(server.socket(), [fate]);
     let url = proxy.url();
     let run = Test::new(server).args(["-u", &url, "--user", "eve", "send-batch", "s", "input.jsonl"]);
     let output = run.args(args).spawn().wait();
     assert_eq!(proxy.cuts(), 1);
+    // What is late must not meet the next run.
+    proxy.settle();
     output
 }
 
@@ -46,7 +49,7 @@ fn assert_all_sent(server: &Server, output: &Output) {
 }
 
 /// What was asked for beyond what is listed.
-fn assert_listed(server: &Server, label: &str) {
+pub fn assert_listed(server: &Server, label: &str) {
     let extras = extras(label);
     let unlisted = |denied: &String| !extras.iter().any(|word| is_for(word, denied));
     let unlisted: Vec<_> = denied(server).into_iter().filter(unlisted).collect();
@@ -178,7 +181,7 @@ fn a_marker_that_is_gone() {
 }
 
 /// Consumes as a user with these rights, over connections that meet these fates.
-fn consume(server: &Server, words: &[String], fates: Vec<Fate>, args: &[&str]) -> Output {
+pub fn consume(server: &Server, words: &[String], fates: Vec<Fate>, args: &[&str]) -> Output {
     three(server);
     grant(server, words);
     let proxy = Proxy::start(server.socket(), fates);
@@ -186,6 +189,8 @@ fn consume(server: &Server, words: &[String], fates: Vec<Fate>, args: &[&str]) -
     let run = Test::new(server).args(["-u", &url, "--user", "eve", "consume", "s", "-g", "g", "-e"]);
     let output = run.args(args).spawn().wait();
     assert_eq!(proxy.cuts(), 1);
+    // What is late must not meet the next run.
+    proxy.settle();
     output
 }
 
@@ -257,7 +262,13 @@ fn a_member_that_waits_ends_at_once() {
 fn a_dead_letter_with_half_a_transaction() {
     let server = Server::start();
     let words = rights(&[MEMBER, AS_OF_NOW, "consume in a group — --dead-letter"]);
-    for (more, added) in [(&["+multi", "+exec"][..], 2), (&["+exec"], 2), (&["+multi"], 0)] {
+    let halves: [(&[&str], usize); 4] = [
+        (&["+multi", "+exec", "+xlen"], 2),
+        (&["+exec"], 2),
+        (&["+multi"], 2),
+        (&["+multi", "+xlen"], 0),
+    ];
+    for (more, added) in halves {
         three(&server);
         let more = more.iter().map(|word| (*word).to_owned());
         grant(&server, &words.iter().cloned().chain(more).collect::<Vec<_>>());
@@ -271,4 +282,19 @@ fn a_dead_letter_with_half_a_transaction() {
             assert_eq!(server.pending("s", "g"), ["1-0", "2-0", "3-0"]);
         }
     }
+}
+
+/// A transaction would acknowledge the message although its letter cannot be added.
+#[test]
+fn dead_letters_that_may_not_be_looked_at() {
+    let server = Server::start();
+    let mut words = rights(&[MEMBER, AS_OF_NOW, "consume in a group — --dead-letter"]);
+    words.extend(["+multi", "+exec"].map(str::to_owned));
+    three(&server);
+    server.cli(["SET", "dl", "no stream"]);
+    grant(&server, &words);
+    let run = Test::new(&server).args(["--user", "eve", "consume", "s", "-g", "g", "-e"]);
+    let run = run.args(["--max-deliveries", "1", "--dead-letter", "dl", "--", "false"]);
+    run.status(1).stderr_has(["key 'dl' is not a stream"]).run();
+    assert_eq!(server.pending("s", "g"), ["1-0", "2-0", "3-0"]);
 }

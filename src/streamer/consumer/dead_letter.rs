@@ -65,19 +65,18 @@ impl Member<'_> {
         let mut answers = self.link.connection.query_all(&commands)?.into_iter();
         let (length, multi) = (answers.next(), answers.next());
         let is_open = matches!(multi, Some(Ok(_)));
-        match length.transpose() {
-            // The user may add, and not look.
-            Err(refusal) if refusal.code == "NOPERM" => {}
-            Err(refusal) => {
-                if is_open {
-                    // Of nothing: needs no right of its own.
-                    self.link.connection.query(&redis::cmd("EXEC"))?;
-                }
-                return Err(Error::refused(refusal, to, None));
-            }
-            Ok(_) => {}
+        let Err(refusal) = length.transpose() else {
+            return Ok(is_open);
+        };
+        if is_open {
+            // Of nothing: needs no right of its own, as DISCARD would. To refuse it ends the transaction, too.
+            let _ = self.link.connection.query_all(&[redis::cmd("EXEC")])?;
         }
-        Ok(is_open)
+        match Error::refused(refusal, to, None) {
+            // The user may not look. What is added by itself is acknowledged only if that went well.
+            Error::Denied(_) => Ok(false),
+            error => Err(error),
+        }
     }
 
     fn finish_transaction(&mut self, packed: &[u8], to: &str) -> Result<(), Error> {

@@ -1,0 +1,159 @@
+//! What is used where it is allowed: each such right is asked for, and where it is missing the work is done all the
+//! same.
+
+use super::losses::{consume, input, send, send_over};
+use super::{
+    AS_OF_NOW, MARKER, MEMBER, SENT_IDS, denied, extras, filled, grant, is_for, optional, rights, three, without,
+};
+use crate::harness::{End, Fate, Output, Proxy, Server, ServerSide, Signal, Test};
+use std::time::Duration;
+
+/// What an old connection still carries comes this much later.
+const LATER: Duration = Duration::from_millis(300);
+
+const LATE: &str = "send-batch, after a lost connection";
+
+const DEAD_LETTER: &str = "consume in a group — --dead-letter";
+
+/// Does what a row is for, as a user with these rights.
+fn use_row(server: &Server, label: &str, words: &[String]) -> Output {
+    let as_eve = || Test::new(server).args(["--user", "eve"]);
+    match label {
+        MARKER
+        | "send-batch, the marker — when all is sent"
+        | "send-batch, after a lost connection — the marker is gone" => send(server, words, &[]),
+        LATE => send_over(
+            server,
+            words,
+            Fate::Late(60_000, End::Fin, LATER, ServerSide::Open),
+            &[],
+        ),
+        "send-batch, after a lost connection — without CLIENT" => {
+            let client = words.iter().filter(|word| !word.starts_with("+client")).cloned();
+            let late = Fate::Late(60_000, End::Fin, LATER, ServerSide::Open);
+            send_over(server, &client.collect::<Vec<_>>(), late, &[])
+        }
+        "consume" => {
+            three(server);
+            grant(server, words);
+            let run = as_eve().args(["consume", "s", "-g", "g", "--block", "1h"]);
+            let mut running = run.spawn();
+            running.line();
+            running.line();
+            if words.iter().any(|word| word == "+client|unblock") {
+                server.wait_blocked();
+            }
+            running.signal(Signal::TERM);
+            running.wait()
+        }
+        "consume in a group, after a lost connection" => {
+            let late = Fate::LateAt(b"XREADGROUP", End::Fin, LATER, ServerSide::Open);
+            consume(server, words, vec![late], &["--block", "100ms"])
+        }
+        "consume in a group" => consume(server, words, vec![Fate::Unanswered(b"XINFO", End::Fin)], &[]),
+        "consume in a group — handing back" => {
+            let cut = vec![Fate::Unanswered(b"XINFO", End::Fin)];
+            consume(server, words, cut, &["--", "false"])
+        }
+        "consume in a group — --dead-letter" => {
+            let cut = vec![Fate::Unanswered(b"XINFO", End::Fin)];
+            let letters = ["--max-deliveries", "1", "--dead-letter", "dl", "--", "false"];
+            consume(server, words, cut, &letters)
+        }
+        "any, with --wait" => {
+            three(server);
+            grant(server, words);
+            as_eve()
+                .args(["--wait", "5s", "ack", "s", "-g", "g", "1-0"])
+                .spawn()
+                .wait()
+        }
+        label => panic!("nothing uses {label}"),
+    }
+}
+
+#[test]
+fn what_is_used_if_it_is_allowed_can_be_done_without() {
+    let server = Server::start();
+    input(&server);
+    let needed = [
+        rights(&["send-batch", MEMBER, AS_OF_NOW, DEAD_LETTER, "ack"]),
+        extras("send-batch"),
+        extras(MEMBER),
+    ];
+    let all = needed.concat();
+    for row in optional() {
+        let expected = use_row(&server, &row.label, &all);
+        let mut beyond = denied(&server);
+        beyond.retain(|denied| !(row.label.ends_with("without CLIENT") && denied.starts_with("client")));
+        assert_eq!(beyond, [].into(), "{}", row.label);
+        for word in row.words.iter().map(|word| filled(word)) {
+            if !is_known(&server, &word) {
+                continue;
+            }
+            let output = use_row(&server, &row.label, &without(&all, &word));
+            let denied = denied(&server);
+            assert!(
+                denied.iter().any(|denied| is_denied(&word, denied)),
+                "{}, {word}: {denied:?}",
+                row.label
+            );
+            if row.label == MARKER || row.label.starts_with(LATE) {
+                // Lines are in doubt, or in twice.
+                let stderr = output.stderr();
+                assert!(
+                    output.status == 0 || stderr.contains("input.jsonl:"),
+                    "{}, {word}: {stderr}",
+                    row.label
+                );
+            } else {
+                assert_eq!(
+                    output.status,
+                    expected.status,
+                    "{}, {word}: {}",
+                    row.label,
+                    output.stderr()
+                );
+                assert_eq!(output.stdout(), expected.stdout(), "{}, {word}", row.label);
+            }
+        }
+    }
+}
+
+fn is_denied(word: &str, denied: &str) -> bool {
+    match word.strip_suffix('*') {
+        Some(pattern) => denied.starts_with(pattern),
+        None => is_for(word, denied),
+    }
+}
+
+/// Whether this server has the command.
+fn is_known(server: &Server, word: &str) -> bool {
+    let Some(command) = word.strip_prefix('+') else {
+        return true;
+    };
+    let command = command.split('|').next().unwrap();
+    server.cli(["COMMAND", "INFO", command]).trim() != ""
+}
+
+/// The run that takes up an earlier one asks for nothing else.
+#[test]
+fn a_checkpoint_is_taken_up_with_the_same_rights() {
+    let server = Server::start();
+    input(&server);
+    let words = rights(&["send-batch", MARKER, SENT_IDS]);
+    for words in [words.clone(), [words, extras("send-batch")].concat()] {
+        server.cli(["FLUSHALL"]);
+        let _ = std::fs::remove_file(server.work().join("c"));
+        grant(&server, &words);
+        let proxy = Proxy::start(server.socket(), [Fate::Landed(60_000, End::Fin)]);
+        let resumable = || {
+            let run = Test::new(&server).args(["--user", "eve", "send-batch", "s", "input.jsonl"]);
+            run.args(["--checkpoint", "c", "--reconnect-for", "0s"])
+        };
+        resumable().args(["-u", &proxy.url()]).status(3).stderr_any().run();
+        resumable().stderr_any().run();
+        assert_eq!(server.bodies("s").len(), 3000);
+        super::losses::assert_listed(&server, "send-batch");
+    }
+}
