@@ -266,6 +266,33 @@ mod tests {
     }
 
     #[test]
+    fn what_an_acl_lacks_is_named_in_its_words() {
+        let hint =
+            |text: &str, key| report(&Error::refused(ServerError::parse(text.as_bytes()), key, None).into()).hint;
+        for (text, words) in [
+            (
+                "NOPERM this user has no permissions to run the 'xgroup|create' command",
+                "'+xgroup|create'",
+            ),
+            ("NOPERM User eve has no permissions to run the 'xadd' command", "+xadd"),
+            (
+                "NOPERM this user has no permissions to run the 'xinfo' command or its subcommand",
+                "+xinfo",
+            ),
+            ("NOPERM No permissions to access a key", r"'~a\*b'"),
+            (
+                "NOPERM this user has no permissions to access one of the keys used as arguments",
+                r"'~a\*b'",
+            ),
+        ] {
+            let hint = hint(text, "a*b").unwrap_or_default();
+            assert!(hint.ends_with(&format!(": ACL SETUSER USER {words}")), "{text}: {hint}");
+        }
+        let unnamed = hint("NOPERM No permissions to access a key", "");
+        assert!(unnamed.unwrap_or_default().ends_with("~KEY"));
+    }
+
+    #[test]
     fn hints_and_causes_stand_apart() {
         let report = report(&Failure::usage("no").hint("yes").into());
         assert_eq!(report.message, "no");

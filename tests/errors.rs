@@ -62,6 +62,8 @@ fn access_denied() {
     server.cli(["ACL", "SETUSER", "guest", "on", "nopass", "~*", "+@all", "-xadd"]);
     let guest = ["-u", &server.url(), "--user", "guest", "send", "s", "1", "--name", "n"];
     transcript.fails(1, Test::without_server(), &guest);
+    server.cli(["ACL", "SETUSER", "guest", "resetkeys", "~orders", "+xadd"]);
+    transcript.fails(1, Test::without_server(), &guest);
     let open = Server::options().tcp4().start();
     let mut transcript = transcript.hide(open.port(), "6379");
     let needless = open.url().replace("://", "://:needless@");

@@ -155,7 +155,7 @@ fn looking() -> Vec<Case> {
             &["ack", "ack — none of the entries was pending"],
             &["ack", "s", "-g", "g", "9-9"],
         ),
-        Case::new(&["pending"], &["pending"]).untested(&["+xlen"]),
+        Case::new(&["pending"], &["pending"]),
         Case::new(&["pending"], &["pending", "--json"]),
         Case::new(
             &["pending"],
