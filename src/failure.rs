@@ -136,7 +136,7 @@ fn code_for(error: &Error) -> u8 {
     match error {
         Error::InvalidUrl(_) | Error::Certificate { .. } => USAGE,
         // Not the server that was meant, or not yet: what answers there is something else.
-        Error::Protocol { .. } => UNREACHABLE,
+        Error::Protocol { .. } | Error::Tls { .. } => UNREACHABLE,
         error if error.is_passing() => UNREACHABLE,
         _ => REFUSED,
     }
@@ -150,7 +150,10 @@ fn hint_for(error: &Error) -> Option<String> {
                 .to_owned()
         }
         Error::Certificate { .. } => "--cacert, --cert and --key take files in PEM form".to_owned(),
-        Error::Unreachable { address, source } if source.kind() == io::ErrorKind::InvalidData => {
+        Error::Tls { source, .. } if source.to_string().contains("CertificateRequired") => {
+            "the server asks for a client's certificate: give one with --cert and --key".to_owned()
+        }
+        Error::Tls { address, .. } => {
             format!(
                 "{address} was reached, but TLS failed: give the right certificate authority with --cacert, or use redis:// if the server has no TLS"
             )

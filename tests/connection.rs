@@ -1,6 +1,6 @@
 //! Ways to a server: addresses, credentials, TLS, patience.
 
-use crate::harness::{Server, Test, free_port, wait_until};
+use crate::harness::{Server, Signal, Test, free_port, wait_until};
 use std::time::{Duration, Instant};
 
 /// Sends one message with these arguments in front, and nothing else said about the server.
@@ -125,7 +125,11 @@ fn over_tls_with_a_certificate_of_ones_own() {
     let (ca, cert, key) = (path("ca.crt"), path("client.crt"), path("client.key"));
     send(&["-u", &url, "--cacert", &ca, "--cert", &cert, "--key", &key]).run();
     assert_eq!(server.ids("s").len(), 1);
-    refused(&["-u", &url, "--cacert", &ca], 3, &[]);
+    let told = ["no encrypted connection", "asks for a client's certificate", "--cert"];
+    refused(&["-u", &url, "--cacert", &ca], 3, &told);
+    // It is no use to try again.
+    let consume = ["consume", "s", "--from", "beginning", "-e", "-u", &url, "--cacert", &ca];
+    Test::new(&server).args(consume).status(3).stderr_has(told).run();
     refused(&["-u", &url, "--cacert", &ca, "--cert", &cert], 2, &["--key"]);
 }
 
@@ -235,5 +239,20 @@ fn a_password_that_the_server_quotes_is_not_shown() {
             assert!(output.stderr().contains("unknown command"), "{}", output.stderr());
             assert!(!output.all().contains("hunter2"), "{}", output.all());
         }
+    }
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_server() {
+    let server = Server::start();
+    let nowhere = format!("redis+unix://{}/nowhere", server.dir().display());
+    for verb in [&["send-batch", "s", "--name", "n"][..], &["consume", "s", "-g", "g"]] {
+        let mut waiting = Test::new(&server)
+            .args(["-u", &nowhere, "--wait", "600s"])
+            .args(verb)
+            .spawn();
+        waiting.wait_stderr("waiting for");
+        waiting.signal(Signal::INT);
+        assert_eq!(waiting.wait().status, 130, "{verb:?}");
     }
 }

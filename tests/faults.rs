@@ -24,6 +24,7 @@ mod sending;
 mod servers;
 mod soak;
 mod starved;
+mod turns;
 
 use crate::harness::{Output, Server, Test, wait_until};
 use std::collections::HashMap;

@@ -12,7 +12,7 @@ pub mod subscribe;
 use std::time::Duration;
 
 use crate::failure::Failure;
-use crate::streamer::{Connection, Ending, Error, Notice, Servers, first, ready};
+use crate::streamer::{Connection, Ending, Error, Notice, Servers, Stop, first, ready};
 use crate::ui::Ui;
 
 /// What every command works with.
@@ -44,7 +44,8 @@ impl Context {
 
     fn first<T>(&self, attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
         self.say_connecting();
-        first(self.wait, &|notice| self.notice(notice), attempt)
+        // Nobody asks these verbs to end in good order: a signal ends them as signals do.
+        first(self.wait, &|notice| self.notice(notice), &Stop::default(), attempt)
     }
 
     /// A server that is waited for must also be ready to serve.

@@ -19,6 +19,8 @@ pub enum Error {
         /// What the system or the TLS library said.
         source: io::Error,
     },
+    /// The server was reached, and no encrypted connection could be agreed on.
+    Tls { address: String, source: io::Error },
     /// The connection broke. Whether what was in flight was done is not known.
     Lost {
         address: String,
@@ -154,7 +156,12 @@ impl Error {
 
     /// Worth another try with a new connection: nothing was refused.
     pub fn is_connection(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Lost { .. })
+        match self {
+            Self::Unreachable { .. } | Self::Lost { .. } => true,
+            // A server that hangs may come round.
+            Self::Tls { source, .. } => source.kind() == io::ErrorKind::TimedOut,
+            _ => false,
+        }
     }
 
     /// Worth another try after a while, on this connection or a new one.
@@ -172,6 +179,7 @@ impl fmt::Display for Error {
             Self::InvalidUrl(reason) => write!(f, "the URL cannot be used: {reason}"),
             Self::Certificate { path, reason } => write!(f, "{}: {reason}", path.display()),
             Self::Unreachable { address, .. } => write!(f, "cannot connect to {address}"),
+            Self::Tls { address, .. } => write!(f, "no encrypted connection to {address}"),
             Self::Lost { address, .. } => write!(f, "lost the connection to {address}"),
             Self::Denied(error) => write!(f, "the server denies access: {error}"),
             Self::KeyDenied { key, refusal } => write!(f, "the server denies access to key '{key}': {refusal}"),
@@ -208,7 +216,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unreachable { source, .. } | Self::Lost { source, .. } => Some(source),
+            Self::Unreachable { source, .. } | Self::Tls { source, .. } | Self::Lost { source, .. } => Some(source),
             _ => None,
         }
     }

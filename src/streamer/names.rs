@@ -40,12 +40,10 @@ pub fn of_listener(stream: &str, listener: &str) -> String {
 pub fn new_consumer(listener: &str) -> String {
     let host = sanitise(&host(), MAX_HOST);
     let random = RandomState::new().build_hasher().finish() as u32;
-    let name = format!(
-        "{}.{host}.{}.{random:08x}",
-        sanitise(listener, MAX_LISTENER),
-        std::process::id()
-    );
-    sanitise(&name, MAX_CONSUMER)
+    // What tells it from others must not be cut off.
+    let tail = format!(".{host}.{}.{random:08x}", std::process::id());
+    let listener = sanitise(listener, MAX_LISTENER.min(MAX_CONSUMER - tail.len()));
+    format!("{listener}{tail}")
 }
 
 /// The name this machine goes by: `$POD_NAME`, else `$HOSTNAME`, else the host's own.

@@ -42,6 +42,7 @@ pub struct Stop {
 #[derive(Default)]
 struct State {
     ending: Option<Ending>,
+    is_woken: bool,
     /// Bring whatever is waited for to an end; each runs once.
     wakers: Vec<Box<dyn FnOnce() + Send>>,
 }
@@ -60,12 +61,16 @@ impl Stop {
         }
         drop(state);
         self.wake();
-        self.shared.1.notify_all();
     }
 
     /// Brings whatever is waited for to an end, as if the work were asked to end.
     pub fn wake(&self) {
-        for waker in std::mem::take(&mut self.lock().wakers) {
+        let mut state = self.lock();
+        state.is_woken = true;
+        let wakers = std::mem::take(&mut state.wakers);
+        drop(state);
+        self.shared.1.notify_all();
+        for waker in wakers {
             // Without a thread, what is waited for ends by itself.
             let _ = thread::Builder::new().spawn(waker);
         }
@@ -84,12 +89,12 @@ impl Stop {
         }
     }
 
-    /// Sleeps, but not past a reason to end.
+    /// Sleeps, but not past a reason to end or to wake up.
     pub fn sleep(&self, duration: Duration) {
         if duration.is_zero() {
             return;
         }
-        let is_on = |state: &mut State| state.ending.is_none();
+        let is_on = |state: &mut State| state.ending.is_none() && !state.is_woken;
         // What matters is read by `ending` afterwards.
         drop(self.shared.1.wait_timeout_while(self.lock(), duration, is_on));
     }

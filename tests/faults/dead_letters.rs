@@ -96,3 +96,25 @@ fn dead_letters_and_a_server_that_is_killed_meanwhile_stand_once() {
     assert_all(&dead(&server), COUNT);
     assert_settled(&server);
 }
+
+/// A handler that fails after somebody else has claimed its message, and perhaps done it.
+fn fails_after(server: &Server, more: &str) -> Test {
+    let script = format!("redis-cli -s \"$SOCKET\" XCLAIM orders {GROUP} other 0 $REDIS_STREAMER_ID; {more} exit 7");
+    consume(server)
+        .args(OPTIONS.split(' '))
+        .args(["-e", "--", "sh", "-c", &script])
+        .env("SOCKET", server.socket())
+}
+
+#[test]
+fn a_message_that_somebody_else_has_by_now_becomes_no_dead_letter() {
+    let server = orders(1);
+    fails_after(&server, "").stdout_any().stderr_any().run();
+    assert_eq!(dead(&server), [""; 0]);
+    assert_eq!(server.pending("orders", GROUP), ["1-0"]);
+    let server = orders(1);
+    let ack = format!("redis-cli -s \"$SOCKET\" XACK orders {GROUP} $REDIS_STREAMER_ID;");
+    fails_after(&server, &ack).stdout_any().stderr_any().run();
+    assert_eq!(dead(&server), [""; 0]);
+    assert_settled(&server);
+}

@@ -253,3 +253,12 @@ fn what_is_tried_again_counts_towards_n_of_all_streams() {
     assert_eq!(server.read("handled"), "returns\norders\n");
     assert_eq!(server.pending("orders", "orders:billing:cg"), Vec::<String>::new());
 }
+
+#[test]
+fn head_ends_what_is_read_at_most_once_quietly() {
+    let server = orders(2000);
+    let script = "redis-streamer consume orders -l billing --ack read | head -1";
+    Test::shell(&server, script)
+        .stdout("{\"stream\":\"orders\",\"id\":\"1-0\",\"name\":\"n\",\"body\":1}\n")
+        .run();
+}

@@ -93,6 +93,17 @@ fn without_files_for_a_handler_all_is_handed_back() {
     assert_gives_up(&server, consumer);
 }
 
+#[test]
+fn what_was_read_at_most_once_and_finds_no_handler_is_told() {
+    let server = orders(0);
+    let mut consumer = waiting(&server, consume(&server).args(["--ack", "read", "--", "true"]));
+    leave_files(&consumer, 1);
+    server.add_numbered("orders", 3);
+    let output = consumer.wait();
+    assert_eq!(output.status, 1, "{}", output.stderr());
+    assert!(output.stderr().contains("read and not handled"), "{}", output.stderr());
+}
+
 /// A server that a user without any rights reaches, and the program where that user may run it.
 fn for_everybody() -> Server {
     use std::os::unix::fs::PermissionsExt;

@@ -60,6 +60,10 @@ fn warning(event: &Event<'_>) -> String {
             "the system starts no further handler: {error}; going on with {}",
             counted((*running).max(1) as u64, "handler")
         ),
+        Event::Unhandled(count) => format!(
+            "{} read and not handled; they do not come again, as --ack read asks",
+            counted(*count as u64, "message")
+        ),
         Event::NameKept { consumer, why } => format!("the consumer {consumer} stays in the group: {why}"),
         Event::LeftBehind { done, held, consumer } => left_behind(*done, *held, consumer),
     }
@@ -80,7 +84,7 @@ fn gone(stream: &str, ids: &[EntryId]) -> String {
 fn after_failure(next: Next) -> String {
     match next {
         Next::Retry(delay) => format!("; again in {:.1} s", delay.as_secs_f32()),
-        Next::DeadLetter => String::new(),
+        Next::DeadLetter => "; it goes to the dead letters".to_owned(),
         Next::HandBack => "; handed back".to_owned(),
         Next::Nothing => "; not tried again, as --ack read asks".to_owned(),
     }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use crate::failure::Failure;
 use crate::render::counted;
 use crate::streamer::{
-    Dispatch, Ending, Error, Failure as DispatchFailure, Link, Member, Pipeline, Plain, PlainSettings, Run, Settings,
+    Dispatch, Ending, Failure as DispatchFailure, Halt, Link, Member, Pipeline, Plain, PlainSettings, Run, Settings,
     Tally, dispatch,
 };
 
@@ -27,18 +27,8 @@ pub struct Members<'a> {
 
 impl Members<'_> {
     /// Reads without a group.
-    pub fn read_plainly(&self, settings: &PlainSettings, mut link: Link) -> anyhow::Result<Ending> {
-        let mut stdout = self.stdout.clone();
-        let ended = loop {
-            match Plain::begin(self.run, settings, &mut link, &mut stdout) {
-                Ok(plain) => break plain.run(link),
-                Err(error) if !error.is_connection() => break Err(error),
-                Err(error) => match self.reconnect(error, &settings.streams[0]) {
-                    Ok(again) => link = again,
-                    Err(ended) => break ended,
-                },
-            }
-        };
+    pub fn read_plainly(&self, settings: &PlainSettings, link: Link) -> anyhow::Result<Ending> {
+        let ended = Plain::run(self.run, settings, link, &mut self.stdout.clone());
         self.told(ended.map_err(anyhow::Error::from), Tally::default())
     }
 
@@ -106,10 +96,10 @@ impl Members<'_> {
         W: Fn(Member<'_>) -> (anyhow::Result<Ending>, Tally),
     {
         let link = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let ended = match self.join(settings, link) {
-            Ok(Ok(member)) => work(member),
-            Ok(Err(ending)) => (Ok(ending), Tally::default()),
-            Err(error) => (Err(error.into()), Tally::default()),
+        let ended = match Member::join(self.run, settings, link) {
+            Ok(member) => work(member),
+            Err(Halt::Ended(ending)) => (Ok(ending), Tally::default()),
+            Err(Halt::Failed(error)) => (Err(error.into()), Tally::default()),
         };
         if ended.0.is_err() {
             // One member's failure ends the others, too.
@@ -119,43 +109,6 @@ impl Members<'_> {
             self.run.stop.wake();
         }
         ended
-    }
-
-    /// Joins a group, over a connection that is there or another one, across lost connections.
-    fn join<'m>(&'m self, settings: &'m Settings, link: Option<Link>) -> Result<Result<Member<'m>, Ending>, Error> {
-        let stream = &settings.streams[0];
-        let mut link = match link {
-            Some(link) => Ok(link),
-            None => Link::open(self.run.servers, stream, self.run.last_answer()),
-        };
-        loop {
-            let joined = link.and_then(|link| Member::join(self.run, settings, link));
-            link = match joined {
-                Ok(member) => return Ok(Ok(member)),
-                Err(error) if !error.is_connection() => return Err(error),
-                Err(error) => match self.reconnect(error, stream) {
-                    Ok(again) => Ok(again),
-                    Err(Ok(ending)) => return Ok(Err(ending)),
-                    Err(Err(error)) => return Err(error),
-                },
-            };
-        }
-    }
-
-    fn reconnect(&self, error: Error, stream: &str) -> Result<Link, Result<Ending, Error>> {
-        use crate::streamer::{Halt, Supervisor};
-        let mut supervisor = Supervisor::new(
-            self.run.stop,
-            self.run.notify,
-            self.run.reconnect_for,
-            self.run.deadline,
-        );
-        let mended = supervisor.mend(error, || Link::open(self.run.servers, stream, self.run.last_answer()));
-        supervisor.succeeded();
-        mended.map_err(|halt| match halt {
-            Halt::Ended(ending) => Ok(ending),
-            Halt::Failed(error) => Err(error),
-        })
     }
 
     /// How the run ended. A write that failed is the reason for whatever else ended it.

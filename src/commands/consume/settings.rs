@@ -1,11 +1,11 @@
 //! What was typed, made into what is run. Every refusal of a combination stands here.
 
 use std::num::NonZeroU64;
-use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::streamer::{
-    Acknowledge, DeadLetters, Dispatch, Extent, Name, OnFailure, PlainSettings, Point, Settings, Start, names,
+    Acknowledge, CLAIM_IDLE, DeadLetters, Dispatch, Extent, Name, OnFailure, PlainSettings, Point, Settings, Start,
+    names,
 };
 
 use super::handlers::Handler;
@@ -20,9 +20,6 @@ pub enum Plan {
     /// Runs a handler for each message of groups.
     Handle(Vec<Settings>, Dispatch, Handler),
 }
-
-/// How long an entry is left with its consumer, unless told otherwise.
-const CLAIM_IDLE: Duration = Duration::from_secs(5 * 60);
 
 impl Args {
     /// What these options ask for.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::delivery::{Earlier, Sink, Walked};
 use super::member::{Member, SAFE_CLAIM_IDLE};
-use super::messages::{Key, by_age};
+use super::messages::{Key, State, by_age};
 use super::requests::{Page, Pending, Whose};
 use super::settings::Acknowledge;
 use crate::streamer::entry::EntryId;
@@ -19,6 +19,9 @@ use crate::streamer::wire::Shape;
 /// How many pending entries are listed at first, and at most.
 const FIRST_PAGE: usize = 100;
 const PAGE: usize = 10_000;
+
+/// How many pages are looked through at a time: messages in hand are to be kept alive meanwhile.
+const MOST_PAGES: usize = 20;
 
 /// How often stale entries are looked for: twice within the time after which they are stale, but not so often
 /// that it costs, nor so seldom that a long `--claim-idle` delays what crashed consumers left.
@@ -79,6 +82,7 @@ impl Member<'_> {
         self.settle()?;
         let idle = self.settings.acknowledge.claim_idle();
         let mut size = FIRST_PAGE.max(count.min(PAGE));
+        let mut pages = 0;
         while let Some((stream, from)) = self.stale_search {
             if stream >= self.settings.streams.len() {
                 self.stale_search = None;
@@ -104,7 +108,8 @@ impl Member<'_> {
             let walked = self.claim(stream, &found, sink)?;
             let next = last_seen.and_then(EntryId::next);
             self.stale_search = Some(next.map_or((stream + 1, EntryId::MIN), |next| (stream, next)));
-            if walked.entries > 0 {
+            pages += 1;
+            if walked.entries > 0 || pages == MOST_PAGES {
                 return Ok(Some(walked));
             }
             // In pages that grow while there are none: whether the first are stale or none of a million is, few rows
@@ -182,17 +187,24 @@ impl Member<'_> {
     /// Entries that were pending and could not be claimed: somebody else has them now, or they were deleted or
     /// trimmed. Those are acknowledged, which the server has done already from Redis 7.0 on.
     pub fn let_go(&mut self, stream: usize, ids: &[EntryId]) -> Result<(), Error> {
-        for id in ids {
-            let name = &self.settings.streams[stream];
+        let name = &self.settings.streams[stream];
+        let look = |id: &EntryId| {
             let mut range = redis::cmd("XRANGE");
             range.arg(name).arg(id.to_string()).arg(id.to_string());
-            let found: Vec<redis::Value> = self.link.connection.ask(&range, name, Some(&self.settings.group))?;
+            range
+        };
+        let looks: Vec<_> = ids.iter().map(look).collect();
+        for (id, found) in ids.iter().zip(self.link.connection.query_all(&looks)?) {
+            let found = found.map_err(|refusal| self.refused(refusal, Some(stream)))?;
+            let found: Vec<redis::Value> = self.link.connection.read(found)?;
             let key = Key { stream, id: *id };
             if found.is_empty() {
                 self.delivery.note_gone(key);
                 self.delivery.messages.settle(key);
-            } else {
-                self.delivery.messages.forget(key);
+            } else if let Some(open) = self.delivery.messages.forget(key)
+                && open.state == State::Waiting
+            {
+                self.run.quota.give_back();
             }
         }
         self.delivery.report_gone();

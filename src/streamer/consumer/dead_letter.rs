@@ -24,7 +24,7 @@ impl Member<'_> {
     /// Adds a message to a stream of dead letters: its own fields, and where it came from and why. Together with its
     /// acknowledgement this is one transaction: neither is done without the other, nor twice.
     pub fn add_dead_letter(&mut self, key: Key, to: &str, reason: &str, in_doubt: bool) -> Result<DeadLetter, Error> {
-        if in_doubt && let Some(known) = self.resolve(key)? {
+        if let Some(known) = self.resolve(key, in_doubt)? {
             return Ok(known);
         }
         let add = self.dead_letter(key, to, reason);
@@ -42,9 +42,9 @@ impl Member<'_> {
         Ok(DeadLetter::AddedOnly)
     }
 
-    /// What became of a transaction whose answer was lost, once the connection that carried it is closed: whether the
-    /// message is still pending tells.
-    fn resolve(&mut self, key: Key) -> Result<Option<DeadLetter>, Error> {
+    /// Whether the message is still this consumer's: somebody may have claimed or acknowledged it. What became of a
+    /// transaction whose answer was lost is told by the same, once the connection that carried it is closed.
+    fn resolve(&mut self, key: Key, in_doubt: bool) -> Result<Option<DeadLetter>, Error> {
         let page = Page {
             from: key.id,
             to: key.id,
@@ -52,7 +52,8 @@ impl Member<'_> {
             of: Whose::Anybodys,
         };
         Ok(match self.pending(key.stream, page)?.first().map(|row| row.whose) {
-            None => Some(DeadLetter::Added),
+            None if in_doubt => Some(DeadLetter::Added),
+            None => Some(DeadLetter::Elsewhere),
             Some(Whose::Ours) => None,
             Some(Whose::Anybodys) => Some(DeadLetter::Elsewhere),
         })

@@ -38,6 +38,8 @@ pub struct Delivery<'a> {
     pub passed_over: usize,
     /// Entries that were found to be gone and not told of yet; by stream.
     gone: Vec<Vec<EntryId>>,
+    /// Of which streams the last read brought entries.
+    pub seen: Vec<bool>,
     /// Whether nothing more is taken on: the output has failed.
     pub is_closed: bool,
 }
@@ -66,6 +68,7 @@ impl<'a> Delivery<'a> {
             positions,
             passed_over: 0,
             gone: vec![Vec::new(); streams],
+            seen: vec![false; streams],
             is_closed: false,
         }
     }
@@ -77,12 +80,15 @@ impl<'a> Delivery<'a> {
             id: delivered.id(),
         };
         let matching = self.settings.matching.as_deref();
-        let standing = if self.messages.is_open(key) {
+        // One that is delivered again may be settled, and its acknowledgement still to be said.
+        let is_again = delivered.deliveries() > 1;
+        let standing = if self.messages.is_open(key) || is_again && self.messages.knows(key) {
             Standing::Ours
         } else {
             standing
         };
         self.positions.read(key);
+        self.seen[stream] = true;
         let used_up = Quota::new(Some(0));
         let quota = if self.is_closed { &used_up } else { self.run.quota };
         match (triage(delivered, standing, matching, quota), delivered) {
@@ -100,6 +106,15 @@ impl<'a> Delivery<'a> {
                 self.messages.settle(key);
             }
             (Triage::Known, _) => {}
+        }
+    }
+
+    /// A read of all streams is over: those of which it brought nothing have nothing new.
+    pub fn exhaust_unseen(&mut self) {
+        for (stream, seen) in self.seen.iter().enumerate() {
+            if !seen {
+                self.positions.exhaust(stream);
+            }
         }
     }
 
@@ -233,22 +248,29 @@ impl Walk<'_> {
         ledger: &mut Ledger,
         sink: &mut impl Sink,
     ) -> Result<(), Error> {
-        let mut more = true;
-        while more {
+        loop {
             let (mut kept, mut bytes) = (Vec::new(), 0);
-            while kept.len() < LOOKED_UP && bytes < LOOKED_UP_BYTES {
-                let Some((stream, delivered)) = self.next(connection, delivery)? else {
-                    more = false;
-                    break;
-                };
-                let entry = keep(stream, &delivered);
-                bytes += entry.size();
-                kept.push(entry);
-            }
+            let ended = loop {
+                match self.next(connection, delivery) {
+                    Ok(Some((stream, delivered))) => {
+                        let entry = keep(stream, &delivered);
+                        bytes += entry.size();
+                        kept.push(entry);
+                    }
+                    Ok(None) => break Some(Ok(())),
+                    Err(error) => break Some(Err(error)),
+                }
+                if kept.len() >= LOOKED_UP || bytes >= LOOKED_UP_BYTES {
+                    break None;
+                }
+            };
+            // What came before the connection broke is here all the same.
             look_up(kept, delivery, ledger, sink)?;
             sink.finish(&mut delivery.messages);
+            if let Some(ended) = ended {
+                return ended;
+            }
         }
-        Ok(())
     }
 }
 

@@ -40,6 +40,8 @@ pub enum Event<'a> {
     },
     /// The system starts no further handler for now.
     FewerHandlers { running: usize, error: &'a str },
+    /// So many messages count as acknowledged since they were read, and no handler could be started for them.
+    Unhandled(usize),
     /// A signal came, and so many handlers are at work.
     WaitingForHandlers(usize),
     /// The consumer's name stays in the group.

@@ -4,12 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::member::Member;
 use super::messages::{Key, State, by_age};
-use super::settings::Acknowledge;
+use super::settings::{Acknowledge, CLAIM_IDLE};
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
-
-/// The claim idle time of others, where this member's own does not tell: the default.
-const CLAIM_IDLE: Duration = Duration::from_secs(5 * 60);
 
 /// The server shall have other things to do, too.
 const SHORTEST: Duration = Duration::from_millis(20);
@@ -27,6 +24,7 @@ impl Member<'_> {
         (self.others_claim_idle() / 3).max(SHORTEST)
     }
 
+    /// Where this member's own does not tell: the default.
     fn others_claim_idle(&self) -> Duration {
         self.settings.acknowledge.claim_idle().min(CLAIM_IDLE)
     }
@@ -57,9 +55,14 @@ impl Member<'_> {
         self.delivery.messages.refreshed(stream, &claimed, Instant::now());
         for id in ids.iter().filter(|id| !claimed.contains(id)) {
             let key = Key { stream, id: *id };
-            let state = self.delivery.messages.get(key).map(|open| &open.state);
-            if matches!(state, Some(State::Ready | State::Waiting | State::Held { .. })) {
-                self.delivery.messages.forget(key);
+            let state = self.delivery.messages.get(key).map(|open| open.state.clone());
+            match state {
+                Some(State::Ready | State::Waiting) => {
+                    self.run.quota.give_back();
+                    self.delivery.messages.forget(key);
+                }
+                Some(State::Held { .. }) => drop(self.delivery.messages.forget(key)),
+                _ => {}
             }
         }
         Ok(())

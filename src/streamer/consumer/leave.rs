@@ -104,7 +104,11 @@ impl Member<'_> {
             Acknowledge::OnRead => 0,
             _ => unconfirmed + self.messages().settled(),
         };
-        let held = self.messages().count(|_| true);
+        let held = match self.settings.acknowledge {
+            // Nothing of it is pending.
+            Acknowledge::OnRead => 0,
+            _ => self.messages().count(|_| true),
+        };
         if done + held > 0 {
             (self.run.tell)(Event::LeftBehind {
                 done,

@@ -95,8 +95,25 @@ pub struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
-    /// A member over a connection of its own.
-    pub fn join(run: Run<'a>, settings: &'a Settings, mut link: Link) -> Result<Self, Error> {
+    /// Joins over a connection that is there, or another one, across lost connections.
+    pub fn join(run: Run<'a>, settings: &'a Settings, link: Option<Link>) -> Result<Self, Halt<Error>> {
+        let mut supervisor = Supervisor::new(run.stop, run.notify, run.reconnect_for, run.deadline);
+        let attempt = |link: Option<Link>| {
+            let link = match link {
+                Some(link) => link,
+                None => Link::open(run.servers, &settings.streams[0], run.last_answer())?,
+            };
+            Self::over(run, settings, link)
+        };
+        let member = match attempt(link) {
+            Err(error) if error.is_connection() => supervisor.mend(error, || attempt(None))?,
+            joined => joined?,
+        };
+        supervisor.succeeded();
+        Ok(member)
+    }
+
+    fn over(run: Run<'a>, settings: &'a Settings, mut link: Link) -> Result<Self, Error> {
         let consumer = settings.name.as_str();
         (run.tell)(Event::Joined {
             streams: &settings.streams,

@@ -29,4 +29,4 @@ pub use member::{Member, Run};
 pub use pipeline::{Output, Pipeline, Unwritten};
 pub use plain::{Plain, PlainSettings, Start};
 pub use quota::Quota;
-pub use settings::{Acknowledge, DeadLetters, Extent, Name, OnFailure, Settings};
+pub use settings::{Acknowledge, CLAIM_IDLE, DeadLetters, Extent, Name, OnFailure, Settings};

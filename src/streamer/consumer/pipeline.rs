@@ -255,7 +255,9 @@ impl<'a, 'o, O: Output> Pipeline<'a, 'o, O> {
                     self.member.link.expected.pop_front();
                     // The server shall have work while this is printed.
                     self.top_up(count)?;
+                    self.member.delivery.seen.fill(false);
                     let (walked, _) = self.member.take_in(entries, None, None, &mut self.lines)?;
+                    self.member.delivery.exhaust_unseen();
                     self.member.supervisor.succeeded();
                     self.member.fetch.learn((walked.entries, walked.bytes));
                     self.is_flowing &= walked.entries >= count;

@@ -84,34 +84,40 @@ pub struct Plain<'a, 'o, O> {
 const GATHERED: usize = 1024 * 1024;
 
 impl<'a, 'o, O: Output> Plain<'a, 'o, O> {
-    /// Begins to read over a connection.
-    pub fn begin(run: Run<'a>, settings: &'a PlainSettings, link: &mut Link, output: &'o mut O) -> Result<Self, Error> {
-        let now = if settings.asks_for_the_time() {
-            now_ms(&mut link.connection)?
-        } else {
-            0
+    /// Reads until the end, across lost connections.
+    pub fn run(run: Run<'a>, settings: &'a PlainSettings, link: Link, output: &'o mut O) -> Result<Ending, Error> {
+        let mut supervisor = Supervisor::new(run.stop, run.notify, run.reconnect_for, run.deadline);
+        let mut link = link;
+        let begun = match ranges(&mut link.connection, settings) {
+            Err(error) if error.is_connection() => supervisor.mend(error, || {
+                link = Link::open(run.servers, &settings.streams[0], run.last_answer())?;
+                ranges(&mut link.connection, settings)
+            }),
+            begun => begun.map_err(Halt::Failed),
         };
-        let mut seen = HashSet::new();
-        let streams = settings.streams.iter().filter(|stream| seen.insert(*stream));
-        let ranges: Result<Vec<_>, _> = streams
-            .map(|stream| range(&mut link.connection, settings, stream, now))
-            .collect();
-        Ok(Self {
+        let ranges = match begun {
+            Ok(ranges) => ranges,
+            Err(Halt::Ended(ending)) => return Ok(ending),
+            Err(Halt::Failed(error)) => return Err(error),
+        };
+        supervisor.succeeded();
+        let plain = Self {
             run,
             settings,
-            supervisor: Supervisor::new(run.stop, run.notify, run.reconnect_for, run.deadline),
+            supervisor,
             output,
-            ranges: ranges?,
+            ranges,
             fetch: FetchSize::new(settings.count),
             gathered: Vec::new(),
             ends: Vec::new(),
             lines: Vec::new(),
             ended: None,
-        })
+        };
+        plain.go_on(link)
     }
 
-    /// Reads until the end, across lost connections: the next one goes on behind the last entry printed.
-    pub fn run(mut self, mut link: Link) -> Result<Ending, Error> {
+    /// Reads on; the next connection goes on behind the last entry printed.
+    fn go_on(mut self, mut link: Link) -> Result<Ending, Error> {
         loop {
             let error = match self.read(&mut link) {
                 Ok(ending) => return Ok(ending),
@@ -296,6 +302,18 @@ fn entry_id(bytes: &[u8]) -> Result<EntryId, Malformed> {
     let mut cursor = Cursor::new(bytes);
     cursor.array()?;
     cursor.id()
+}
+
+/// Where to begin and where to end in each stream.
+fn ranges(connection: &mut Connection, settings: &PlainSettings) -> Result<Vec<Range>, Error> {
+    let now = if settings.asks_for_the_time() {
+        now_ms(connection)?
+    } else {
+        0
+    };
+    let mut seen = HashSet::new();
+    let streams = settings.streams.iter().filter(|stream| seen.insert(*stream));
+    streams.map(|stream| range(connection, settings, stream, now)).collect()
 }
 
 /// Where to begin and where to end in a stream.

@@ -28,6 +28,13 @@ impl Positions {
         self.last_read[key.stream] = self.last_read[key.stream].max(key.id);
     }
 
+    /// A read of a stream found nothing new: what there was at the start was delivered, be it to others.
+    pub fn exhaust(&mut self, stream: usize) {
+        if let Some(ends) = &self.ends {
+            self.last_read[stream] = self.last_read[stream].max(ends[stream]);
+        }
+    }
+
     /// The last entry read of a stream.
     pub fn last_read(&self, stream: usize) -> EntryId {
         self.last_read[stream]
@@ -43,5 +50,24 @@ impl Positions {
         self.ends
             .as_ref()
             .is_some_and(|ends| self.last_read.iter().zip(ends).all(|(read, end)| read >= end))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_reached_by_reading_it_or_by_finding_nothing_new() {
+        let last = vec![EntryId::at_ms(5), EntryId::at_ms(7)];
+        let mut positions = Positions::new(Extent::AsOfNow, last.clone());
+        let id = EntryId::at_ms(5);
+        positions.read(Key { stream: 0, id });
+        assert!(!positions.are_reached());
+        positions.exhaust(1);
+        assert!(positions.are_reached());
+        let mut endless = Positions::new(Extent::Endless, last);
+        endless.exhaust(0);
+        assert!(!endless.are_reached() && !endless.are_limited());
     }
 }

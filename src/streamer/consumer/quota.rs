@@ -22,6 +22,13 @@ impl Quota {
             .is_ok()
     }
 
+    /// Gives one back: somebody else has it now.
+    pub fn give_back(&self) {
+        if let Some(left) = &self.0 {
+            left.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
     /// How many are left, at most `most`.
     pub fn left(&self, most: usize) -> usize {
         self.0

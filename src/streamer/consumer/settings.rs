@@ -7,6 +7,9 @@ use crate::streamer::error::{Error, ServerError};
 use crate::streamer::names;
 use crate::streamer::point::Point;
 
+/// How long an entry is left with its consumer before others claim it, unless told otherwise.
+pub const CLAIM_IDLE: Duration = Duration::from_secs(5 * 60);
+
 /// What one member reads, and what it promises.
 #[derive(Clone, Debug)]
 pub struct Settings {

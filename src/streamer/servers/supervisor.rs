@@ -59,9 +59,11 @@ impl<'a> Supervisor<'a> {
         wait: Option<Duration>,
         mut attempt: impl FnMut() -> Result<T, Error>,
     ) -> Result<T, Halt<Error>> {
-        match first(wait, self.notify, &mut attempt) {
-            Err(error @ Error::Lost { .. }) => self.mend(error, attempt),
-            reached => Ok(reached?),
+        match (first(wait, self.notify, self.stop, &mut attempt), self.stop.ending()) {
+            (Ok(reached), _) => Ok(reached),
+            (Err(_), Some(ending)) => Err(Halt::Ended(ending)),
+            (Err(error @ Error::Lost { .. }), None) => self.mend(error, attempt),
+            (Err(error), None) => Err(error.into()),
         }
     }
 
@@ -126,10 +128,11 @@ impl<'a> Supervisor<'a> {
     }
 }
 
-/// A first attempt, made again for as long as `wait` says where nobody can be reached.
+/// A first attempt, made again for as long as `wait` says where nobody can be reached, and the work is not to end.
 pub fn first<T>(
     wait: Option<Duration>,
     notify: Notify<'_>,
+    stop: &Stop,
     mut attempt: impl FnMut() -> Result<T, Error>,
 ) -> Result<T, Error> {
     let deadline = wait.map(|wait| Instant::now() + wait);
@@ -140,13 +143,13 @@ pub fn first<T>(
             Err(error) => error,
         };
         match deadline {
-            Some(deadline) if error.is_passing() && Instant::now() < deadline => {}
+            Some(deadline) if error.is_passing() && Instant::now() < deadline && stop.ending().is_none() => {}
             _ => return Err(error),
         }
         if !std::mem::replace(&mut said, true) {
             notify(Notice::Waiting);
         }
-        thread::sleep(WAIT_STEP);
+        stop.sleep(WAIT_STEP);
     }
 }
 

@@ -74,7 +74,7 @@ impl Connection {
             expected: 0,
             low_water: 1,
         };
-        connection.handshake(endpoint)?;
+        connection.log_in(endpoint)?;
         connection.deadline = None;
         Ok(connection)
     }
@@ -328,10 +328,13 @@ impl Connection {
     }
 
     fn lost(&self, source: io::Error) -> Error {
-        Error::Lost {
-            address: self.node.to_string(),
-            source,
+        let address = self.node.to_string();
+        // Only TLS finds fault with what it reads. From version 1.3 on a server refuses a client's certificate when
+        // the handshake is over on this side.
+        if source.kind() == io::ErrorKind::InvalidData {
+            return Error::Tls { address, source };
         }
+        Error::Lost { address, source }
     }
 }
 

@@ -3,7 +3,7 @@
 mod connection;
 mod endpoint;
 mod entries;
-mod handshake;
+mod login;
 mod reply;
 pub mod resp;
 mod tls;

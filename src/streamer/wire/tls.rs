@@ -21,13 +21,13 @@ pub fn wrap(
     tls: &Tls,
     address: &Address,
 ) -> Result<StreamOwned<ClientConnection, Timed>, Error> {
-    let unreachable = |source| Error::Unreachable {
+    let failed = |source| Error::Tls {
         address: address.to_string(),
         source,
     };
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| unreachable(io::Error::other(error)))?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| failed(io::Error::other(error)))?;
     let client =
-        ClientConnection::new(Arc::new(config(tls)?), name).map_err(|error| unreachable(io::Error::other(error)))?;
+        ClientConnection::new(Arc::new(config(tls)?), name).map_err(|error| failed(io::Error::other(error)))?;
     let mut stream = StreamOwned::new(client, socket);
     while stream.conn.is_handshaking() {
         stream
@@ -44,11 +44,13 @@ fn handshake_failure(error: io::Error, address: &Address) -> Error {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
             let text = "no answer to the TLS handshake in time";
-            let source = io::Error::new(io::ErrorKind::InvalidData, text);
-            Error::Unreachable { address, source }
+            let source = io::Error::new(io::ErrorKind::TimedOut, text);
+            Error::Tls { address, source }
         }
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Error::Lost { address, source: error },
-        _ => Error::Unreachable { address, source: error },
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+            Error::Lost { address, source: error }
+        }
+        _ => Error::Tls { address, source: error },
     }
 }
 

@@ -82,7 +82,7 @@ impl Ended {
 
 /// What wakes the dispatcher.
 enum Signal {
-    Read(Result<Reply, Error>),
+    Read(Reply),
     Ended(u64, Verdict),
 }
 
@@ -227,10 +227,10 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
 
     /// One turn: takes on what there is room for, then waits for something to happen.
     fn work(&mut self) -> Result<Option<Ending>, Failure> {
-        self.start_ready()?;
+        self.start_ready();
         if self.ending().is_none() {
             self.take_on()?;
-            self.start_ready()?;
+            self.start_ready();
         }
         self.try_dead_letters()?;
         self.member.settle()?;
@@ -287,7 +287,7 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
         let tick = if is_reading { TICK_READING } else { TICK };
         // At the end nothing more is taken on, so nothing of that kind is due.
         let takes_on = self.run.stop.ending().is_none();
-        let due = self.queue.next_due().filter(|_| takes_on);
+        let due = self.queue.next_due(&self.member.delivery.messages).filter(|_| takes_on);
         let claim = self.member.next_claim.filter(|_| takes_on && self.may_take() > 0);
         let keep_alive = (self.member.messages().count(|_| true) > 0).then_some(self.next_keep_alive);
         // Handlers at work may take longer than the time limit: that it has passed is nothing to wake up for again.
@@ -297,7 +297,9 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
     }
 
     fn takes_on_more(&self) -> bool {
-        self.news == News::Flow && self.may_take() > 0 && self.ending().is_none() && self.has_room_for_new()
+        let searches = self.member.stale_search.is_some();
+        let flows = self.news == News::Flow && self.has_room_for_new();
+        (flows || searches) && self.may_take() > 0 && self.ending().is_none()
     }
 
     /// How many messages may be taken on now.
@@ -326,20 +328,24 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
             (self.run.tell)(Event::WaitingForHandlers(self.queue.running()));
         }
         while self.queue.running() > 0 || self.reader.asked() > 0 || self.has_unread() {
-            if self.has_unread()
-                && let Err(failure) = self.start_ready()
-            {
-                ended = ended.and(Err(failure));
-                break;
+            if self.has_unread() {
+                self.start_ready();
             }
             let signal = self.signals.recv_timeout(TICK).ok();
             if let Some(signal) = signal
                 && let Err(failure) = self.wind_up(signal)
             {
                 // One handler's failure does not excuse us from the others.
+                let is_hopeless = matches!(failure, Failure::NoRoom(_));
                 ended = ended.and(Err(failure));
+                if is_hopeless && self.queue.running() == 0 {
+                    break;
+                }
             }
             self.settle_meanwhile();
+        }
+        if self.has_unread() {
+            (self.run.tell)(Event::Unhandled(self.queue.ready()));
         }
         self.queue.waiting_at_end = self.member.messages().count(|state| *state == State::Waiting) as u64;
         let departure = match &ended {
@@ -361,15 +367,13 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
     fn wind_up(&mut self, signal: Signal) -> Result<(), Failure> {
         match signal {
             Signal::Ended(number, verdict) => self.settle_job(number, verdict),
-            // It ends with its connection, and what it took is looked for.
-            Signal::Read(Err(_)) => {
-                self.reader.ended();
-                self.reader.stop(&mut self.member);
-                Ok(())
-            }
             Signal::Read(reply) => {
                 self.member.delivery.is_closed = self.member.settings.acknowledge.leaves_pending();
-                self.take_reply(reply)
+                match self.take_reply(reply) {
+                    // It ends with its connection, and what it took is looked for.
+                    Err(Failure::Servers(error)) if error.is_connection() => Ok(()),
+                    taken => taken,
+                }
             }
         }
     }

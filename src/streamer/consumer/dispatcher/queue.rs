@@ -21,8 +21,9 @@ pub struct Queue {
     ready: VecDeque<Key>,
     running: HashMap<u64, Vec<Key>>,
     next_number: u64,
-    /// Waiting or dying, by when something is to be done about them.
+    /// Waiting or dying, by when something is to be done about them; and the same by message.
     due: BTreeSet<(Instant, Key)>,
+    moments: HashMap<Key, Instant>,
     pub waiting_at_end: u64,
 }
 
@@ -55,6 +56,7 @@ impl Queue {
             running: HashMap::new(),
             next_number: 0,
             due: BTreeSet::new(),
+            moments: HashMap::new(),
             waiting_at_end: 0,
         }
     }
@@ -70,6 +72,10 @@ impl Queue {
 
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()
+    }
+
+    pub fn ready(&self) -> usize {
+        self.ready.len()
     }
 
     /// Whether messages wait for another try or for their dead letter.
@@ -124,11 +130,36 @@ impl Queue {
 
     /// Something is to be done about a message at this moment.
     pub fn schedule(&mut self, moment: Instant, key: Key) {
+        self.unschedule(key);
         self.due.insert((moment, key));
+        self.moments.insert(key, moment);
     }
 
-    pub fn next_due(&self) -> Option<Instant> {
-        self.due.first().map(|(moment, _)| *moment)
+    fn unschedule(&mut self, key: Key) {
+        if let Some(moment) = self.moments.remove(&key) {
+            self.due.remove(&(moment, key));
+        }
+    }
+
+    /// When something is to be done that can be done: a message that waits needs a free handler for its next try.
+    pub fn next_due(&mut self, messages: &Messages) -> Option<Instant> {
+        let now = Instant::now();
+        let is_over = |key: &Key| {
+            let state = messages.get(*key).map(|open| &open.state);
+            !matches!(state, Some(State::Waiting | State::Dying { .. }))
+        };
+        // They were let go in the meantime.
+        while let Some((moment, key)) = self.due.first().copied()
+            && moment <= now
+            && is_over(&key)
+        {
+            self.unschedule(key);
+        }
+        let can = |key: &Key| {
+            let is_waiting = messages.get(*key).is_some_and(|open| open.state == State::Waiting);
+            !is_waiting || self.free() > 0
+        };
+        self.due.iter().find(|(_, key)| can(key)).map(|(moment, _)| *moment)
     }
 
     /// The next message that is due, if one is in this state.
@@ -140,7 +171,7 @@ impl Queue {
             .take_while(|(moment, _)| *moment <= now)
             .find(|(_, key)| messages.get(*key).is_none_or(|open| is(&open.state)))
             .copied()?;
-        self.due.remove(&found);
+        self.unschedule(found.1);
         Some(found.1)
     }
 }

@@ -23,8 +23,12 @@ struct Want {
 
 /// What a read brought.
 pub struct Reply {
+    /// Which reading thread it is of: one that was given up may still have something.
+    pub thread: u64,
     pub entries: Vec<Kept>,
     pub handed_back: HandedBack,
+    /// Why it brought no more, and the thread has ended.
+    pub broken: Option<Error>,
 }
 
 /// The reading thread as the dispatcher sees it. It is started when it is first needed.
@@ -36,6 +40,8 @@ pub struct Reader<'scope, 'env> {
     /// How many entries the read under way may bring.
     asked: usize,
     claims: bool,
+    /// How many threads there were.
+    threads: u64,
 }
 
 impl<'scope, 'env> Reader<'scope, 'env> {
@@ -47,6 +53,7 @@ impl<'scope, 'env> Reader<'scope, 'env> {
             identity: None,
             asked: 0,
             claims: member.claims_while_waiting,
+            threads: 0,
         }
     }
 
@@ -89,30 +96,37 @@ impl<'scope, 'env> Reader<'scope, 'env> {
             requests: member.requests.clone(),
             link,
             claims: self.claims,
+            thread: self.threads + 1,
         };
         let (wants, wanted) = channel::<Want>();
         let tell = self.tell.clone();
         let read = move || {
             for want in wanted {
                 let reply = reading.read(&want);
-                let is_lost = reply.is_err();
-                if tell.send(Signal::Read(reply)).is_err() || is_lost {
+                let is_over = reply.broken.is_some();
+                if tell.send(Signal::Read(reply)).is_err() || is_over {
                     break;
                 }
             }
         };
         Ok(Builder::new().spawn_scoped(self.scope, read).map(|_| {
+            self.threads += 1;
             self.wants = Some(wants);
         }))
     }
 
-    /// The read under way has ended.
-    pub fn ended(&mut self) {
-        self.asked = 0;
+    /// A read has ended; says whether it was the one under way.
+    pub fn ended(&mut self, thread: u64) -> bool {
+        let is_current = self.wants.is_some() && thread == self.threads;
+        if is_current {
+            self.asked = 0;
+        }
+        is_current
     }
 
     /// Its connection is lost, or to be given up with the member's own.
     pub fn stop(&mut self, member: &mut Member<'_>) {
+        self.asked = 0;
         if self.wants.take().is_some() {
             member.lose(self.identity.take());
         }
@@ -126,10 +140,23 @@ struct Reading<'a> {
     requests: Requests,
     link: Link,
     claims: bool,
+    thread: u64,
 }
 
 impl Reading<'_> {
-    fn read(&mut self, want: &Want) -> Result<Reply, Error> {
+    fn read(&mut self, want: &Want) -> Reply {
+        let mut reply = Reply {
+            thread: self.thread,
+            entries: Vec::new(),
+            handed_back: HandedBack::Nothing,
+            broken: None,
+        };
+        reply.broken = self.read_into(&mut reply, want).err();
+        reply
+    }
+
+    /// What came before a connection broke is here all the same.
+    fn read_into(&mut self, reply: &mut Reply, want: &Want) -> Result<(), Error> {
         let end = [self.run.deadline, want.until].into_iter().flatten().min();
         self.run.stop.sleep(until(self.settings.rest, end));
         let wait = Wait {
@@ -140,13 +167,10 @@ impl Reading<'_> {
             until: want.until,
         };
         let (mut entries, handed_back) = wait.begin(&mut self.link, &mut self.claims)?;
-        let mut kept = Vec::new();
+        reply.handed_back = handed_back;
         while let Some((stream, delivered)) = entries.next(&mut self.link.connection, &self.settings.streams)? {
-            kept.push(keep(stream, &delivered));
+            reply.entries.push(keep(stream, &delivered));
         }
-        Ok(Reply {
-            entries: kept,
-            handed_back,
-        })
+        Ok(())
     }
 }

@@ -23,7 +23,7 @@ const NO_ROOM_PAUSE: Duration = Duration::from_millis(100);
 
 impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
     /// Hands messages to free handlers.
-    pub(super) fn start_ready(&mut self) -> Result<(), Failure> {
+    pub(super) fn start_ready(&mut self) {
         if self.queue.running() == 0 && self.no_room_since.is_some() {
             std::thread::sleep(NO_ROOM_PAUSE);
         }
@@ -48,7 +48,6 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
             };
             self.handlers.start(job, ended);
         }
-        Ok(())
     }
 
     /// Whether a message was delivered more often than it may be tried, without an end.

@@ -32,8 +32,8 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         if self.member.searches_own() && self.reader.asked() == 0 {
             while self.may_take() > 0 && self.member.take_own(self.may_take(), &mut self.queue)?.is_some() {}
         }
-        if self.member.is_claim_due() {
-            while self.may_take() > 0 && self.member.take_stale(self.may_take(), &mut self.queue)?.is_some() {}
+        if self.may_take() > 0 && self.member.is_claim_due() {
+            self.member.take_stale(self.may_take(), &mut self.queue)?;
         }
         self.take_new()
     }
@@ -59,7 +59,8 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         if self.news == News::Pause && self.may_take() > 0 {
             // What becomes due meanwhile needs the handlers that wait for this read.
             let search = self.member.own_search_due;
-            let moments = [self.queue.next_due(), self.member.next_claim, search];
+            let due = self.queue.next_due(&self.member.delivery.messages);
+            let moments = [due, self.member.next_claim, search];
             let moment = moments.into_iter().flatten().min();
             let started = self.reader.read(&self.member, most.min(self.may_take()), moment)?;
             started.map_err(|error| Failure::NoRoom(format!("cannot start a thread to read: {error}")))?;
@@ -73,11 +74,14 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         let mut read = 0;
         // COUNT is per stream: one stream at a time brings no more than there are free handlers.
         for _ in 0..streams {
-            read = self.take_new_of(self.turn..self.turn + 1, wanted)?.entries;
+            let stream = self.turn;
+            // Each has its turn, however busy another is.
+            self.turn = (self.turn + 1) % streams;
+            read = self.take_new_of(stream..stream + 1, wanted)?.entries;
             if read > 0 {
                 break;
             }
-            self.turn = (self.turn + 1) % streams;
+            self.member.delivery.positions.exhaust(stream);
         }
         let positions = &self.member.delivery.positions;
         Ok(if positions.are_reached() || (read == 0 && positions.are_limited()) {
@@ -109,24 +113,25 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         Ok(walked)
     }
 
-    /// Takes what the reading thread brought.
-    pub(super) fn take_reply(&mut self, reply: Result<Reply, Error>) -> Result<(), Failure> {
-        self.reader.ended();
-        let reply = match reply {
-            Ok(reply) => reply,
-            Err(error) => {
-                self.reader.stop(&mut self.member);
-                return Err(error.into());
-            }
-        };
-        self.member.supervisor.succeeded();
+    /// Takes what a reading thread brought. That one which was given up has ended is no news.
+    pub(super) fn take_reply(&mut self, reply: Reply) -> Result<(), Failure> {
+        let is_current = self.reader.ended(reply.thread);
         if reply.handed_back == HandedBack::Some {
             self.member.next_claim = Some(Instant::now());
         }
         if !reply.entries.is_empty() {
             self.news = News::Flow;
         }
-        Ok(self.member.take_kept(reply.entries, &mut self.queue)?)
+        let taken = self.member.take_kept(reply.entries, &mut self.queue);
+        match reply.broken {
+            Some(error) if is_current => {
+                self.reader.stop(&mut self.member);
+                return Err(error.into());
+            }
+            Some(_) => {}
+            None => self.member.supervisor.succeeded(),
+        }
+        Ok(taken?)
     }
 
     /// Tries the next failed message again, if one is due.

@@ -7,7 +7,7 @@ use crate::streamer::error::{Error, ServerError};
 impl Connection {
     /// No round trip is spent when there is nothing to say. When there is, nothing else is sent before the
     /// server agreed: a command behind a failed SELECT would reach another database.
-    pub(super) fn handshake(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
+    pub(super) fn log_in(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
         if let Some(password) = &endpoint.password {
             let mut auth = redis::cmd("AUTH");
             if let Some(user) = &endpoint.user {
