@@ -120,6 +120,11 @@ fn for_everybody() -> Server {
     server
 }
 
+/// A user that nobody else is, not even another run of these tests.
+fn user(number: u32) -> u32 {
+    1_000_000 + 8 * std::process::id() + number
+}
+
 /// A consumer of a user of its own, who has no other processes; `None` where the tests may not change the user, since
 /// the limit counts everything that its user runs.
 fn as_another_user(server: &Server, user: u32) -> Option<Running> {
@@ -144,11 +149,11 @@ fn limit_processes(server: &Server, consumer: &Running, user: u32, most: usize) 
 #[test]
 fn few_processes_mean_few_handlers() {
     let server = for_everybody();
-    let Some(mut consumer) = as_another_user(&server, 64_321) else {
+    let Some(mut consumer) = as_another_user(&server, user(1)) else {
         return;
     };
     let threads = numbers(&consumer, "task").len();
-    limit_processes(&server, &consumer, 64_321, threads + 3);
+    limit_processes(&server, &consumer, user(1), threads + 3);
     server.add_numbered("orders", COUNT);
     wait_until("all to be dealt with", || {
         super::undelivered(&server) == 0 && server.pending("orders", GROUP).is_empty()
@@ -163,10 +168,10 @@ fn few_processes_mean_few_handlers() {
 #[test]
 fn without_processes_for_a_handler_all_is_handed_back() {
     let server = for_everybody();
-    let Some(consumer) = as_another_user(&server, 64_322) else {
+    let Some(consumer) = as_another_user(&server, user(2)) else {
         return;
     };
-    limit_processes(&server, &consumer, 64_322, 1);
+    limit_processes(&server, &consumer, user(2), 1);
     server.add_numbered("orders", COUNT);
     assert_gives_up(&server, consumer);
 }
