@@ -56,10 +56,16 @@ fn a_port_nobody_listens_on() {
 fn access_denied() {
     let server = Server::options().tcp4().password("right").start();
     let wrong = server.url().replace("://", "://:wr0ng-one@");
-    let mut transcript = Transcript::new("errors/access").hide(server.port(), "6379");
+    server.cli(["ACL", "SETUSER", "guest", "on", "nopass", "~*", "+@all", "-xadd"]);
+    // Servers have different words for this one.
+    let refusal = server
+        .try_cli(["--user", "guest", "XADD", "s", "*", "a", "b"])
+        .unwrap_err();
+    let mut transcript = Transcript::new("errors/access")
+        .hide(server.port(), "6379")
+        .hide(refusal, "NOPERM this user has no permissions to run the 'xadd' command");
     transcript.fails(1, Test::without_server(), &["-u", &wrong, "pending"]);
     transcript.fails(1, Test::without_server(), &["-u", &server.url(), "pending"]);
-    server.cli(["ACL", "SETUSER", "guest", "on", "nopass", "~*", "+@all", "-xadd"]);
     let guest = ["-u", &server.url(), "--user", "guest", "send", "s", "1", "--name", "n"];
     transcript.fails(1, Test::without_server(), &guest);
     server.cli(["ACL", "SETUSER", "guest", "resetkeys", "~orders", "+xadd"]);
@@ -162,6 +168,9 @@ fn what_the_server_refuses() {
 #[test]
 fn conditions_that_are_not_met() {
     let server = grouped();
+    if !server.tells_lag_or_left_out() {
+        return;
+    }
     let mut transcript = Transcript::new("errors/conditions");
     let test = || Test::new(&server);
     transcript.fails_after_data(1, test(), &["ack", "s", "-g", "missing", "1-0"]);

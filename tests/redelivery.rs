@@ -162,7 +162,8 @@ fn what_was_handed_back_exceeds_no_idle_time() {
 #[test]
 fn a_consumer_that_may_not_be_removed_is_no_failure() {
     let server = grouped(Server::options(), 1);
-    server.cli(["ACL", "SETUSER", "default", "-xgroup|delconsumer"]);
+    // Older servers know no rule that takes one subcommand away.
+    server.cli(["ACL", "SETUSER", "default", "-xgroup"]);
     consume(&server)
         .arg("-e")
         .stdout(line(1, 1))

@@ -2,6 +2,7 @@
 //!
 //! Nothing here sleeps for luck: every wait polls a condition and has a deadline.
 
+mod abilities;
 mod chaos;
 #[cfg(test)]
 mod checks;
@@ -15,6 +16,7 @@ mod server;
 mod tls;
 mod wait;
 
+pub use abilities::left_out;
 pub use chaos::Dice;
 pub use options::{Options, free_port};
 pub use program::Test;

@@ -44,6 +44,11 @@ impl Server {
     }
 
     pub(super) fn launched(options: Options) -> Self {
+        Self::try_launched(options).unwrap_or_else(|log| panic!("the server does not start: {log}"))
+    }
+
+    /// As `launched`; gives the log of a server that does not start.
+    pub(super) fn try_launched(options: Options) -> Result<Self, String> {
         // The path of a Unix socket may have 107 bytes: TMPDIR may be too deep for it.
         let dir = tempfile::Builder::new().prefix("rs-").tempdir_in("/tmp").unwrap();
         std::fs::create_dir(dir.path().join("work")).unwrap();
@@ -60,10 +65,10 @@ impl Server {
             server.port = server.options.host().map_or(0, free_port);
             server.args = server.options.args(server.dir.path(), server.port);
             if server.launch() {
-                return server;
+                return Ok(server);
             }
         }
-        panic!("the server does not start: {}", server.log());
+        Err(server.log())
     }
 
     /// The URL that reaches it, without any credentials.
