@@ -280,9 +280,17 @@ fn a_refusal_of_some_of_what_is_in_flight() {
     assert!(!found.is_empty() && found.len() < bodies.len(), "{}", found.len());
     let mut expected = found.iter().peekable();
     for (index, body) in bodies.iter().enumerate() {
+        // What stands behind the last that is in was not on its way, or is named, too.
+        if expected.peek().is_none() {
+            break;
+        }
         if expected.next_if(|next| *next == body).is_none() {
             let named = format!("input.jsonl:{}", index + 1);
-            assert!(output.stderr().contains(&named), "line {} is not named", index + 1);
+            assert!(
+                output.stderr().contains(&named),
+                "not named: {named}\n{}",
+                output.stderr()
+            );
         }
     }
     assert_eq!(expected.next(), None, "another order");
