@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Dice, End, Fate, Proxy, Running, Server, Signal, Test, wait_until};
+use crate::harness::{Dice, End, Fate, Output, Proxy, Running, Server, Signal, Test, wait_until};
 
 /// A server whose every write survives a kill.
 pub fn durable() -> Server {
@@ -258,9 +258,31 @@ fn a_server_that_goes_on_refusing() {
 /// it loses none.
 #[test]
 fn a_refusal_of_some_of_what_is_in_flight() {
+    let (server, bodies, output) = refused_in_part(Fate::Split(60_000));
+    if output.status == 0 {
+        return assert_stream(&server, &bodies);
+    }
+    assert_gaps_are_named(&server, &bodies, &output);
+}
+
+/// The same, and the connection is lost before any of it is answered: the marker is behind the lines that were refused.
+#[test]
+fn a_refusal_of_some_of_what_is_in_flight_that_nobody_hears() {
+    let (server, bodies, output) = refused_in_part(Fate::SplitUnheard(60_000));
+    if output.status == 0 {
+        return assert_stream(&server, &bodies);
+    }
+    assert_eq!(output.status, 1, "{}", output.stderr());
+    let said = "it is not known whether input.jsonl:401 to input.jsonl:";
+    assert!(output.stderr().contains(said), "{}", output.stderr());
+}
+
+/// Lines sent while a server refuses some of them: those that were sent together, as far as these bytes. The proxy keeps
+/// back the answer to the first, and meanwhile the rate allows for several batches.
+fn refused_in_part(fate: Fate) -> (Server, Vec<String>, Output) {
     let server = durable();
     let bodies = input(&server, 3000);
-    let proxy = Proxy::start(server.socket(), [Fate::Split(60_000)]);
+    let proxy = Proxy::start(server.socket(), [fate]);
     let socket = server.socket();
     let proxy = proxy.at_cut(move || {
         let url = format!("redis+unix://{}", socket.display());
@@ -270,11 +292,15 @@ fn a_refusal_of_some_of_what_is_in_flight() {
             .query(&mut connection)
             .unwrap();
     });
+    let sending = batch(&server).args(["-u", &proxy.url(), "--rate", "8000"]);
+    let mut sending = sending.spawn();
+    wait_length(&server, &sending, 1);
     server.cli(["CONFIG", "SET", "min-replicas-to-write", "1"]);
-    let output = batch(&server).args(["-u", &proxy.url()]).spawn().wait();
-    if output.status == 0 {
-        return assert_stream(&server, &bodies);
-    }
+    let output = sending.wait();
+    (server, bodies, output)
+}
+
+fn assert_gaps_are_named(server: &Server, bodies: &[String], output: &Output) {
     let found = server.bodies("s");
     assert_eq!(output.status, 1, "{}", output.stderr());
     assert!(!found.is_empty() && found.len() < bodies.len(), "{}", found.len());

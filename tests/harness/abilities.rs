@@ -4,7 +4,7 @@ use super::options::Options;
 use super::server::Server;
 
 /// Says that a test, or a part of it, is left out, and why. `scripts/compat` collects these lines.
-pub fn left_out(why: &str) {
+fn left_out(why: &str) {
     eprintln!("left out: {why}");
 }
 

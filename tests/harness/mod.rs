@@ -16,7 +16,6 @@ mod server;
 mod tls;
 mod wait;
 
-pub use abilities::left_out;
 pub use chaos::Dice;
 pub use options::{Options, free_port};
 pub use program::Test;

@@ -90,13 +90,19 @@ impl Lines<'_> {
             Cause::TwoConnections => {
                 "an old connection could not be closed, and may have delivered them, too".to_owned()
             }
+            Cause::Refusals => "the server refused some lines meanwhile, and took later ones".to_owned(),
         };
         let lines = self.span(lines);
-        Failure::data(format!(
+        let failure = Failure::data(format!(
             "it is not known whether {lines} went in before the connection was lost: {why}"
-        ))
-        .hint("to send them, perhaps again: --on-ambiguous repeat")
-        .into()
+        ));
+        match cause {
+            // Sent again, they would stand behind later ones.
+            Cause::Refusals => failure.into(),
+            _ => failure
+                .hint("to send them, perhaps again: --on-ambiguous repeat")
+                .into(),
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Link {
     pub before: Closed,
     /// Which run of a server it leads to, where the server tells.
     pub server_run: Option<String>,
+    /// How many transactions that run had refused by then, anybody's, where the server tells.
+    aborted: Option<u64>,
 }
 
 /// How entries are sent.
@@ -51,6 +53,7 @@ impl Link {
         let Introduced {
             identity,
             server_run,
+            aborted,
             probed,
             stream,
         } = introduced;
@@ -72,6 +75,7 @@ impl Link {
             writer: first.writer,
             before,
             server_run,
+            aborted,
         };
         let found = Found { mode, marker, stream };
         Ok((link, found))
@@ -93,7 +97,7 @@ impl Link {
         };
         let name = connection_name(&settings.producer);
         let mut commands = introduction(&name);
-        commands.push(server_query());
+        commands.extend([server_query(), aborted_query()]);
         let mut answers = connection.query_all(&commands)?.into_iter();
         let identity = introduced(&connection, &name, &mut answers)?;
         Ok(Self {
@@ -102,7 +106,17 @@ impl Link {
             writer: Writer::new(),
             before,
             server_run: answers.next().and_then(server_run),
+            aborted: answers.next().and_then(aborted),
         })
+    }
+
+    /// How many transactions the server is known to have refused between two connections to one run of it.
+    pub fn aborted_since(&self, before: &Self) -> u64 {
+        if self.server_run != before.server_run {
+            return 0;
+        }
+        let counts = self.aborted.zip(before.aborted);
+        counts.map_or(0, |(now, then)| now.saturating_sub(then))
     }
 
     /// What the marker says.
@@ -131,6 +145,7 @@ impl Link {
 struct Introduced {
     identity: Option<Identity>,
     server_run: Option<String>,
+    aborted: Option<u64>,
     probed: Probed,
     stream: Option<Option<StreamEnd>>,
 }
@@ -156,7 +171,7 @@ fn introduce(
         // A marker that is not there must not be set before it is known how far the input is in.
         Some(_) => redis::cmd("GET").arg(key).clone(),
     };
-    commands.extend([redis::cmd("MULTI"), probe, redis::cmd("EXEC")]);
+    commands.extend([redis::cmd("MULTI"), probe, redis::cmd("EXEC"), aborted_query()]);
     let asks = settings.lost_ids == LostIds::LookUp || settings.marker == MarkerAfterwards::Keep;
     let mut packed = Vec::new();
     for command in &commands {
@@ -176,6 +191,7 @@ fn introduce(
     } else {
         None
     };
+    let aborted = answers.pop().and_then(aborted);
     let mut answers = answers.into_iter();
     let identity = introduced(connection, name, &mut answers)?;
     let server_run = answers.next().and_then(server_run);
@@ -184,6 +200,7 @@ fn introduce(
     Ok(Introduced {
         identity,
         server_run,
+        aborted,
         probed,
         stream: end,
     })
@@ -200,6 +217,21 @@ fn server_run(answer: Answer) -> Option<String> {
     let text: String = redis::from_redis_value(answer.ok()?).ok()?;
     let run = text.lines().find_map(|line| line.strip_prefix("run_id:"))?;
     Some(run.to_owned())
+}
+
+fn aborted_query() -> redis::Cmd {
+    let mut info = redis::cmd("INFO");
+    info.arg("errorstats");
+    info
+}
+
+/// How often a run of a server has answered an EXEC with EXECABORT.
+fn aborted(answer: Answer) -> Option<u64> {
+    let text: String = redis::from_redis_value(answer.ok()?).ok()?;
+    let count = text
+        .lines()
+        .find_map(|line| line.strip_prefix("errorstat_EXECABORT:count="));
+    count.map_or(Some(0), |count| count.trim().parse().ok())
 }
 
 /// What the answers to MULTI, a command and EXEC tell.

@@ -62,6 +62,8 @@ pub struct Producer<'a, 'h, E> {
     pub(super) newest: Writer,
     pub(super) caution: Caution,
     pub(super) server: Server,
+    /// How many transactions the server refused, ours or others', while the connection before was in use.
+    pub(super) aborted: u64,
     pub(super) suspicion: Option<Suspicion>,
     pub(super) outcomes: Vec<Outcome>,
     /// Until when to settle what is in flight, once the work is asked to end.
@@ -150,6 +152,7 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
             earlier: None,
             caution: Caution::default(),
             server: Server::TheSame,
+            aborted: 0,
             suspicion: None,
             outcomes: Vec::new(),
             grace: None,

@@ -40,6 +40,7 @@ impl<E> Producer<'_, '_, E> {
                 (Some(before), Some(now)) if before != now => Server::Another,
                 _ => self.server,
             };
+            self.aborted = link.aborted_since(&self.link);
             *self.breaker.lock().unwrap_or_else(PoisonError::into_inner) = link.connection.breaker().ok();
             self.link = link;
             self.link.connection.set_deadline(self.grace);
@@ -95,6 +96,7 @@ impl<E> Producer<'_, '_, E> {
         let in_flight = self.again.iter().map(|flight| (&flight.position, &*flight.sent_by));
         match self.chain.judge(marker, self.newest, in_flight) {
             Verdict::In(count) => {
+                self.doubt_those_before(count)?;
                 for _ in 0..count {
                     self.confirm_unheard()?;
                     self.supervisor.succeeded();
@@ -110,6 +112,22 @@ impl<E> Producer<'_, '_, E> {
         }
         self.part_with_the_old_connection();
         Ok(())
+    }
+
+    /// The last of so many batches is in, and with it those before it: unless the server refused some of them, and took
+    /// the last again, before the connection was lost.
+    fn doubt_those_before(&self, count: usize) -> Result<(), Trouble<E>> {
+        if self.aborted == 0 {
+            return Ok(());
+        }
+        let before = self.again.iter().take(count.saturating_sub(1));
+        let spans = before.filter_map(|flight| flight.batch.span_from(flight.next));
+        spans.reduce(Span::to).map_or(Ok(()), |lines| {
+            Err(Trouble::Doubt {
+                cause: Cause::Refusals,
+                lines,
+            })
+        })
     }
 
     /// What remains in flight is not in. Unless the old connection is closed for sure, it may still come.

@@ -31,6 +31,8 @@ pub enum Cause {
     MarkerGone,
     /// Two connections may have brought the same lines.
     TwoConnections,
+    /// The server refused some batches, and took one behind them.
+    Refusals,
 }
 
 impl<E> From<Error> for Trouble<E> {

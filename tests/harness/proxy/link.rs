@@ -279,7 +279,7 @@ impl Link {
         }
     }
 
-    fn cut(&self) {
+    pub(super) fn cut(&self) {
         self.is_cut.store(true, Ordering::SeqCst);
         let _ = self.server.shutdown(Shutdown::Both);
         self.shared.run_hook();

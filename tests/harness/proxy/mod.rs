@@ -5,6 +5,7 @@ mod split;
 
 use super::wait::wait_until;
 use link::{Late, Link};
+use split::Then;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -34,6 +35,8 @@ pub enum Fate {
     /// Replies are held back until so many bytes of its requests have reached the server and been answered, the hook
     /// has run, and all that the client sends before it waits has followed; then it goes on unharmed.
     Split(usize),
+    /// As `Split`, but those replies are lost: it ends.
+    SplitUnheard(usize),
     /// Behind so many bytes its replies come a byte at a time, with this pause before each, for ever.
     Dripping(usize, Duration),
     /// Accepted, and never a word: what is sent there vanishes.
@@ -178,7 +181,10 @@ fn meet(shared: &Arc<Shared>, client: TcpStream, fate: Fate) {
         }
         Fate::Dripping(bytes, pause) => link.drip(bytes, pause).start(),
         Fate::Split(bytes) => {
-            std::thread::spawn(move || split::split(link, bytes));
+            std::thread::spawn(move || split::split(link, bytes, Then::GoesOn));
+        }
+        Fate::SplitUnheard(bytes) => {
+            std::thread::spawn(move || split::split(link, bytes, Then::Ends));
         }
         Fate::Refused(answer) => {
             std::thread::spawn(move || refuse(&link.client, answer));

@@ -9,8 +9,15 @@ use std::time::Duration;
 /// How long a side is silent when it has said all it has to say.
 const SILENCE: Duration = Duration::from_millis(200);
 
+/// What becomes of the connection when all has been answered.
+pub(super) enum Then {
+    GoesOn,
+    /// The answers held back are lost.
+    Ends,
+}
+
 /// Carries a connection so that the hook runs between two portions of what it sends.
-pub(super) fn split(link: Link, mut left: usize) {
+pub(super) fn split(link: Link, mut left: usize, then: Then) {
     let (client, server) = (&link.client, &link.server);
     let mut held = Vec::new();
     // Requests that are answered one at a time go through as they come.
@@ -42,6 +49,9 @@ pub(super) fn split(link: Link, mut left: usize) {
     }
     let _ = (&mut &*server).write_all(&rest);
     drain(server, &mut held);
+    if let Then::Ends = then {
+        return link.cut();
+    }
     let _ = (&mut &*client).write_all(&held);
     let _ = client.set_read_timeout(None);
     let _ = server.set_read_timeout(None);
