@@ -3,7 +3,7 @@
 
 use super::history::additions;
 use super::sending::{assert_stream, batch, durable, input};
-use crate::harness::{Dice, End, Fate, Proxy, Server};
+use crate::harness::{Dice, End, Fate, Proxy, Server, wait_until};
 
 /// The bodies of all that was ever added.
 fn added(server: &Server) -> Vec<String> {
@@ -176,6 +176,22 @@ fn without_the_right_to_a_marker_lines_are_in_doubt() {
             assert!(found.ends_with(&bodies[bodies.len() - 10..]));
         }
     }
+}
+
+/// The marker's key is taken for something else while a window of transactions is in flight: those are executed, and
+/// their replies are read as what they are.
+#[test]
+fn a_marker_that_becomes_something_else_in_the_middle_of_a_window() {
+    const TAKE: &str = "local key = redis.call('KEYS', 'redis-streamer:*')[1] \
+                        if not key or redis.call('XLEN', KEYS[1]) == 0 then return 0 end \
+                        redis.call('DEL', key) redis.call('RPUSH', key, 'x') return 1";
+    let server = Server::start();
+    let bodies = input(&server, 50_000);
+    let mut sending = batch(&server).args(["-u", &server.url()]).spawn();
+    wait_until("a marker to take", || server.cli(["EVAL", TAKE, "1", "s"]) == "1");
+    let output = sending.wait();
+    assert_eq!(output.status, 0, "{}", output.stderr());
+    assert_stream(&server, &bodies);
 }
 
 /// The marker's name is part of the contract, for whoever cleans up or grants rights.

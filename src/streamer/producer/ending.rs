@@ -7,7 +7,7 @@ use super::host::LastId;
 use super::link::Mode;
 use super::marker;
 use super::pipeline::{GRACE, Producer};
-use super::transaction::{self, Executed};
+use super::transaction::Executed;
 use super::trouble::Trouble;
 use crate::streamer::error::Error;
 
@@ -26,13 +26,8 @@ impl<E> Producer<'_, '_, E> {
     /// said of the sending is true.
     fn drain(&mut self) {
         while let Some(flight) = self.in_flight.front() {
-            let (batch, outcomes) = (&flight.batch, &mut self.outcomes);
-            let connection = &mut self.link.connection;
-            let executed = match self.mode {
-                Mode::Marked => transaction::receive(connection, batch, outcomes),
-                Mode::Plain(_) => super::plain::receive(connection, batch, flight.next, outcomes),
-            };
-            let Ok(executed) = executed else {
+            let received = flight.receive(&mut self.link.connection, &mut self.outcomes);
+            let Ok(executed) = received else {
                 return;
             };
             let Some(flight) = self.in_flight.pop_front() else {

@@ -9,6 +9,7 @@ pub mod add;
 mod batch;
 mod chain;
 mod ending;
+mod flight;
 mod host;
 mod interference;
 mod link;

@@ -9,16 +9,17 @@ use super::Settings;
 use super::batch::{Batch, Outcome, Sent, Span};
 use super::chain::Chain;
 use super::ending::End;
+use super::flight::{Flight, Form};
 use super::host::{Arrival, Journal, Note, Source};
 use super::interference::{Caution, Suspicion};
 use super::link::{Link, Mode};
-use super::marker::{Position, Writer};
+use super::marker::Writer;
 use super::recovery::Server;
 use super::start::Started;
 use super::telling::Answer;
-use super::transaction::{self, Executed, Marked};
+use super::transaction::{Executed, Marked};
 use super::trouble::Trouble;
-use crate::streamer::error::Error;
+use crate::streamer::error::{Error, ServerError};
 use crate::streamer::servers::{Servers, Supervisor};
 use crate::streamer::stop::Stop;
 use crate::streamer::wire::Breaker;
@@ -81,31 +82,6 @@ pub enum Input<E> {
     /// There is no more. A record that ends the sending stands by itself.
     Ended(Option<Box<Batch>>),
     Failed(E),
-}
-
-/// A batch on its way.
-pub struct Flight {
-    pub batch: Box<Batch>,
-    pub position: Position,
-    /// Who may have brought it, without an answer.
-    pub sent_by: Vec<Writer>,
-    /// The first record that is not settled, where records are sent by themselves.
-    pub next: usize,
-}
-
-impl Flight {
-    pub fn new(batch: Box<Batch>, position: Position) -> Self {
-        Self {
-            batch,
-            position,
-            sent_by: Vec::new(),
-            next: 0,
-        }
-    }
-
-    pub fn is_in_doubt(&self) -> bool {
-        !self.sent_by.is_empty()
-    }
 }
 
 /// What the next turn of the loop has to do.
@@ -239,8 +215,13 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
     }
 
     /// Whether there is room in the window. A server that was lost or refused gets one batch by itself: it may go on
-    /// refusing, and to begin to take lines in the middle of a window would lose their order.
+    /// refusing, and to begin to take lines in the middle of a window would lose their order. A window holds batches of one
+    /// form: what was sent as transactions is settled before any are sent without.
     fn has_room(&self) -> bool {
+        let form = Form::from(&self.mode);
+        if self.in_flight.front().is_some_and(|oldest| oldest.form != form) {
+            return false;
+        }
         if self.supervisor.is_at_work() || self.caution.is_due() {
             return self.in_flight.is_empty();
         }
@@ -293,22 +274,13 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
         }
         flight.position.writer = self.link.writer;
         flight.sent_by.push(self.link.writer);
+        flight.form = Form::from(&self.mode);
         self.newest = self.link.writer;
         self.moved = Instant::now();
         self.in_flight.push_back(flight);
         let last = self.in_flight.len() - 1;
-        let Flight {
-            batch, position, next, ..
-        } = &mut self.in_flight[last];
-        let connection = &mut self.link.connection;
-        match self.mode {
-            Mode::Marked => transaction::send(connection, batch, &self.key, position)?,
-            Mode::Plain(_) => {
-                connection.send(batch.commands_from(*next))?;
-                connection.expect(batch.count_from(*next));
-            }
-        }
-        Ok(())
+        let sent = self.in_flight[last].send(&mut self.link.connection, &self.key);
+        sent.map_err(Trouble::from)
     }
 
     /// Takes the replies of the oldest batch.
@@ -316,10 +288,10 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
         let Some(flight) = self.in_flight.front() else {
             return Ok(());
         };
-        if let Mode::Plain(_) = self.mode {
+        if flight.form == Form::Commands {
             return self.settle_plain();
         }
-        match transaction::receive(&mut self.link.connection, &flight.batch, &mut self.outcomes)? {
+        match flight.receive(&mut self.link.connection, &mut self.outcomes)? {
             Executed::Yes(marked) => self.executed(marked),
             Executed::Refused { step, error } => self.refused(step, error),
             Executed::Overtaken => self.overtaken(),
@@ -334,12 +306,11 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
         self.supervisor.succeeded();
         self.server = Server::TheSame;
         match marked.before {
-            Ok(before) => self.suspect(before),
-            // An older server, which does not say what the marker was.
-            Err(refusal) => {
-                self.journal.note(Note::NoMarker(&refusal));
-                self.mode = Mode::Plain(refusal);
-            }
+            Ok(before) if matches!(self.mode, Mode::Marked) => self.suspect(before),
+            // It could not be moved by a batch before this one: what it says means nothing any more.
+            Ok(_) => {}
+            // An older server, which does not say what the marker was; or the key holds something else.
+            Err(refusal) => self.do_without_marker(refusal),
         }
         let outcomes = std::mem::take(&mut self.outcomes);
         let concluded = self.conclude(flight, &outcomes, Answer::Heard);
@@ -348,6 +319,14 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
         match marked.untrimmed {
             Some(refusal) => Err(Error::refused(refusal, &self.settings.stream, None).into()),
             None => Ok(()),
+        }
+    }
+
+    /// The marker cannot be moved: no further batch is sent with it.
+    pub(super) fn do_without_marker(&mut self, refusal: ServerError) {
+        if let Mode::Marked = self.mode {
+            self.journal.note(Note::NoMarker(&refusal));
+            self.mode = Mode::Plain(refusal);
         }
     }
 

@@ -2,7 +2,8 @@
 //! connection is lost stays in doubt.
 
 use super::batch::{Batch, Outcome};
-use super::pipeline::{Flight, Producer};
+use super::flight::Flight;
+use super::pipeline::Producer;
 use super::telling::Answer;
 use super::transaction::{Executed, Marked, receive_commands};
 use super::trouble::Trouble;
@@ -35,12 +36,7 @@ impl<E> Producer<'_, '_, E> {
         let Some(flight) = self.in_flight.front() else {
             return Ok(());
         };
-        let received = receive(
-            &mut self.link.connection,
-            &flight.batch,
-            flight.next,
-            &mut self.outcomes,
-        );
+        let received = flight.receive(&mut self.link.connection, &mut self.outcomes);
         let outcomes = std::mem::take(&mut self.outcomes);
         let Ok(Executed::Yes(Marked { untrimmed, .. })) = received else {
             self.settle_first(&outcomes)?;
@@ -80,7 +76,7 @@ impl<E> Producer<'_, '_, E> {
         let mut all = vec![first];
         for flight in self.in_flight.iter().skip(1) {
             let mut outcomes = Vec::new();
-            receive(&mut self.link.connection, &flight.batch, flight.next, &mut outcomes)?;
+            flight.receive(&mut self.link.connection, &mut outcomes)?;
             all.push(outcomes);
         }
         let behind_it = all.iter().flatten().skip(refused);

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use super::batch::{Batch, Outcome, Span};
 use super::chain::{Confirmed, Verdict};
+use super::flight::Flight;
 use super::host::{LastId, Note, Progress, Rewind};
 use super::link::{Link, Mode};
 use super::look_up::LookUp;
 use super::marker::Position;
-use super::pipeline::{Flight, GRACE, Input, Producer};
+use super::pipeline::{GRACE, Input, Producer};
 use super::telling::Answer;
 use super::trouble::{Cause, Trouble};
 use super::{EntryIds, InDoubt, LostIds};

@@ -1,10 +1,10 @@
 //! Transactions that the server did not execute: all of a batch is refused, and nothing of it is in the stream.
 
 use super::batch::{Batch, Outcome};
-use super::host::{Note, Why};
-use super::link::Mode;
-use super::pipeline::{Flight, Producer};
-use super::transaction::{self, Executed, Marked, Step};
+use super::flight::Flight;
+use super::host::Why;
+use super::pipeline::Producer;
+use super::transaction::{Executed, Marked, Step};
 use super::trouble::Trouble;
 use crate::streamer::error::{Error, ServerError};
 
@@ -22,7 +22,7 @@ impl<E> Producer<'_, '_, E> {
         let mut all = vec![Behind::Refused(error.clone())];
         for flight in self.in_flight.iter().skip(1) {
             let mut outcomes = Vec::new();
-            let executed = transaction::receive(&mut self.link.connection, &flight.batch, &mut outcomes)?;
+            let executed = flight.receive(&mut self.link.connection, &mut outcomes)?;
             all.push(match executed {
                 Executed::Yes(marked) => Behind::Executed(marked, outcomes),
                 Executed::Refused { error, .. } => Behind::Refused(error),
@@ -45,8 +45,7 @@ impl<E> Producer<'_, '_, E> {
             return Ok(());
         }
         if step == Step::Marker && !error.is_passing() {
-            self.journal.note(Note::NoMarker(&error));
-            self.mode = Mode::Plain(error);
+            self.do_without_marker(error);
             self.chain.marker_is_gone();
             return Ok(());
         }

@@ -1,9 +1,10 @@
 //! What became of the records of a batch, told in their order.
 
 use super::batch::{Batch, Outcome};
+use super::flight::Flight;
 use super::host::{LastId, Why};
 use super::link::Mode;
-use super::pipeline::{Flight, Producer};
+use super::pipeline::Producer;
 use super::trouble::Trouble;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
