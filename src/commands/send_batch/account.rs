@@ -266,7 +266,7 @@ impl Journal<anyhow::Error> for Account<'_> {
     fn rewound(&mut self, written: Written, progress: Progress) -> anyhow::Result<()> {
         // The file first: what it counts must be there.
         if let Some(checkpoint) = &mut self.checkpoint {
-            checkpoint.note(progress, written);
+            checkpoint.go_back(progress, written);
             checkpoint.write()?;
         }
         for (file, length) in [

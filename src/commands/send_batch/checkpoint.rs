@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::files::Replaced;
 use crate::failure::{Failure, quote};
 use crate::streamer::EntryId;
-use crate::streamer::producer::{Earlier, EarlierEnding, LastId, Place, Progress, Written, new_producer};
+use crate::streamer::producer::{Begin, Earlier, EarlierEnding, LastId, Place, Progress, Written, new_producer};
 
 /// The version of the file's form.
 const VERSION: u32 = 1;
@@ -46,6 +46,8 @@ pub struct Checkpoint {
     written: Instant,
     /// How many records were noted since.
     unwritten: u64,
+    /// Up to here lines are in of which is still to be told, once more: the file is behind the marker.
+    untold: Option<Place>,
 }
 
 /// How many records may be settled and not yet in the file. Those are read again when the sending is resumed.
@@ -98,6 +100,7 @@ impl Checkpoint {
             state: state.unwrap_or(fresh),
             written: Instant::now(),
             unwritten: 0,
+            untold: None,
         };
         Ok((checkpoint, earlier))
     }
@@ -107,9 +110,10 @@ impl Checkpoint {
     }
 
     /// Something may be on its way from now on.
-    pub fn begin(&mut self, origin: Option<EntryId>) -> anyhow::Result<()> {
+    pub fn begin(&mut self, begin: &Begin) -> anyhow::Result<()> {
+        self.untold = (begin.told != begin.settled).then_some(begin.settled);
         self.state.settled = false;
-        self.state.origin = origin.map(|id| id.to_string());
+        self.state.origin = begin.origin.map(|id| id.to_string());
         if self.state.records == 0 {
             self.state.last_id.clone_from(&self.state.origin);
         }
@@ -120,11 +124,18 @@ impl Checkpoint {
     /// before.
     pub fn advance(&mut self, progress: Progress, written: Written) -> bool {
         self.unwritten += progress.records.saturating_sub(self.state.records);
+        self.untold = self.untold.filter(|end| progress.place.is_before(end));
         self.note(progress, written);
         self.written.elapsed() >= INTERVAL || self.unwritten >= MOST_UNWRITTEN
     }
 
-    pub fn note(&mut self, progress: Progress, written: Written) {
+    /// Goes back to a place: all behind it is sent again.
+    pub fn go_back(&mut self, progress: Progress, written: Written) {
+        self.untold = None;
+        self.note(progress, written);
+    }
+
+    fn note(&mut self, progress: Progress, written: Written) {
         let Place {
             source,
             offset,
@@ -145,8 +156,15 @@ impl Checkpoint {
         self.state.producer = new_producer();
     }
 
+    /// The input was read to its end: no line is left to be told of.
+    pub fn all_told(&mut self) {
+        self.untold = None;
+    }
+
+    /// Nothing is on its way any more. The file says so only where it is as far as the marker: once that has expired,
+    /// a later run takes the file's word for what is in.
     pub fn settled(&mut self) {
-        self.state.settled = true;
+        self.state.settled = self.untold.is_none();
     }
 
     pub fn write(&mut self) -> anyhow::Result<()> {
@@ -192,4 +210,66 @@ fn read(bytes: &[u8]) -> anyhow::Result<(State, Earlier)> {
         origin: id(&state.origin)?,
     };
     Ok((state, earlier))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(offset: u64) -> Place {
+        Place {
+            offset,
+            ..Place::default()
+        }
+    }
+
+    fn progress(offset: u64) -> Progress {
+        Progress {
+            place: place(offset),
+            records: 10,
+            last_id: LastId::AtLeast(None),
+        }
+    }
+
+    /// A checkpoint of a run that found the file at one place and the marker at another.
+    fn resumed(path: &Path, told: u64, settled: u64) -> Checkpoint {
+        let (mut checkpoint, _) = Checkpoint::open(path, "s", Vec::new()).unwrap();
+        let begin = Begin {
+            told: place(told),
+            settled: place(settled),
+            written: Written::default(),
+            origin: None,
+        };
+        checkpoint.begin(&begin).unwrap();
+        checkpoint
+    }
+
+    fn is_settled(mut checkpoint: Checkpoint) -> bool {
+        checkpoint.settled();
+        checkpoint.state.settled
+    }
+
+    #[test]
+    fn a_checkpoint_behind_the_marker_is_not_settled() {
+        let directory = std::env::temp_dir().join(format!("checkpoint-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("c");
+        let open = |told, settled| {
+            let _ = std::fs::remove_file(&path);
+            resumed(&path, told, settled)
+        };
+        assert!(is_settled(open(100, 100)));
+        assert!(!is_settled(open(100, 250)));
+        let stopped_at = |offset| {
+            let mut checkpoint = open(100, 250);
+            checkpoint.advance(progress(offset), Written::default());
+            is_settled(checkpoint)
+        };
+        assert!(!stopped_at(200));
+        assert!(stopped_at(250) && stopped_at(300));
+        let mut checkpoint = open(100, 250);
+        checkpoint.go_back(progress(50), Written::default());
+        assert!(is_settled(checkpoint));
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
 }

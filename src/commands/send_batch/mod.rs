@@ -141,7 +141,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         let encoder = Encoder::new(&settings, TrimClock::start(settings.retention, server_ms));
         let mut account = Account::open(&settings, &input, begin.written, context.ui, &stop)?;
         if let Some(mut checkpoint) = checkpoint {
-            checkpoint.begin(begin.origin)?;
+            checkpoint.begin(&begin)?;
             account.keep(checkpoint);
         }
         let arrivals = Reading::start(input, &settings, encoder, &begin);

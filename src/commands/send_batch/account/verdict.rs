@@ -30,6 +30,9 @@ impl Account<'_> {
         if let Some(checkpoint) = &mut self.checkpoint
             && leaves_nothing(&ended)
         {
+            if ended.is_ok() && self.stop.signal().is_none() {
+                checkpoint.all_told();
+            }
             checkpoint.settled();
         }
         let noted = self.write_checkpoint();
@@ -43,6 +46,11 @@ impl Account<'_> {
     /// What the exit code says.
     fn verdict(&self, ended: Result<(), Trouble<anyhow::Error>>, closed: anyhow::Result<()>) -> anyhow::Result<Ending> {
         let ended = match (self.stop.signal(), ended) {
+            // A refused line asked to end: the exit code tells of that.
+            (None, Err(Trouble::Ended { in_doubt })) if self.stopped_at.is_some() => {
+                self.warn(in_doubt);
+                Ok(())
+            }
             (Some(signal), Ok(())) => return Ok(self.signalled(signal, None)),
             (Some(signal), Err(Trouble::Host(_))) if self.is_unread => return Ok(self.signalled(signal, None)),
             (Some(signal), Err(Trouble::Ended { in_doubt })) => return Ok(self.signalled(signal, in_doubt)),
@@ -55,11 +63,15 @@ impl Account<'_> {
         self.refused_lines()
     }
 
-    /// The exit code tells of the signal; what is in doubt must be said all the same.
-    fn signalled(&self, signal: i32, in_doubt: Option<Span>) -> Ending {
+    fn warn(&self, in_doubt: Option<Span>) {
         if let Some(lines) = in_doubt {
             self.ui.warning(&self.lines().doubt(lines));
         }
+    }
+
+    /// The exit code tells of the signal; what is in doubt must be said all the same.
+    fn signalled(&self, signal: i32, in_doubt: Option<Span>) -> Ending {
+        self.warn(in_doubt);
         self.ui.status(&format!("ended by a signal: {}", self.so_far()));
         Ending::Signal(signal)
     }
