@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::MarkerAfterwards;
+use super::batch::Span;
 use super::host::LastId;
 use super::link::Mode;
 use super::marker;
@@ -46,12 +47,9 @@ impl<E> Producer<'_, '_, E> {
 
     /// Ends the sending: says what is in doubt, or sees to the marker.
     fn finish(&mut self, ended: Result<(), Trouble<E>>) -> Result<End, Trouble<E>> {
-        let in_doubt = self.in_doubt();
-        match ended {
-            Err(Trouble::Server { error, .. }) if in_doubt.is_some() || !is_refusal(&error) => {
-                Err(Trouble::Server { error, in_doubt })
-            }
-            Err(Trouble::Ended { .. }) => Err(Trouble::Ended { in_doubt }),
+        match with_doubt(ended, self.in_doubt()) {
+            Err(trouble @ Trouble::Server { in_doubt: Some(_), .. }) => Err(trouble),
+            Err(Trouble::Server { error, in_doubt }) if !is_refusal(&error) => Err(Trouble::Server { error, in_doubt }),
             Ok(()) => match self.leave_marker() {
                 Err(Trouble::Server { error, .. }) => self.look_again(error),
                 left => left.map(|()| End::Done),
@@ -125,6 +123,17 @@ pub enum End {
     Again,
 }
 
+/// An ending, with the lines that are in doubt. A sending that was stopped before it was done may leave some behind,
+/// too: those that an old connection still carries, and that were to be sent again.
+fn with_doubt<E>(ended: Result<(), Trouble<E>>, in_doubt: Option<Span>) -> Result<(), Trouble<E>> {
+    match ended {
+        Ok(()) if in_doubt.is_some() => Err(Trouble::Ended { in_doubt }),
+        Err(Trouble::Ended { .. }) => Err(Trouble::Ended { in_doubt }),
+        Err(Trouble::Server { error, .. }) => Err(Trouble::Server { error, in_doubt }),
+        ended => ended,
+    }
+}
+
 /// Whether the replies that are still to come can be told apart.
 fn is_in_step<E>(trouble: &Trouble<E>) -> bool {
     match trouble {
@@ -136,4 +145,28 @@ fn is_in_step<E>(trouble: &Trouble<E>) -> bool {
 
 fn is_refusal(error: &Error) -> bool {
     !error.is_connection() && !matches!(error, Error::Protocol { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_doubt_is_said_however_a_sending_ends() {
+        let lines = Some(Span {
+            first: (0, 7),
+            last: Some((0, 9)),
+        });
+        let doubt = |ended, in_doubt| match with_doubt::<()>(ended, in_doubt) {
+            Err(Trouble::Ended { in_doubt } | Trouble::Server { in_doubt, .. }) => in_doubt,
+            _ => None,
+        };
+        assert_eq!(doubt(Ok(()), lines), lines);
+        assert_eq!(doubt(Err(Trouble::Ended { in_doubt: None }), lines), lines);
+        assert_eq!(
+            doubt(Err(Trouble::from(Error::InvalidUrl(String::new()))), lines),
+            lines
+        );
+        assert!(with_doubt::<()>(Ok(()), None).is_ok());
+    }
 }
