@@ -124,6 +124,43 @@ fn a_sending_killed_while_it_resumed() {
     assert_stream(&server, &bodies);
 }
 
+/// A resumed sending that is asked to end while it reads what the first has sent: when the marker has expired, nobody
+/// knows how far that is.
+#[test]
+fn a_sending_stopped_while_it_resumed() {
+    use std::io::Write;
+    let server = durable();
+    let bodies = input(&server, 2000);
+    let text = |from: usize, to: usize| bodies[from..to].join("\n") + "\n";
+    let command = || Test::new(&server).args(["send-batch", "s", "--name", "n", "--checkpoint", "c"]);
+    let mut first = command().command().spawn().unwrap();
+    let mut stdin = first.stdin.take().unwrap();
+    wait_until("the checkpoint of a sending that has begun", || {
+        std::fs::read_to_string(server.work().join("c")).is_ok_and(|text| !text.is_empty())
+    });
+    let fresh = server.read("c");
+    stdin.write_all(text(0, 1000).as_bytes()).unwrap();
+    wait_until("lines to be added", || length(&server) == 1000);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    server.file("c", &fresh);
+    let mut second = command().command().spawn().unwrap();
+    let mut stdin = second.stdin.take().unwrap();
+    stdin.write_all(text(0, 10).as_bytes()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let pid = second.id().to_string();
+    std::process::Command::new("kill").arg(&pid).status().unwrap();
+    second.wait().unwrap();
+    let state = server.read("c");
+    assert!(state.contains("\"settled\":false"), "{state}");
+    // The marker expires.
+    let marker = server.cli(["KEYS", "redis-streamer:*"]);
+    server.cli(["DEL", &marker]);
+    let output = command().stdin(text(0, 2000)).spawn().wait();
+    assert_eq!(output.status, 1, "{}", output.stderr());
+    assert_eq!(length(&server), 1000);
+}
+
 #[test]
 fn the_checkpoint_of_another_sending_is_refused() {
     let server = Server::start();
