@@ -44,6 +44,13 @@ fn receipts_beside_a_checkpoint_are_kept() {
         .run();
     assert_eq!(server.read("c.new").lines().count(), COUNT);
     assert_eq!(length(&server), COUNT);
+    // Somebody took the receipts away: that is said.
+    server.file("c.new", "");
+    batch(&server)
+        .args(["--checkpoint", "c", "--receipts", "c.new"])
+        .stderr_has(["warning: c.new has 0 bytes", "not written again"])
+        .run();
+    assert_eq!(length(&server), COUNT);
 }
 
 #[test]

@@ -78,6 +78,26 @@ fn a_dead_letter_whose_answer_is_lost_stands_once() {
 }
 
 #[test]
+fn a_delivery_whose_reply_is_lost_is_no_try() {
+    for end in [End::Fin, End::Reset] {
+        let server = orders(3);
+        // Twice in a row: what was read, and what was claimed in its place.
+        let fates = [Fate::Unanswered(b"XREADGROUP", end), Fate::Unanswered(b"XCLAIM", end)];
+        let proxy = Proxy::start(server.socket(), fates);
+        let output = consume(&server)
+            .args(OPTIONS.split(' '))
+            .args(["-e", "-u", &proxy.url(), "--", "sh", "-c", "echo $REDIS_STREAMER_ID"])
+            .stdout_any()
+            .stderr_any()
+            .run();
+        assert!(proxy.cuts() > 1);
+        assert_eq!(output.stdout(), "1-0\n2-0\n3-0\n");
+        assert_eq!(dead(&server), [""; 0]);
+        assert_settled(&server);
+    }
+}
+
+#[test]
 fn dead_letters_and_a_server_that_is_killed_meanwhile_stand_once() {
     const COUNT: usize = 60;
     let server = orders(COUNT);

@@ -3,6 +3,7 @@
 mod verdict;
 
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -77,14 +78,11 @@ impl<'a> Account<'a> {
         ui: Ui,
         stop: &'a Stop,
     ) -> anyhow::Result<Self> {
+        let open = |path: &Path, length| Growing::open(path, length, ui);
         let rejects = settings.rejects.as_deref();
-        let rejects = rejects
-            .map(|path| Growing::open(path, &mut written.rejects))
-            .transpose()?;
+        let rejects = rejects.map(|path| open(path, &mut written.rejects)).transpose()?;
         let receipts = settings.receipts.as_deref();
-        let receipts = receipts
-            .map(|path| Growing::open(path, &mut written.receipts))
-            .transpose()?;
+        let receipts = receipts.map(|path| open(path, &mut written.receipts)).transpose()?;
         let ids = match settings.stdout {
             Stdout::Ids => Some(ui.data()?),
             Stdout::Nothing | Stdout::Summary => None,

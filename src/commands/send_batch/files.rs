@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::failure::Failure;
+use crate::ui::Ui;
 
 /// A file that grows.
 pub struct Growing {
@@ -22,8 +23,8 @@ pub struct Growing {
 
 impl Growing {
     /// Opens a file to write behind what earlier runs left in it. What stands behind that was written after the last
-    /// checkpoint, and is written again; what is missing, somebody took away.
-    pub fn open(path: &Path, length: &mut u64) -> anyhow::Result<Self> {
+    /// checkpoint, and is written again; what is missing, somebody took away: it is said, and not written again.
+    pub fn open(path: &Path, length: &mut u64, ui: Ui) -> anyhow::Result<Self> {
         let name = path.display().to_string();
         let file = File::options().create(true).truncate(false).write(true).open(path);
         let file = file.with_context(|| format!("cannot write {name}"))?;
@@ -33,6 +34,13 @@ impl Growing {
             file: BufWriter::new(file),
             is_file: found.is_file(),
         };
+        if growing.is_file && found.len() < *length {
+            ui.warning(&format!(
+                "{} has {} bytes, and earlier runs wrote {length}: what is missing is not written again",
+                growing.name,
+                found.len(),
+            ));
+        }
         *length = found.len().min(*length);
         growing.cut(*length)?;
         Ok(growing)

@@ -5,9 +5,10 @@
 //! it for less time, so nothing is taken from anybody. (XAUTOCLAIM is one step, but says neither whose entries
 //! were nor how often they were delivered.)
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::delivery::{Earlier, Sink, Walked};
+use super::delivery::{Claim, Sink, Walked};
 use super::member::{Member, SAFE_CLAIM_IDLE};
 use super::messages::{Key, State, by_age};
 use super::requests::{Page, Pending, Whose};
@@ -30,13 +31,27 @@ const CLAIM_EVERY: (Duration, Duration) = (Duration::from_millis(50), Duration::
 /// The longest that entries of one claim may differ in how long they were idle, where nobody claims sooner.
 const MOST_SPREAD: Duration = Duration::from_secs(60);
 
+/// How far the search for entries that are pending under this consumer and not known here has come.
+#[derive(Clone, Copy)]
+pub struct OwnSearch {
+    pub stream: usize,
+    pub from: EntryId,
+    /// Whether replies of this run were lost. What is found then was counted as delivered, and nobody tried it.
+    pub is_after_loss: bool,
+}
+
 impl Member<'_> {
     /// Delivers entries again that are pending under this consumer and not known here: from an earlier run, or lost
     /// on the way. `None` when no more are to be found.
     pub fn take_own(&mut self, count: usize, sink: &mut impl Sink) -> Result<Option<Walked>, Error> {
         // What is done and not acknowledged is pending, too.
         self.settle()?;
-        while let Some((stream, from)) = self.own_search {
+        while let Some(OwnSearch {
+            stream,
+            from,
+            is_after_loss,
+        }) = self.own_search
+        {
             if stream >= self.settings.streams.len() {
                 self.own_search = None;
                 self.lost_claims.clear();
@@ -53,10 +68,18 @@ impl Member<'_> {
                 .last()
                 .filter(|_| rows.len() == page.count)
                 .and_then(|row| row.id.next());
-            let lost: Vec<_> = rows.into_iter().filter(|row| self.is_lost(stream, row.id)).collect();
+            let mut lost: Vec<_> = rows.into_iter().filter(|row| self.is_lost(stream, row.id)).collect();
+            if is_after_loss {
+                lost.iter_mut().for_each(Pending::forget_delivery);
+            }
             let walked = self.claim(stream, &lost, sink)?;
             // Only now: had the claim's reply been lost, these would be looked for again.
-            self.own_search = Some(next.map_or((stream + 1, EntryId::MIN), |next| (stream, next)));
+            let (stream, from) = next.map_or((stream + 1, EntryId::MIN), |next| (stream, next));
+            self.own_search = Some(OwnSearch {
+                stream,
+                from,
+                is_after_loss,
+            });
             if walked.entries > 0 {
                 return Ok(Some(walked));
             }
@@ -140,11 +163,19 @@ impl Member<'_> {
     /// Claims pending entries of a stream, as they were listed, and takes them in.
     pub fn claim(&mut self, stream: usize, rows: &[Pending], sink: &mut impl Sink) -> Result<Walked, Error> {
         let mut walked = Walked::default();
-        for (idle, ids) in self.by_idle(rows) {
+        let mut by_deliveries: BTreeMap<u64, Vec<Pending>> = BTreeMap::new();
+        for row in rows {
+            by_deliveries.entry(row.deliveries + 1).or_default().push(*row);
+        }
+        let groups = by_deliveries.iter().flat_map(|(deliveries, rows)| {
+            let by_idle = self.by_idle(rows).into_iter();
+            by_idle.map(|(idle, ids)| (*deliveries, idle, ids))
+        });
+        for (deliveries, idle, ids) in groups.collect::<Vec<_>>() {
             // One reply's worth at a time: their sizes are not known.
             for ids in ids.chunks(self.fetch.count().max(1)) {
                 self.claiming = ids.iter().map(|id| Key { stream, id: *id }).collect();
-                let more = self.claim_now(stream, idle, ids, rows, sink)?;
+                let more = self.claim_now(Claim { stream, deliveries }, idle, ids, sink)?;
                 self.claiming.clear();
                 self.fetch.learn((more.entries, more.bytes));
                 walked.entries += more.entries;
@@ -166,21 +197,19 @@ impl Member<'_> {
 
     fn claim_now(
         &mut self,
-        stream: usize,
+        claim: Claim,
         idle: Duration,
         ids: &[EntryId],
-        rows: &[Pending],
         sink: &mut impl Sink,
     ) -> Result<Walked, Error> {
-        let name = &self.settings.streams[stream];
-        let claim = self.requests.claim(name, idle, ids);
-        self.link.connection.send(&claim.get_packed_command())?;
+        let name = &self.settings.streams[claim.stream];
+        let request = self.requests.claim(name, idle, ids, claim.deliveries);
+        self.link.connection.send(&request.get_packed_command())?;
         let entries = self.begin_reply(Shape::OneStream, Duration::ZERO)?;
-        let earlier: Earlier = rows.iter().map(|row| (row.id, row.deliveries)).collect();
-        let (walked, brought) = self.take_in(entries, Some(stream), Some(&earlier), sink)?;
+        let (walked, brought) = self.take_in(entries, Some(claim), sink)?;
         let missing = ids.iter().filter(|id| brought.binary_search(id).is_err());
         let missing: Vec<_> = missing.copied().collect();
-        self.let_go(stream, &missing)?;
+        self.let_go(claim.stream, &missing)?;
         Ok(walked)
     }
 

@@ -1,7 +1,4 @@
 //! What a member does with the entries of a reply as they arrive: each goes through the triage and into one state.
-
-use std::collections::HashMap;
-
 use super::event::Event;
 use super::ledger::Ledger;
 use super::member::{Member, Run};
@@ -44,8 +41,12 @@ pub struct Delivery<'a> {
     pub is_closed: bool,
 }
 
-/// How often entries of a reply were delivered before, where the reply does not say.
-pub type Earlier = HashMap<EntryId, u64>;
+/// What the reply to a claim does not say: whose entries it brings, and how often they are delivered with it.
+#[derive(Clone, Copy)]
+pub struct Claim {
+    pub stream: usize,
+    pub deliveries: u64,
+}
 
 /// A reply that was walked to its end.
 #[derive(Clone, Copy, Debug, Default)]
@@ -135,19 +136,16 @@ impl<'a> Delivery<'a> {
 }
 
 impl Member<'_> {
-    /// Walks the next reply of the link, of a read or a claim, and takes in its entries. `stream` is theirs where
-    /// the reply does not name it.
+    /// Walks the next reply of the link, of a read or a claim, and takes in its entries.
     pub fn take_in(
         &mut self,
         entries: Entries,
-        stream: Option<usize>,
-        earlier: Option<&Earlier>,
+        claim: Option<Claim>,
         sink: &mut impl Sink,
     ) -> Result<(Walked, Vec<EntryId>), Error> {
         let mut walk = Walk {
             entries,
-            stream,
-            earlier,
+            claim,
             brought: Vec::new(),
         };
         let connection = &mut self.link.connection;
@@ -190,10 +188,9 @@ impl Member<'_> {
 }
 
 /// A walk through a reply.
-struct Walk<'e> {
+struct Walk {
     entries: Entries,
-    stream: Option<usize>,
-    earlier: Option<&'e Earlier>,
+    claim: Option<Claim>,
     /// The entries of a claim, there or gone.
     brought: Vec<EntryId>,
 }
@@ -207,7 +204,7 @@ pub struct Kept {
     deliveries: Option<u64>,
 }
 
-impl Walk<'_> {
+impl Walk {
     fn next<'c>(
         &mut self,
         connection: &'c mut Connection,
@@ -216,13 +213,13 @@ impl Walk<'_> {
         let Some((named, mut delivered)) = self.entries.next(connection, &delivery.settings.streams)? else {
             return Ok(None);
         };
-        if let Some(earlier) = self.earlier {
+        if let Some(claim) = self.claim {
             self.brought.push(delivered.id());
             if let Delivered::Entry(entry) = &mut delivered {
-                entry.deliveries = earlier.get(&entry.id).map(|before| before + 1);
+                entry.deliveries = Some(claim.deliveries);
             }
         }
-        Ok(Some((self.stream.unwrap_or(named), delivered)))
+        Ok(Some((self.claim.map_or(named, |claim| claim.stream), delivered)))
     }
 
     fn all(

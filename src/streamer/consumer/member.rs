@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use super::claims::OwnSearch;
 use super::delivery::Delivery;
 use super::event::Event;
 use super::fetch_size::FetchSize;
@@ -77,7 +78,7 @@ pub struct Member<'a> {
     /// Whether an old connection may still be served, because the server does not let this user close it.
     pub is_followed: bool,
     /// Where to go on to look for entries that are pending under this consumer and not known here.
-    pub own_search: Option<(usize, EntryId)>,
+    pub own_search: Option<OwnSearch>,
     /// When to begin another such search.
     pub own_search_due: Option<Instant>,
     /// Where to go on to look for what others left.
@@ -151,7 +152,7 @@ impl<'a> Member<'a> {
         };
         // It may have left some in an earlier run.
         if matches!(settings.name, Name::Given(_)) {
-            member.begin_own_search();
+            member.begin_own_search(false);
         }
         Ok(member)
     }
@@ -250,16 +251,20 @@ impl<'a> Member<'a> {
 
     fn take_link(&mut self, link: Link) {
         self.link = link;
-        self.begin_own_search();
+        self.begin_own_search(true);
         // A read of the old connection may take an entry until its time is up.
         if self.is_followed {
             self.own_search_due = Some(Instant::now() + self.settings.block + Duration::from_secs(1));
         }
     }
 
-    fn begin_own_search(&mut self) {
+    fn begin_own_search(&mut self, is_after_loss: bool) {
         if self.settings.acknowledge.leaves_pending() {
-            self.own_search = Some((0, EntryId::MIN));
+            self.own_search = Some(OwnSearch {
+                stream: 0,
+                from: EntryId::MIN,
+                is_after_loss,
+            });
         }
     }
 
@@ -267,7 +272,7 @@ impl<'a> Member<'a> {
     pub fn searches_own(&mut self) -> bool {
         if self.own_search_due.is_some_and(|due| due <= Instant::now()) {
             self.own_search_due = None;
-            self.begin_own_search();
+            self.begin_own_search(true);
         }
         self.own_search.is_some()
     }

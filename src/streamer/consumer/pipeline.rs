@@ -256,7 +256,7 @@ impl<'a, 'o, O: Output> Pipeline<'a, 'o, O> {
                     // The server shall have work while this is printed.
                     self.top_up(count)?;
                     self.member.delivery.seen.fill(false);
-                    let (walked, _) = self.member.take_in(entries, None, None, &mut self.lines)?;
+                    let (walked, _) = self.member.take_in(entries, None, &mut self.lines)?;
                     self.member.delivery.exhaust_unseen();
                     self.member.supervisor.succeeded();
                     self.member.fetch.learn((walked.entries, walked.bytes));
@@ -303,7 +303,7 @@ fn drain<O: Output>(member: &mut Member<'_>, lines: &mut Lines<'_, O>) -> Result
         if matches!(expected, Expected::Read(_)) {
             let entries = member.begin_reply(Shape::ByStream, Duration::ZERO)?;
             member.link.expected.pop_front();
-            member.take_in(entries, None, None, lines)?;
+            member.take_in(entries, None, lines)?;
         } else {
             member.confirm()?;
         }
@@ -359,7 +359,7 @@ impl Member<'_> {
         if handed_back == HandedBack::Some {
             self.next_claim = Some(Instant::now());
         }
-        let (walked, _) = self.take_in(entries, None, None, sink)?;
+        let (walked, _) = self.take_in(entries, None, sink)?;
         self.supervisor.succeeded();
         Ok(walked)
     }

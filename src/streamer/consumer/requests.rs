@@ -62,14 +62,17 @@ impl Requests {
         }
     }
 
-    /// XCLAIM of what was idle for so long, by this consumer. Does not say how often it was delivered.
-    pub fn claim(&self, stream: &str, idle: Duration, ids: &[EntryId]) -> redis::Cmd {
-        self.claim_for(&self.consumer, stream, idle, ids)
+    /// XCLAIM of what was idle for so long, by this consumer; with it they are delivered so often. Said again, because
+    /// the reply was lost, it counts no further delivery.
+    pub fn claim(&self, stream: &str, idle: Duration, ids: &[EntryId], deliveries: u64) -> redis::Cmd {
+        let mut claim = self.claim_for(&self.consumer, stream, idle, ids);
+        claim.arg("RETRYCOUNT").arg(deliveries);
+        claim
     }
 
     /// XCLAIM for no further delivery: the entries are idle for no time again.
     pub fn keep_alive(&self, stream: &str, idle: Duration, ids: &[EntryId]) -> redis::Cmd {
-        let mut claim = self.claim(stream, idle, ids);
+        let mut claim = self.claim_for(&self.consumer, stream, idle, ids);
         claim.arg("JUSTID");
         claim
     }
@@ -177,6 +180,13 @@ pub struct Pending {
     pub whose: Whose,
     pub idle: Duration,
     pub deliveries: u64,
+}
+
+impl Pending {
+    /// Does not count the last delivery, whose reply was lost: nobody has tried the message that time.
+    pub fn forget_delivery(&mut self) {
+        self.deliveries = self.deliveries.saturating_sub(1);
+    }
 }
 
 /// Reads the rows of XPENDING. They come by ID: a server that says the same again and again would never end.

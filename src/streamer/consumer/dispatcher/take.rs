@@ -108,7 +108,7 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         }
         let entries = self.member.begin_reply(Shape::ByStream, Duration::ZERO)?;
         self.member.link.expected.pop_front();
-        let (walked, _) = self.member.take_in(entries, None, None, &mut self.queue)?;
+        let (walked, _) = self.member.take_in(entries, None, &mut self.queue)?;
         self.member.supervisor.succeeded();
         Ok(walked)
     }
@@ -173,14 +173,17 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
     fn fetch_again(&mut self, key: Key, row: &Pending) -> Result<bool, Error> {
         let member = &mut self.member;
         let name = &member.settings.streams[key.stream];
-        let claim = member.requests.claim(name, row.idle, &[key.id]);
+        // A claim whose reply was lost was no try.
+        let tries = member.delivery.messages.get(key).map(|open| open.deliveries);
+        let deliveries = tries.unwrap_or(row.deliveries) + 1;
+        let claim = member.requests.claim(name, row.idle, &[key.id], deliveries);
         member.link.connection.send(&claim.get_packed_command())?;
         let mut entries = member.begin_reply(Shape::OneStream, Duration::ZERO)?;
         let mut delivered = false;
         let (connection, streams) = (&mut member.link.connection, &member.settings.streams);
         while let Some((_, element)) = entries.next(connection, streams)? {
             if let Delivered::Entry(mut entry) = element {
-                entry.deliveries = Some(row.deliveries + 1);
+                entry.deliveries = Some(deliveries);
                 self.queue.take(&mut member.delivery.messages, key, name, &entry);
                 delivered = true;
             }
