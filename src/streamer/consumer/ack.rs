@@ -2,13 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::requests::write_ack;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
 use crate::streamer::inspect::groups;
 use crate::streamer::servers::{Connections, Supervisor};
 use crate::streamer::stop::{Ending, Halt};
-use crate::streamer::wire::Connection;
-use crate::streamer::wire::resp::{argument, command, id_argument};
 
 /// An entry to acknowledge.
 #[derive(Clone, Copy, Debug)]
@@ -152,7 +151,8 @@ fn acknowledge_at_one_node(
     let connection = connections.of_key(acks[first].stream.as_bytes())?;
     let mut packed = Vec::new();
     for place in &places {
-        write_ack(&mut packed, acks[*place]);
+        let Ack { stream, group, id } = acks[*place];
+        write_ack(&mut packed, stream, group, &[id]);
         // Also where sending fails: a part of it may arrive.
         progress[*place] = progress[*place].sent();
     }
@@ -160,38 +160,19 @@ fn acknowledge_at_one_node(
     connection.expect(places.len());
     let mut refused = None;
     for place in places {
-        match receive_ack(connection, acks[place])? {
-            Ok(was_pending) => {
-                tell(place, progress[place].outcome(was_pending));
+        match connection.walk(|cursor| cursor.number())? {
+            Ok(acknowledged) => {
+                tell(place, progress[place].outcome(acknowledged > 0));
                 progress[place] = Progress::Settled;
             }
             Err(refusal) => {
                 progress[place] = progress[place].refused();
-                refused.get_or_insert(refusal);
+                let Ack { stream, group, .. } = acks[place];
+                refused.get_or_insert_with(|| Error::refused(refusal, stream, Some(group)));
             }
         }
     }
     refused.map_or(Ok(()), Err)
-}
-
-fn write_ack(out: &mut Vec<u8>, ack: Ack<'_>) {
-    command(out, 4);
-    argument(out, b"XACK");
-    argument(out, ack.stream.as_bytes());
-    argument(out, ack.group.as_bytes());
-    id_argument(out, ack.id);
-}
-
-/// Receives the answer to one XACK: whether the entry was pending, or why the server refused.
-fn receive_ack(connection: &mut Connection, ack: Ack<'_>) -> Result<Result<bool, Error>, Error> {
-    let count = match connection.receive()?.cursor() {
-        Ok(mut cursor) => cursor.number(),
-        Err(refusal) => return Ok(Err(Error::refused(refusal, ack.stream, Some(ack.group)))),
-    };
-    match count {
-        Ok(count) => Ok(Ok(count > 0)),
-        Err(malformed) => Err(connection.malformed(malformed)),
-    }
 }
 
 #[cfg(test)]

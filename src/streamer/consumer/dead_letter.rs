@@ -2,12 +2,11 @@
 
 use super::member::Member;
 use super::messages::{Key, State};
-use super::requests::{Page, Whose};
+use super::requests::{Page, Whose, write_ack};
 use crate::streamer::entry::Field;
 use crate::streamer::error::Error;
 use crate::streamer::error::ServerError;
 use crate::streamer::producer::add::{AddOptions, Missing, receive_added, write_add};
-use crate::streamer::wire::{Answer, Connection};
 
 /// What became of a message that was to become a dead letter.
 #[derive(Debug)]
@@ -30,7 +29,7 @@ impl Member<'_> {
         let add = self.dead_letter(key, to, reason);
         let mut ack = Vec::new();
         let stream = &self.settings.streams[key.stream];
-        self.requests.ack(&mut ack, stream, &[key.id]);
+        write_ack(&mut ack, stream, &self.settings.group, &[key.id]);
         if self.begin_transaction(to)? {
             self.finish_transaction(&[add, ack].concat(), to)?;
             return Ok(DeadLetter::Added);
@@ -45,12 +44,7 @@ impl Member<'_> {
     /// Whether the message is still this consumer's: somebody may have claimed or acknowledged it. What became of a
     /// transaction whose answer was lost is told by the same, once the connection that carried it is closed.
     fn resolve(&mut self, key: Key, in_doubt: bool) -> Result<Option<DeadLetter>, Error> {
-        let page = Page {
-            from: key.id,
-            to: key.id,
-            count: 1,
-            of: Whose::Anybodys,
-        };
+        let page = Page::of_one(key.id, Whose::Anybodys);
         Ok(match self.pending(key.stream, page)?.first().map(|row| row.whose) {
             None if in_doubt => Some(DeadLetter::Added),
             None => Some(DeadLetter::Elsewhere),
@@ -85,8 +79,8 @@ impl Member<'_> {
         redis::cmd("EXEC").write_packed_command(&mut request);
         let connection = &mut self.link.connection;
         connection.send(&request)?;
-        let (added, acked) = (answer(connection)?, answer(connection)?);
-        let done = answer(connection)?;
+        let (added, acked) = (connection.answer()?, connection.answer()?);
+        let done = connection.answer()?;
         // What was refused as it was queued is the reason why nothing was done.
         for queued in [added, acked] {
             queued.map_err(|refusal| Error::refused(refusal, to, None))?;
@@ -128,9 +122,4 @@ impl Member<'_> {
             self.messages().set(key, State::Dying { reason, in_doubt: true });
         }
     }
-}
-
-fn answer(connection: &mut Connection) -> Result<Answer, Error> {
-    let answer = connection.receive()?.value();
-    answer.map_err(|malformed| connection.malformed(malformed))
 }

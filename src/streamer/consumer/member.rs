@@ -12,7 +12,7 @@ use super::link::{Expected, Link};
 use super::messages::{Key, Messages};
 use super::positions::Positions;
 use super::quota::Quota;
-use super::requests::Requests;
+use super::requests::{Requests, write_ack};
 use super::settings::{Acknowledge, Extent, Name, Settings};
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::{Error, ServerError};
@@ -317,8 +317,8 @@ impl<'a> Member<'a> {
             return;
         }
         for (stream, ids) in settled {
-            self.requests
-                .ack(&mut self.link.queue, &self.settings.streams[stream], &ids);
+            let Settings { streams, group, .. } = self.settings;
+            write_ack(&mut self.link.queue, &streams[stream], group, &ids);
             self.link.expected.push_back(Expected::Ack { stream, ids });
         }
     }
@@ -326,15 +326,8 @@ impl<'a> Member<'a> {
     /// Takes in the reply to the oldest acknowledgement. It leaves the list only when its reply is here: a lost
     /// connection says it again.
     pub fn confirm(&mut self) -> Result<(), Error> {
-        let answer = self
-            .link
-            .connection
-            .receive()?
-            .cursor()
-            .map(|mut cursor| cursor.number());
-        match answer {
-            Ok(number) => {
-                number.map_err(|malformed| self.link.connection.malformed(malformed))?;
+        match self.link.connection.walk(|cursor| cursor.number())? {
+            Ok(_) => {
                 self.link.expected.pop_front();
                 Ok(())
             }

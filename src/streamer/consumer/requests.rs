@@ -1,12 +1,12 @@
-//! What a member asks of its server, in the server's words. Pure, but for the rows of XPENDING.
+//! What a member asks of its server, in the server's words. Pure, but for XPENDING.
 
 use std::time::Duration;
 
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::{Error, ServerError};
 use crate::streamer::names::HANDED_BACK;
-use crate::streamer::wire::Connection;
-use crate::streamer::wire::resp::{Cursor, Malformed, argument, command, id_argument, write_command};
+use crate::streamer::wire::resp::{argument, command, id_argument, write_command};
+use crate::streamer::wire::{Connection, PendingRow, receive_pending};
 
 /// A read of new entries.
 #[derive(Clone, Copy, Debug)]
@@ -49,17 +49,6 @@ impl Requests {
         parts.extend(streams.iter().map(|stream| stream.as_bytes()));
         parts.extend(streams.iter().map(|_| &b">"[..]));
         write_command(out, &parts);
-    }
-
-    /// XACK of entries of one stream.
-    pub fn ack(&self, out: &mut Vec<u8>, stream: &str, ids: &[EntryId]) {
-        command(out, 3 + ids.len());
-        argument(out, b"XACK");
-        argument(out, stream.as_bytes());
-        argument(out, self.group.as_bytes());
-        for id in ids {
-            id_argument(out, *id);
-        }
     }
 
     /// XCLAIM of what was idle for so long, by this consumer; with it they are delivered so often. Said again, because
@@ -144,14 +133,19 @@ impl Requests {
             request.arg(&self.consumer);
         }
         connection.send(&request.get_packed_command())?;
-        let rows = connection
-            .receive()?
-            .cursor()
-            .map(|cursor| rows(cursor, page.from, self.consumer.as_bytes()));
-        Ok(match rows {
-            Ok(rows) => Ok(rows.map_err(|malformed| connection.malformed(malformed))?),
-            Err(refusal) => Err(refusal),
-        })
+        let us = self.consumer.as_bytes();
+        receive_pending(connection, page.from, page.count, |row| Pending::of(row, us))
+    }
+}
+
+/// XACK of entries of one stream.
+pub fn write_ack(out: &mut Vec<u8>, stream: &str, group: &str, ids: &[EntryId]) {
+    command(out, 3 + ids.len());
+    argument(out, b"XACK");
+    argument(out, stream.as_bytes());
+    argument(out, group.as_bytes());
+    for id in ids {
+        id_argument(out, *id);
     }
 }
 
@@ -162,6 +156,18 @@ pub struct Page {
     pub to: EntryId,
     pub count: usize,
     pub of: Whose,
+}
+
+impl Page {
+    /// One entry, if it is pending.
+    pub fn of_one(id: EntryId, of: Whose) -> Self {
+        Self {
+            from: id,
+            to: id,
+            count: 1,
+            of,
+        }
+    }
 }
 
 /// Whose an entry is, or whose entries are asked for.
@@ -183,64 +189,44 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// A row as this consumer sees it.
+    fn of(row: PendingRow<'_>, us: &[u8]) -> Self {
+        Self {
+            id: row.id,
+            whose: if row.consumer == us {
+                Whose::Ours
+            } else {
+                Whose::Anybodys
+            },
+            idle: Duration::from_millis(row.idle_ms),
+            deliveries: row.deliveries,
+        }
+    }
+
     /// Does not count the last delivery, whose reply was lost: nobody has tried the message that time.
     pub fn forget_delivery(&mut self) {
         self.deliveries = self.deliveries.saturating_sub(1);
     }
 }
 
-/// Reads the rows of XPENDING. They come by ID: a server that says the same again and again would never end.
-fn rows(mut cursor: Cursor<'_>, from: EntryId, us: &[u8]) -> Result<Vec<Pending>, Malformed> {
-    let count = cursor.array()?.unwrap_or(0);
-    let mut rows: Vec<Pending> = Vec::new();
-    for _ in 0..count {
-        cursor.array_of(4)?;
-        let id = cursor.id()?;
-        if id < from || rows.last().is_some_and(|last| last.id >= id) {
-            return Err(Malformed("pending entries out of their order"));
-        }
-        let whose = if cursor.bulk()? == us {
-            Whose::Ours
-        } else {
-            Whose::Anybodys
-        };
-        rows.push(Pending {
-            id,
-            whose,
-            idle: Duration::from_millis(cursor.number()?.max(0) as u64),
-            deliveries: cursor.number()?.max(0) as u64,
-        });
-    }
-    Ok(rows)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn reply(ids: &[&str]) -> Vec<u8> {
-        let mut out = format!("*{}\r\n", ids.len()).into_bytes();
-        for id in ids {
-            out.extend_from_slice(format!("*4\r\n${}\r\n{id}\r\n$2\r\nus\r\n:7\r\n:3\r\n", id.len()).as_bytes());
-        }
-        out
-    }
-
     #[test]
-    fn rows_of_pending_entries_are_read_in_their_order() {
-        let bytes = reply(&["5-0", "5-1"]);
-        let read = rows(Cursor::new(&bytes), EntryId::MIN, b"us").unwrap();
-        let ids: Vec<_> = read.iter().map(|row| row.id.to_string()).collect();
-        assert_eq!(ids, ["5-0", "5-1"]);
+    fn a_pending_entry_is_ours_or_anybodys() {
+        let row = |consumer| PendingRow {
+            id: EntryId::at_ms(5),
+            consumer,
+            idle_ms: 7,
+            deliveries: 3,
+        };
+        let read = Pending::of(row(b"us"), b"us");
         assert_eq!(
-            (read[0].whose, read[0].idle, read[0].deliveries),
+            (read.whose, read.idle, read.deliveries),
             (Whose::Ours, Duration::from_millis(7), 3)
         );
-        for wrong in [&["5-1", "5-0"][..], &["5-0", "5-0"], &["1-0"]] {
-            let bytes = reply(wrong);
-            let read = rows(Cursor::new(&bytes), EntryId::at_ms(2), b"us");
-            assert!(read.is_err(), "{wrong:?}");
-        }
+        assert_eq!(Pending::of(row(b"we"), b"us").whose, Whose::Anybodys);
     }
 
     #[test]

@@ -76,10 +76,9 @@ impl Wait<'_> {
     fn see_handed_back(&self, link: &mut Link) -> Result<HandedBack, Error> {
         let mut seen = HandedBack::Nothing;
         while link.expected.front() == Some(&Expected::HandedBack) {
-            let rows = link.connection.receive()?.cursor().map(|mut cursor| cursor.array());
+            let rows = link.connection.walk(|cursor| cursor.array())?;
             link.expected.pop_front();
             let rows = rows.map_err(|refusal| self.refused(refusal))?;
-            let rows = rows.map_err(|malformed| link.connection.malformed(malformed))?;
             if rows.is_some_and(|rows| rows > 0) {
                 seen = HandedBack::Some;
             }

@@ -4,10 +4,10 @@ use redis::Cmd;
 
 use super::groups::GroupInfo;
 use super::lossy;
-use super::pending::{PendingEntry, receive_rows};
+use super::pending::PendingEntry;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::{Error, ServerError};
-use crate::streamer::wire::Connection;
+use crate::streamer::wire::{Connection, receive_pending};
 
 /// How many groups are searched in one piece: their replies have rows.
 const GROUPS: usize = 100;
@@ -29,7 +29,7 @@ pub fn search(connection: &mut Connection, searches: &mut [(&[u8], &mut Search)]
         connection.send(&packed)?;
         for (stream, search) in &mut open {
             let from = search.from.unwrap_or_default();
-            let rows = receive_rows(connection, from, search.count())?;
+            let rows = receive_pending(connection, from, search.count(), PendingEntry::of)?;
             search.absorb(stream, rows)?;
         }
     }

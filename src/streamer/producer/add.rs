@@ -152,15 +152,14 @@ impl Refusal {
 
 /// Receives the reply to one XADD.
 pub fn receive_added(connection: &mut Connection) -> Result<Added, Error> {
-    let cursor = match connection.receive()?.cursor() {
-        Ok(cursor) => cursor,
-        Err(refusal) => return Ok(Err(Refusal::Server(refusal))),
-    };
-    if cursor.is_nil() {
-        return Ok(Err(Refusal::NoStream));
-    }
-    let id = cursor.clone().id();
-    id.map(Ok).map_err(|malformed| connection.malformed(malformed))
+    let id = connection.walk(|cursor| match cursor.is_nil() {
+        true => Ok(None),
+        false => cursor.id().map(Some),
+    })?;
+    Ok(match id {
+        Ok(id) => id.ok_or(Refusal::NoStream),
+        Err(refusal) => Err(Refusal::Server(refusal)),
+    })
 }
 
 #[cfg(test)]

@@ -181,11 +181,8 @@ fn introduce(
         stream_query(&settings.stream).write_packed_command(&mut packed);
     }
     connection.send(&packed)?;
-    let mut answers = Vec::new();
-    for _ in &commands {
-        let answer = connection.receive()?.value();
-        answers.push(answer.map_err(|malformed| connection.malformed(malformed))?);
-    }
+    let answers: Result<Vec<_>, Error> = commands.iter().map(|_| connection.answer()).collect();
+    let mut answers = answers?;
     let end = if asks {
         Some(receive_stream_end(connection)?)
     } else {

@@ -15,7 +15,7 @@ use super::endpoint::{Address, Endpoint};
 use super::reply::{Answer, Reply};
 use super::resp::{Cursor, MAX_LINE, Malformed, Scanner, line};
 use super::transport::{Breaker, Transport};
-use crate::streamer::error::Error;
+use crate::streamer::error::{Error, ServerError};
 
 /// How long a server may take to answer before it counts as lost. Redis serves one command after another:
 /// a slow neighbour's command must fit in, a hung server must not hold a pipeline for ever.
@@ -114,6 +114,24 @@ impl Connection {
         Ok(Reply {
             bytes: &self.buffer[range],
         })
+    }
+
+    /// The next reply as a tree, or the server's refusal.
+    pub fn answer(&mut self) -> Result<Answer, Error> {
+        let answer = self.receive()?.value();
+        answer.map_err(|malformed| self.malformed(malformed))
+    }
+
+    /// Walks the next reply in place, or gives the server's refusal.
+    pub fn walk<T>(
+        &mut self,
+        read: impl FnOnce(&mut Cursor<'_>) -> Result<T, Malformed>,
+    ) -> Result<Result<T, ServerError>, Error> {
+        let walked = match self.receive()?.cursor() {
+            Ok(mut cursor) => read(&mut cursor).map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
+        };
+        walked.map_err(|malformed| self.malformed(malformed))
     }
 
     /// Passes over replies for as long as they are exactly this one, at most so many; says how many they were.
@@ -255,10 +273,7 @@ impl Connection {
     /// Sends a command and returns its reply; a refusal is an error.
     pub fn query(&mut self, command: &Cmd) -> Result<Value, Error> {
         self.send(&command.get_packed_command())?;
-        let reply = self.receive()?.value();
-        reply
-            .map_err(|malformed| self.malformed(malformed))?
-            .map_err(Error::Refused)
+        self.answer()?.map_err(Error::Refused)
     }
 
     /// Sends commands in one piece and returns their replies, each a value or a refusal.
@@ -268,13 +283,7 @@ impl Connection {
             command.write_packed_command(&mut packed);
         }
         self.send(&packed)?;
-        commands
-            .iter()
-            .map(|_| {
-                let reply = self.receive()?.value();
-                reply.map_err(|malformed| self.malformed(malformed))
-            })
-            .collect()
+        commands.iter().map(|_| self.answer()).collect()
     }
 
     /// A query about a stream, perhaps a group of it, so that a refusal can name them.

@@ -84,7 +84,7 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
             self.member.delivery.positions.exhaust(stream);
         }
         let positions = &self.member.delivery.positions;
-        Ok(if positions.are_reached() || (read == 0 && positions.are_limited()) {
+        Ok(if positions.are_reached() {
             News::Over
         } else if read == 0 {
             News::Pause
@@ -152,12 +152,7 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
 
     /// Delivers a message of this consumer again, unless it is somebody else's by now, or gone.
     fn deliver_again(&mut self, key: Key) -> Result<(), Error> {
-        let page = Page {
-            from: key.id,
-            to: key.id,
-            count: 1,
-            of: Whose::Ours,
-        };
+        let page = Page::of_one(key.id, Whose::Ours);
         let rows = self.member.pending(key.stream, page)?;
         let delivered = match rows.first() {
             Some(row) => self.fetch_again(key, row)?,
