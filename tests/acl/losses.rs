@@ -125,6 +125,26 @@ fn sending_without_the_right_to_a_marker() {
 }
 
 #[test]
+fn without_a_marker_a_bad_line_is_rejected_once_however_often_the_next_is_refused() {
+    let server = Server::start();
+    server.file(
+        "input.txt",
+        "{\n{\"name\":\"n\",\"body\":1}\n{\n{\"name\":\"n\",\"body\":2}\n",
+    );
+    grant(&server, &rights(&["send-batch"]));
+    server.cli(["CONFIG", "SET", "maxmemory", "1"]);
+    let arguments = "--user eve send-batch s input.txt --on-reject skip --rejects rejects --reconnect-for 30s";
+    let mut sending = Test::new(&server).args(arguments.split(' ')).spawn();
+    sending.wait_stderr("OOM");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    server.cli(["CONFIG", "SET", "maxmemory", "0"]);
+    let output = sending.wait();
+    assert_eq!(output.status, 1, "{}", output.stderr());
+    assert_eq!(server.bodies("s"), ["1", "2"]);
+    assert_eq!(server.read("rejects").lines().count(), 2, "{}", server.read("rejects"));
+}
+
+#[test]
 fn a_marker_that_may_not_be_deleted_expires() {
     let server = Server::start();
     for (words, left) in [

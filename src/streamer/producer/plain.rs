@@ -100,7 +100,7 @@ impl<E> Producer<'_, '_, E> {
     }
 }
 
-/// The first record behind so many commands.
+/// The first record behind so many commands, and behind those without one that follow: all of them are told of.
 fn behind(flight: &Flight, commands: usize) -> usize {
     let mut left = commands;
     let rest = flight.batch.records[flight.next..].iter();
@@ -112,12 +112,7 @@ fn behind(flight: &Flight, commands: usize) -> usize {
             is_passed
         }
     });
-    // Records without a command that stand before the next one are not told of yet.
-    let passed = passed.count();
-    let told = flight.batch.records[flight.next..][..passed]
-        .iter()
-        .rposition(|record| record.command.is_ok());
-    flight.next + told.map_or(0, |last| last + 1)
+    flight.next + passed.count()
 }
 
 fn refusal_of(outcome: &Outcome) -> Option<&ServerError> {
@@ -130,4 +125,51 @@ fn refusal_of(outcome: &Outcome) -> Option<&ServerError> {
 /// Whether an outcome is a refusal that passes.
 fn passes(outcome: &Outcome) -> bool {
     refusal_of(outcome).is_some_and(ServerError::is_passing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::streamer::producer::batch::{Batch, Command, Place, Record, Unfit};
+    use crate::streamer::producer::marker::{Position, Writer};
+
+    fn flight(fits: &[bool]) -> Flight {
+        let mut batch = Box::<Batch>::default();
+        for (line, fits) in (1..).zip(fits) {
+            let command = Command {
+                packed: 0..0,
+                fields_at: 0,
+                id: None,
+            };
+            let unfit = || Unfit {
+                column: 1,
+                reason: String::new(),
+            };
+            batch.push(Record {
+                line,
+                text: 0..0,
+                command: fits.then_some(command).ok_or_else(unfit),
+            });
+        }
+        let position = Position {
+            batch: 1,
+            records: 0,
+            place: Place::default(),
+            writer: Writer::new(),
+        };
+        Flight::new(batch, position)
+    }
+
+    #[test]
+    fn what_is_told_of_is_not_told_again() {
+        let (fit, unfit) = (true, false);
+        for (records, commands, next) in [
+            (&[unfit, fit, unfit, fit][..], 0, 1),
+            (&[unfit, fit, unfit, fit], 1, 3),
+            (&[fit, fit, unfit, unfit], 2, 4),
+            (&[fit], 0, 0),
+        ] {
+            assert_eq!(behind(&flight(records), commands), next, "{records:?} {commands}");
+        }
+    }
 }
