@@ -64,6 +64,15 @@ pub struct ServerError {
     pub detail: String,
 }
 
+impl From<redis::ServerError> for ServerError {
+    fn from(error: redis::ServerError) -> Self {
+        Self {
+            code: error.code().to_owned(),
+            detail: error.details().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
 impl ServerError {
     /// Reads the line after the `-` of an error reply.
     pub fn parse(line: &[u8]) -> Self {

@@ -5,7 +5,6 @@ use super::messages::{Key, State};
 use super::requests::{Page, Whose, write_ack};
 use crate::streamer::entry::Field;
 use crate::streamer::error::Error;
-use crate::streamer::error::ServerError;
 use crate::streamer::producer::add::{AddOptions, Missing, receive_added, write_add};
 
 /// What became of a message that was to become a dead letter.
@@ -88,7 +87,7 @@ impl Member<'_> {
         let results = done.map_err(|refusal| Error::refused(refusal.cause(), to, None))?;
         let (added, _): (redis::Value, redis::Value) = self.link.connection.read(results)?;
         match added {
-            redis::Value::ServerError(error) => Err(Error::Refused(ServerError::parse(error.to_string().as_bytes()))),
+            redis::Value::ServerError(error) => Err(Error::refused(error.into(), to, None)),
             _ => Ok(()),
         }
     }

@@ -247,10 +247,7 @@ fn probed(answers: Vec<Answer>) -> Result<Probed, Error> {
     }
     Ok(match answers.next() {
         Some(Ok(redis::Value::Array(results))) => match results.into_iter().next() {
-            Some(redis::Value::ServerError(error)) => Err(ServerError {
-                code: error.code().to_owned(),
-                detail: error.details().unwrap_or_default().to_owned(),
-            }),
+            Some(redis::Value::ServerError(error)) => Err(error.into()),
             result => Ok(result),
         },
         Some(Err(refusal)) => match refusal.cause() {
