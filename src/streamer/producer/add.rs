@@ -3,7 +3,7 @@
 use crate::streamer::entry::{BODY, EntryId, Field, NAME};
 use crate::streamer::error::{Error, ServerError};
 use crate::streamer::wire::Connection;
-use crate::streamer::wire::resp::{argument, command};
+use crate::streamer::wire::resp::{argument, command, id_argument};
 
 /// How an entry is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ pub fn write_add(out: &mut Vec<u8>, stream: &[u8], options: AddOptions, fields: 
     }
     match options.id {
         None => argument(out, b"*"),
-        Some(id) => argument(out, id.to_string().as_bytes()),
+        Some(id) => id_argument(out, id),
     }
     let fields_at = out.len();
     for (name, value) in fields {

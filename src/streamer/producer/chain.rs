@@ -64,8 +64,9 @@ impl Chain {
         is_lost(stream, last.last_id, added)
     }
 
-    pub fn marker(&self) -> Option<Position> {
-        self.marker
+    /// Whether a marker says what it should.
+    pub fn is_at(&self, found: Option<&str>) -> bool {
+        found == self.marker.map(|marker| marker.to_string()).as_deref()
     }
 
     /// There is no marker any more.
@@ -285,7 +286,7 @@ mod tests {
             panic!("not behind");
         };
         chain.rewind(to, Some(to.position));
-        assert_eq!((chain.last(), chain.marker()), (to, Some(position(2, writer))));
+        assert_eq!((chain.last(), chain.marker), (to, Some(position(2, writer))));
         chain.rewind(chain.root(), None);
         assert_eq!(chain.judge(None, writer, std::iter::empty()), Verdict::In(0));
         let batch = Batch::default();

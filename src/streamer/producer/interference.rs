@@ -66,17 +66,13 @@ impl<E> Producer<'_, '_, E> {
         // Where this user may not watch, looking must do.
         let _ = self.link.connection.query_all(&[watch])?;
         let found = self.link.marker(&self.key)?;
-        let expected = self.chain.marker().map(|marker| marker.to_string());
-        Ok((found != expected).then_some(found))
+        Ok((!self.chain.is_at(found.as_deref())).then_some(found))
     }
 
     /// The marker moved between a look at it and the batch, which was not executed.
     pub(super) fn overtaken(&mut self) -> Result<(), Trouble<E>> {
         self.newest = self.chain.last().position.writer;
-        while let Some(mut flight) = self.in_flight.pop_back() {
-            flight.sent_by.pop();
-            self.again.push_front(flight);
-        }
+        self.take_back();
         if let Some(writer) = self.again.front().and_then(|flight| flight.sent_by.last()) {
             self.newest = *writer;
         }
@@ -86,8 +82,7 @@ impl<E> Producer<'_, '_, E> {
 
     /// Compares what the marker was before a batch with what it should have been.
     pub(super) fn suspect(&mut self, found: Option<String>) {
-        let expected = self.chain.marker().map(|marker| marker.to_string());
-        if found != expected && self.suspicion.is_none() {
+        if !self.chain.is_at(found.as_deref()) && self.suspicion.is_none() {
             self.suspicion = Some(Suspicion {
                 found,
                 last: self.chain.last(),
@@ -97,12 +92,8 @@ impl<E> Producer<'_, '_, E> {
 
     /// Compares the marker with what it should be, when all is settled.
     pub(super) fn suspect_at_the_end(&mut self, found: Option<String>) -> Result<(), Trouble<E>> {
-        let expected = self.chain.marker().map(|marker| marker.to_string());
-        if found == expected {
-            return Ok(());
-        }
-        let last = self.chain.last();
-        self.suspicion = Some(Suspicion { found, last });
+        self.suspicion = None;
+        self.suspect(found);
         self.examine()
     }
 

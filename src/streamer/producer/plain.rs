@@ -18,15 +18,9 @@ pub fn receive(
     outcomes: &mut Vec<Outcome>,
 ) -> Result<Executed, Error> {
     outcomes.clear();
-    let trims = usize::from(batch.trim_at.is_some());
-    receive_commands(connection, batch.count_from(from) - trims, outcomes)?;
-    let mut untrimmed = None;
-    if trims > 0 {
-        untrimmed = connection.receive()?.cursor().err();
-    }
     Ok(Executed::Yes(Marked {
+        untrimmed: receive_commands(connection, batch, from, outcomes)?,
         before: Ok(None),
-        untrimmed,
     }))
 }
 
@@ -37,23 +31,17 @@ impl<E> Producer<'_, '_, E> {
             return Ok(());
         };
         let received = flight.receive(&mut self.link.connection, &mut self.outcomes);
-        let outcomes = std::mem::take(&mut self.outcomes);
-        let Ok(Executed::Yes(Marked { untrimmed, .. })) = received else {
+        let Ok(Executed::Yes(marked)) = received else {
+            let outcomes = std::mem::take(&mut self.outcomes);
             self.settle_first(&outcomes)?;
             return received.map(drop).map_err(Trouble::from);
         };
-        if let Some(refused) = outcomes.iter().position(passes) {
-            return self.settle_some(outcomes, refused);
-        }
-        if let Some(mut flight) = self.in_flight.pop_front() {
-            self.supervisor.succeeded();
-            flight.sent_by.clear();
-            self.conclude(flight, &outcomes, Answer::Heard)?;
-        }
-        self.outcomes = outcomes;
-        match untrimmed {
-            Some(refusal) => Err(Error::refused(refusal, &self.settings.stream, None).into()),
-            None => Ok(()),
+        match self.outcomes.iter().position(passes) {
+            Some(refused) => {
+                let outcomes = std::mem::take(&mut self.outcomes);
+                self.settle_some(outcomes, refused)
+            }
+            None => self.executed(marked),
         }
     }
 

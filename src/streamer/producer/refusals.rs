@@ -52,8 +52,8 @@ impl<E> Producer<'_, '_, E> {
         Err(Error::refused(error, &self.settings.stream, None).into())
     }
 
-    /// What is in flight was refused, and is to be sent again.
-    fn take_back(&mut self) {
+    /// What is in flight was not executed, and is to be sent again.
+    pub(super) fn take_back(&mut self) {
         let writer = self.link.writer;
         while let Some(mut flight) = self.in_flight.pop_back() {
             flight.sent_by.retain(|sent_by| *sent_by != writer);

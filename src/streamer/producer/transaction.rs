@@ -142,27 +142,22 @@ fn receive_one_by_one(
     batch: &Batch,
     outcomes: &mut Vec<Outcome>,
 ) -> Result<Executed, Error> {
-    receive_commands(connection, batch.commands, outcomes)?;
-    let mut untrimmed = None;
-    if batch.trim_at.is_some() {
-        untrimmed = connection.receive()?.cursor().err();
-    }
-    let before = match connection.receive()?.cursor() {
-        Err(error) => Ok(Err(error)),
-        Ok(mut cursor) => text(&mut cursor).map(Ok),
-    };
-    let before = before.map_err(|malformed| connection.malformed(malformed))?;
+    let untrimmed = receive_commands(connection, batch, 0, outcomes)?;
+    let before = connection.walk(text)?;
     connection.receive()?;
     Ok(Executed::Yes(Marked { before, untrimmed }))
 }
 
-/// Receives the replies to XADDs that are no transaction.
+/// Receives the replies to the commands of a batch that are no transaction, from those of a record on. Gives XTRIM's
+/// refusal.
 pub fn receive_commands(
     connection: &mut Connection,
-    commands: usize,
+    batch: &Batch,
+    from: usize,
     outcomes: &mut Vec<Outcome>,
-) -> Result<(), Error> {
-    for _ in 0..commands {
+) -> Result<Option<ServerError>, Error> {
+    let trims = usize::from(batch.trim_at.is_some());
+    for _ in trims..batch.count_from(from) {
         outcomes.push(match receive_added(connection)? {
             Ok(id) => Outcome::Added(Some(id)),
             Err(Refusal::Server(error)) => Outcome::Refused(error),
@@ -170,5 +165,8 @@ pub fn receive_commands(
             Err(Refusal::NoStream) => Outcome::PassedOver,
         });
     }
-    Ok(())
+    match trims {
+        0 => Ok(None),
+        _ => Ok(connection.receive()?.cursor().err()),
+    }
 }
