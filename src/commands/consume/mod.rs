@@ -18,7 +18,7 @@ use anyhow::Context as _;
 use crate::commands::Context;
 use crate::options::{GroupArgs, ReconnectArgs, parse_count, parse_name};
 use crate::signals;
-use crate::streamer::{Ending, Halt, Link, Point, Quota, Run, Stop, Supervisor, Unblocker, parse_duration, ready};
+use crate::streamer::{Ending, Halt, Link, Point, Quota, Run, Stop, Unblocker, parse_duration, ready};
 
 use handlers::{Environment, Groups};
 use members::Members;
@@ -221,9 +221,9 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
 /// Makes the first connection, waiting for a server that is only being started as `--wait` says.
 fn connect(run: &Run<'_>, stream: &str, context: &Context) -> Result<Link, Halt<crate::streamer::Error>> {
     context.say_connecting();
-    let mut supervisor = Supervisor::new(run.stop, run.notify, run.reconnect_for, run.deadline);
+    let mut supervisor = run.supervisor();
     let link = supervisor.start(context.wait, || {
-        let mut link = Link::open(run.servers, stream, run.last_answer())?;
+        let mut link = run.open(stream)?;
         if context.wait.is_some() {
             ready(&mut link.connection)?;
         }

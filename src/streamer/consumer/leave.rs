@@ -220,7 +220,7 @@ impl Member<'_> {
             return Ok(());
         };
         let kept = |why: &str| (self.run.tell)(Event::NameKept { consumer, why });
-        if self.is_followed {
+        if self.old.may_be_served {
             kept("the server does not let this user close an old connection, which may still be served");
             return Ok(());
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
-use crate::streamer::servers::{Blockable, Identity, Servers, identify};
+use crate::streamer::servers::{Blockable, Closed, Identity, Servers, identify};
 use crate::streamer::wire::Connection;
 
 /// A reply that is still to come.
@@ -30,6 +30,34 @@ pub struct Link {
     pub expected: VecDeque<Expected>,
     /// Whether it broke, or is out of step.
     pub is_lost: bool,
+}
+
+/// Connections that were lost: each is closed at the server before anything is concluded.
+#[derive(Default)]
+pub struct OldConnections {
+    /// Those that are not closed yet.
+    open: Vec<Identity>,
+    /// Whether one may still be served, because the server does not let this user close it.
+    pub may_be_served: bool,
+}
+
+impl OldConnections {
+    /// Another one; without an identity nobody can close it.
+    pub fn add(&mut self, identity: Option<Identity>) {
+        match identity {
+            Some(identity) => self.open.push(identity),
+            None => self.may_be_served = true,
+        }
+    }
+
+    /// Closes them, over a connection that is there where it leads to their node.
+    pub fn close(&mut self, servers: &Servers, over: &mut Connection) -> Result<(), Error> {
+        while let Some(old) = self.open.last() {
+            self.may_be_served |= servers.close(over, old)? == Closed::Unknown;
+            self.open.pop();
+        }
+        Ok(())
+    }
 }
 
 impl Link {

@@ -8,7 +8,7 @@ use super::delivery::Delivery;
 use super::event::Event;
 use super::fetch_size::FetchSize;
 use super::ledger::Ledger;
-use super::link::{Expected, Link};
+use super::link::{Expected, Link, OldConnections};
 use super::messages::{Key, Messages};
 use super::positions::Positions;
 use super::quota::Quota;
@@ -19,7 +19,7 @@ use crate::streamer::error::{Error, ServerError};
 use crate::streamer::inspect::groups::last_id;
 use crate::streamer::inspect::subscribe::{Existing, Subscribed, subscribe};
 use crate::streamer::point::Point;
-use crate::streamer::servers::{Closed, Identity, Notify, Servers, Supervisor, Unblocker, close};
+use crate::streamer::servers::{Notify, Servers, Supervisor, Unblocker};
 use crate::streamer::stop::{Ending, Halt, Stop};
 
 /// What all members of one run share.
@@ -39,7 +39,25 @@ pub struct Run<'a> {
     pub tell: &'a (dyn Fn(Event<'_>) + Sync),
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// Sees to it that what is lost is tried again as was asked for.
+    pub fn supervisor(&self) -> Supervisor<'a> {
+        Supervisor::new(self.stop, self.notify, self.reconnect_for, self.deadline)
+    }
+
+    /// Opens a connection to the node of a stream.
+    pub fn open(&self, stream: &str) -> Result<Link, Error> {
+        Link::open(self.servers, stream, self.last_answer())
+    }
+
+    /// Why to end now: as many messages are taken as were asked for, or the run is to end.
+    pub fn ending_or_enough(&self) -> Option<Ending> {
+        if self.quota.is_used_up() {
+            return Some(self.stop.ending().unwrap_or(Ending::Enough));
+        }
+        self.ending()
+    }
+
     /// Why to end now, although more could be read.
     pub fn ending(&self) -> Option<Ending> {
         match self.stop.ending() {
@@ -73,10 +91,7 @@ pub struct Member<'a> {
     pub supervisor: Supervisor<'a>,
     /// Nothing is waited for beyond this.
     deadline: Option<Instant>,
-    /// Old connections that may not be closed at the server.
-    lost: Vec<Identity>,
-    /// Whether an old connection may still be served, because the server does not let this user close it.
-    pub is_followed: bool,
+    pub old: OldConnections,
     /// Where to go on to look for entries that are pending under this consumer and not known here.
     pub own_search: Option<OwnSearch>,
     /// When to begin another such search.
@@ -98,11 +113,11 @@ pub struct Member<'a> {
 impl<'a> Member<'a> {
     /// Joins over a connection that is there, or another one, across lost connections.
     pub fn join(run: Run<'a>, settings: &'a Settings, link: Option<Link>) -> Result<Self, Halt<Error>> {
-        let mut supervisor = Supervisor::new(run.stop, run.notify, run.reconnect_for, run.deadline);
+        let mut supervisor = run.supervisor();
         let attempt = |link: Option<Link>| {
             let link = match link {
                 Some(link) => link,
-                None => Link::open(run.servers, &settings.streams[0], run.last_answer())?,
+                None => run.open(&settings.streams[0])?,
             };
             Self::over(run, settings, link)
         };
@@ -136,10 +151,9 @@ impl<'a> Member<'a> {
             link,
             delivery: Delivery::new(run, settings, positions),
             ledger,
-            supervisor: Supervisor::new(run.stop, run.notify, run.reconnect_for, run.deadline),
+            supervisor: run.supervisor(),
             deadline: run.last_answer(),
-            lost: Vec::new(),
-            is_followed: false,
+            old: OldConnections::default(),
             own_search: None,
             own_search_due: None,
             stale_search: None,
@@ -159,14 +173,6 @@ impl<'a> Member<'a> {
 
     pub fn messages(&mut self) -> &mut Messages {
         &mut self.delivery.messages
-    }
-
-    /// Why to end now: as many messages are taken as were asked for, or the run is to end.
-    pub fn ending(&self) -> Option<Ending> {
-        if self.run.quota.is_used_up() {
-            return Some(self.run.stop.ending().unwrap_or(Ending::Enough));
-        }
-        self.run.ending()
     }
 
     /// From now on nothing is waited for beyond this.
@@ -193,12 +199,11 @@ impl<'a> Member<'a> {
             run,
             settings,
             supervisor,
-            lost,
-            is_followed,
+            old,
             deadline,
             ..
         } = self;
-        let link = supervisor.mend(error, || reopen(run, settings, *deadline, lost, is_followed))?;
+        let link = supervisor.mend(error, || reopen(run, settings, *deadline, old))?;
         self.take_link(link);
         Ok(())
     }
@@ -214,23 +219,9 @@ impl<'a> Member<'a> {
     /// Makes another connection in place of a lost one, in one attempt.
     pub fn relink_once(&mut self) -> Result<(), Error> {
         self.put_away_link();
-        let link = reopen(
-            &self.run,
-            self.settings,
-            self.deadline,
-            &mut self.lost,
-            &mut self.is_followed,
-        )?;
+        let link = reopen(&self.run, self.settings, self.deadline, &mut self.old)?;
         self.take_link(link);
         Ok(())
-    }
-
-    /// Another connection has failed: it too is to be closed before anything is concluded.
-    pub fn lose(&mut self, identity: Option<Identity>) {
-        match identity {
-            Some(identity) => self.lost.push(identity),
-            None => self.is_followed = true,
-        }
     }
 
     /// Acknowledgements that were not confirmed are said again over the next connection.
@@ -245,15 +236,14 @@ impl<'a> Member<'a> {
         }
         self.link.queue.clear();
         self.lost_claims.extend(self.claiming.drain());
-        let identity = self.link.identity.take();
-        self.lose(identity);
+        self.old.add(self.link.identity.take());
     }
 
     fn take_link(&mut self, link: Link) {
         self.link = link;
         self.begin_own_search(true);
         // A read of the old connection may take an entry until its time is up.
-        if self.is_followed {
+        if self.old.may_be_served {
             self.own_search_due = Some(Instant::now() + self.settings.block + Duration::from_secs(1));
         }
     }
@@ -279,13 +269,7 @@ impl<'a> Member<'a> {
 
     /// Creates the group where it is missing, and tells of it.
     fn recreate(&mut self, from: Point) -> Result<(), Error> {
-        let mut link = reopen(
-            &self.run,
-            self.settings,
-            self.deadline,
-            &mut self.lost,
-            &mut self.is_followed,
-        )?;
+        let mut link = reopen(&self.run, self.settings, self.deadline, &mut self.old)?;
         let Settings { streams, group, .. } = self.settings;
         for stream in streams {
             if subscribe(&mut link.connection, stream, group, from, Existing::Keep)? == Subscribed::Created {
@@ -370,18 +354,9 @@ fn reopen(
     run: &Run<'_>,
     settings: &Settings,
     deadline: Option<Instant>,
-    lost: &mut Vec<Identity>,
-    is_followed: &mut bool,
+    old: &mut OldConnections,
 ) -> Result<Link, Error> {
     let mut link = Link::open(run.servers, &settings.streams[0], deadline)?;
-    while let Some(old) = lost.last() {
-        let closed = if old.node == *link.connection.node() {
-            close(&mut link.connection, old)?
-        } else {
-            close(&mut run.servers.same(&old.node)?, old)?
-        };
-        *is_followed |= closed == Closed::Unknown;
-        lost.pop();
-    }
+    old.close(run.servers, &mut link.connection)?;
     Ok(link)
 }

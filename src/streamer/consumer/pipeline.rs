@@ -209,13 +209,13 @@ impl<'a, 'o, O: Output> Pipeline<'a, 'o, O> {
                 return Ok(ending);
             }
             let count = self.member.fetch_count();
-            let walked = self.member.wait(count, None, &mut self.lines)?;
+            let walked = self.member.wait(count, &mut self.lines)?;
             self.is_flowing = walked.entries >= count;
         }
     }
 
     fn ending(&self) -> Option<Ending> {
-        self.lines.ended.or_else(|| self.member.ending())
+        self.lines.ended.or_else(|| self.member.run.ending_or_enough())
     }
 
     fn rest(&self) {
@@ -345,9 +345,9 @@ impl Member<'_> {
         self.link.expected.push_back(Expected::Read(count));
     }
 
-    /// Waits for entries, not past the next claim or search nor another moment, and takes them in.
-    pub fn wait(&mut self, count: usize, moment: Option<Instant>, sink: &mut impl Sink) -> Result<Walked, Error> {
-        let end = [self.next_claim, self.own_search_due, moment];
+    /// Waits for entries, not past the next claim or search, and takes them in.
+    pub fn wait(&mut self, count: usize, sink: &mut impl Sink) -> Result<Walked, Error> {
+        let end = [self.next_claim, self.own_search_due];
         let wait = Wait {
             run: self.run,
             settings: self.settings,

@@ -86,11 +86,11 @@ const GATHERED: usize = 1024 * 1024;
 impl<'a, 'o, O: Output> Plain<'a, 'o, O> {
     /// Reads until the end, across lost connections.
     pub fn run(run: Run<'a>, settings: &'a PlainSettings, link: Link, output: &'o mut O) -> Result<Ending, Error> {
-        let mut supervisor = Supervisor::new(run.stop, run.notify, run.reconnect_for, run.deadline);
+        let mut supervisor = run.supervisor();
         let mut link = link;
         let begun = match ranges(&mut link.connection, settings) {
             Err(error) if error.is_connection() => supervisor.mend(error, || {
-                link = Link::open(run.servers, &settings.streams[0], run.last_answer())?;
+                link = run.open(&settings.streams[0])?;
                 ranges(&mut link.connection, settings)
             }),
             begun => begun.map_err(Halt::Failed),
@@ -123,8 +123,8 @@ impl<'a, 'o, O: Output> Plain<'a, 'o, O> {
                 Ok(ending) => return Ok(ending),
                 Err(error) => error,
             };
-            let (servers, stream, deadline) = (self.run.servers, &self.settings.streams[0], self.run.last_answer());
-            link = match self.supervisor.mend(error, || Link::open(servers, stream, deadline)) {
+            let (run, stream) = (self.run, &self.settings.streams[0]);
+            link = match self.supervisor.mend(error, || run.open(stream)) {
                 Ok(link) => link,
                 Err(Halt::Ended(ending)) => return Ok(ending),
                 Err(Halt::Failed(error)) => return Err(error),
@@ -244,13 +244,7 @@ impl<'a, 'o, O: Output> Plain<'a, 'o, O> {
     }
 
     fn ending(&self) -> Option<Ending> {
-        if let Some(ending) = self.ended {
-            return Some(ending);
-        }
-        if self.run.quota.is_used_up() {
-            return Some(self.run.stop.ending().unwrap_or(Ending::Enough));
-        }
-        self.run.ending()
+        self.ended.or_else(|| self.run.ending_or_enough())
     }
 
     /// Asks for what follows; `None` if nothing is left to ask for.
@@ -341,7 +335,6 @@ fn range(connection: &mut Connection, settings: &PlainSettings, stream: &str, no
 /// for them alone: they are walked as they arrive.
 fn before_last(connection: &mut Connection, stream: &str, count: usize) -> Result<EntryId, Error> {
     const PAGE: usize = 64;
-    let names = [stream.to_owned()];
     let (mut left, mut end, mut first) = (count, Some(EntryId::MAX), None);
     while let Some(last) = end.filter(|_| left > 0) {
         let page = left.min(PAGE);
@@ -351,7 +344,7 @@ fn before_last(connection: &mut Connection, stream: &str, count: usize) -> Resul
         let begun = Entries::begin(connection, Shape::OneStream, Duration::ZERO)?;
         let mut entries = begun.map_err(|refusal| Error::refused(refusal, stream, None))?;
         let mut found = 0;
-        while let Some((_, delivered)) = entries.next(connection, &names)? {
+        while let Some((_, delivered)) = entries.next(connection, &[])? {
             if first.is_some_and(|first| delivered.id() >= first) {
                 return Err(connection.malformed(Malformed("entries out of their order")));
             }

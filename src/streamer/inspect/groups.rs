@@ -6,7 +6,7 @@ use super::facts::Facts;
 use super::lossy;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
-use crate::streamer::wire::{Connection, receive_stream_end};
+use crate::streamer::wire::{Connection, stream_end};
 
 /// A group of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,13 +35,7 @@ pub struct ConsumerInfo {
 
 /// The last ID a stream ever gave, to an entry that may be gone by now; `None` if there is no such stream.
 pub fn last_id(connection: &mut Connection, stream: &str) -> Result<Option<EntryId>, Error> {
-    let info = redis::cmd("XINFO").arg("STREAM").arg(stream).get_packed_command();
-    connection.send(&info)?;
-    match receive_stream_end(connection)? {
-        Ok(end) => Ok(Some(end.last_id)),
-        Err(refusal) if refusal.is_no_such_key() => Ok(None),
-        Err(refusal) => Err(Error::refused(refusal, stream, None)),
-    }
+    Ok(stream_end(connection, stream)?.map(|end| end.last_id))
 }
 
 /// The groups of a stream, sorted by name; `None` if there is no such stream.

@@ -6,8 +6,8 @@ use super::marker::{Position, Writer, connection_name, set_first};
 use super::{LostIds, MarkerAfterwards, Settings};
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::{Error, ServerError};
-use crate::streamer::servers::{Closed, Identity, Servers, close, close_named, introduced, introduction};
-use crate::streamer::wire::{Answer, Connection, StreamEnd, receive_stream_end};
+use crate::streamer::servers::{Closed, Identity, Servers, close_named, fact, introduced, introduction};
+use crate::streamer::wire::{Answer, Connection, StreamEnd, known_end, receive_stream_end, stream_query};
 
 /// A connection that batches can be sent over.
 pub struct Link {
@@ -92,7 +92,7 @@ impl Link {
         let mut connection = servers.of_key(settings.stream.as_bytes())?;
         connection.set_deadline(deadline);
         let before = match lost {
-            Some(lost) => close(&mut connection, lost)?,
+            Some(lost) => servers.close(&mut connection, lost)?,
             None => Closed::Unknown,
         };
         let name = connection_name(&settings.producer);
@@ -123,12 +123,6 @@ impl Link {
     pub fn marker(&mut self, key: &str) -> Result<Option<String>, Error> {
         let get = redis::cmd("GET").arg(key).clone();
         self.connection.ask(&get, key, None)
-    }
-
-    /// What the stream remembers; `None` if there is no stream.
-    pub fn stream_end(&mut self, stream: &str) -> Result<Option<StreamEnd>, Error> {
-        self.connection.send(&stream_query(stream).get_packed_command())?;
-        stream_end(receive_stream_end(&mut self.connection)?, stream)
     }
 
     /// Whether an entry is there.
@@ -193,7 +187,7 @@ fn introduce(
     let identity = introduced(connection, name, &mut answers)?;
     let server_run = answers.next().and_then(server_run);
     let probed = probed(answers.collect())?;
-    let end = end.map(|end| stream_end(end, &settings.stream)).transpose()?;
+    let end = end.map(|end| known_end(end, &settings.stream)).transpose()?;
     Ok(Introduced {
         identity,
         server_run,
@@ -212,8 +206,7 @@ fn server_query() -> redis::Cmd {
 /// The name that a server gives each of its runs.
 fn server_run(answer: Answer) -> Option<String> {
     let text: String = redis::from_redis_value(answer.ok()?).ok()?;
-    let run = text.lines().find_map(|line| line.strip_prefix("run_id:"))?;
-    Some(run.to_owned())
+    fact(&text, "run_id").map(str::to_owned)
 }
 
 fn aborted_query() -> redis::Cmd {
@@ -225,10 +218,10 @@ fn aborted_query() -> redis::Cmd {
 /// How often a run of a server has answered an EXEC with EXECABORT.
 fn aborted(answer: Answer) -> Option<u64> {
     let text: String = redis::from_redis_value(answer.ok()?).ok()?;
-    let count = text
-        .lines()
-        .find_map(|line| line.strip_prefix("errorstat_EXECABORT:count="));
-    count.map_or(Some(0), |count| count.trim().parse().ok())
+    match fact(&text, "errorstat_EXECABORT") {
+        None => Some(0),
+        Some(count) => count.strip_prefix("count=")?.parse().ok(),
+    }
 }
 
 /// What the answers to MULTI, a command and EXEC tell.
@@ -261,18 +254,4 @@ fn probed(answers: Vec<Answer>) -> Result<Probed, Error> {
 /// The server lets this user set no marker, or knows no transactions.
 fn is_about_the_marker(refusal: &ServerError) -> bool {
     refusal.code == "NOPERM" || refusal.code == "ERR" || refusal.code == "WRONGTYPE"
-}
-
-fn stream_query(stream: &str) -> redis::Cmd {
-    let mut info = redis::cmd("XINFO");
-    info.arg("STREAM").arg(stream);
-    info
-}
-
-fn stream_end(answer: Result<StreamEnd, ServerError>, stream: &str) -> Result<Option<StreamEnd>, Error> {
-    match answer {
-        Ok(end) => Ok(Some(end)),
-        Err(refusal) if refusal.is_no_such_key() => Ok(None),
-        Err(refusal) => Err(Error::refused(refusal, stream, None)),
-    }
 }

@@ -18,6 +18,7 @@ use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
 use crate::streamer::servers::Closed;
 use crate::streamer::stop::Halt;
+use crate::streamer::wire::stream_end;
 
 /// Which server is at the other end, compared with the one that the marker was written to last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,7 +207,7 @@ impl<E> Producer<'_, '_, E> {
     /// The marker is gone: with entries that the server lost, or because somebody deleted it.
     fn marker_is_gone(&mut self) -> Result<(), Trouble<E>> {
         let (root, last) = (self.chain.root(), self.chain.last());
-        let stream = self.link.stream_end(&self.settings.stream)?;
+        let stream = stream_end(&mut self.link.connection, &self.settings.stream)?;
         if self.chain.is_lost(stream) {
             return self.go_back(root, None);
         }

@@ -10,6 +10,7 @@ use super::trouble::{Cause, Trouble};
 use super::{Earlier, EarlierEnding, InDoubt, MarkerAfterwards, Settings};
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
+use crate::streamer::inspect::server::now_ms;
 use crate::streamer::servers::{Notify, Servers, Supervisor};
 use crate::streamer::stop::{Halt, Stop};
 
@@ -224,8 +225,7 @@ impl Settings {
 impl<'a> Started<'a> {
     /// The server's clock, in milliseconds since the Unix epoch.
     pub fn now_ms(&mut self) -> Result<u64, Error> {
-        let (seconds, micros): (u64, u64) = self.link.connection.ask(&redis::cmd("TIME"), "", None)?;
-        Ok(seconds * 1000 + micros / 1000)
+        now_ms(&mut self.link.connection)
     }
 
     /// Nothing is to be sent: takes the marker away, unless a later run will look for it.

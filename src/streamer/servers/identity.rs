@@ -70,7 +70,7 @@ pub fn introduced(
 }
 
 /// Closes another connection at its server, if it is still there.
-pub fn close(connection: &mut Connection, old: &Identity) -> Result<Closed, Error> {
+pub(super) fn close(connection: &mut Connection, old: &Identity) -> Result<Closed, Error> {
     let list = redis::cmd("CLIENT").arg("LIST").arg("ID").arg(old.id).clone();
     close_listed(connection, &list, &old.name)
 }
@@ -133,7 +133,7 @@ fn is_safe_to_unblock(clients: &str, server: &str) -> bool {
 }
 
 /// A figure of INFO.
-fn fact<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+pub fn fact<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
         .map(str::trim)

@@ -15,7 +15,7 @@ use super::wire::{Address, Connection, Endpoint};
 
 pub use backoff::jittered;
 pub use connections::Connections;
-pub use identity::{Closed, Identity, close, close_named, identify, introduced, introduction};
+pub use identity::{Closed, Identity, close_named, fact, identify, introduced, introduction};
 pub use supervisor::{Notice, Notify, Supervisor, first, until};
 pub use unblock::{Blockable, Unblocker};
 
@@ -59,5 +59,14 @@ impl Servers {
             address: node.clone(),
             ..(*self.endpoint).clone()
         })
+    }
+
+    /// Closes an old connection at its node, over this connection if that leads there.
+    pub fn close(&self, over: &mut Connection, old: &Identity) -> Result<Closed, Error> {
+        if old.node == *over.node() {
+            identity::close(over, old)
+        } else {
+            identity::close(&mut self.same(&old.node)?, old)
+        }
     }
 }

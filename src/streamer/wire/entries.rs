@@ -140,6 +140,28 @@ pub struct StreamEnd {
     pub added: Option<u64>,
 }
 
+/// XINFO STREAM.
+pub fn stream_query(stream: &str) -> redis::Cmd {
+    let mut info = redis::cmd("XINFO");
+    info.arg("STREAM").arg(stream);
+    info
+}
+
+/// What a stream remembers; `None` if there is no such stream.
+pub fn stream_end(connection: &mut Connection, stream: &str) -> Result<Option<StreamEnd>, Error> {
+    connection.send(&stream_query(stream).get_packed_command())?;
+    known_end(receive_stream_end(connection)?, stream)
+}
+
+/// What the reply to XINFO STREAM means; `None` if there is no such stream.
+pub fn known_end(answer: Result<StreamEnd, ServerError>, stream: &str) -> Result<Option<StreamEnd>, Error> {
+    match answer {
+        Ok(end) => Ok(Some(end)),
+        Err(refusal) if refusal.is_no_such_key() => Ok(None),
+        Err(refusal) => Err(Error::refused(refusal, stream, None)),
+    }
+}
+
 /// Receives the reply to XINFO STREAM, which also holds two entries; they may be large.
 pub fn receive_stream_end(connection: &mut Connection) -> Result<Result<StreamEnd, ServerError>, Error> {
     let head = connection.head(RESPONSE_TIMEOUT)?;

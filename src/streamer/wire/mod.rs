@@ -12,7 +12,7 @@ mod transport;
 
 pub use connection::Connection;
 pub use endpoint::{Address, Endpoint, Secret, Tls, Verify};
-pub use entries::{Entries, Shape, StreamEnd, receive_stream_end};
+pub use entries::{Entries, Shape, StreamEnd, known_end, receive_stream_end, stream_end, stream_query};
 pub use pending::{PendingRow, receive_pending};
 pub use reply::Answer;
 pub use transport::Breaker;

@@ -84,11 +84,7 @@ impl<'scope, 'env> Reader<'scope, 'env> {
     }
 
     fn start<'a: 'scope>(&mut self, member: &Member<'a>) -> Result<std::io::Result<()>, Error> {
-        let link = Link::open(
-            member.run.servers,
-            &member.settings.streams[0],
-            member.run.last_answer(),
-        )?;
+        let link = member.run.open(&member.settings.streams[0])?;
         self.identity.clone_from(&link.identity);
         let mut reading = Reading {
             run: member.run,
@@ -128,7 +124,7 @@ impl<'scope, 'env> Reader<'scope, 'env> {
     pub fn stop(&mut self, member: &mut Member<'_>) {
         self.asked = 0;
         if self.wants.take().is_some() {
-            member.lose(self.identity.take());
+            member.old.add(self.identity.take());
         }
     }
 }
