@@ -5,13 +5,12 @@
 //! it for less time, so nothing is taken from anybody. (XAUTOCLAIM is one step, but says neither whose entries
 //! were nor how often they were delivered.)
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::delivery::{Claim, Sink, Walked};
 use super::member::{Member, SAFE_CLAIM_IDLE};
 use super::messages::{Key, State, by_age};
-use super::requests::{Page, Pending, Whose};
+use super::requests::{Page, Pending, Whose, by_count};
 use super::settings::Acknowledge;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
@@ -163,10 +162,7 @@ impl Member<'_> {
     /// Claims pending entries of a stream, as they were listed, and takes them in.
     pub fn claim(&mut self, stream: usize, rows: &[Pending], sink: &mut impl Sink) -> Result<Walked, Error> {
         let mut walked = Walked::default();
-        let mut by_deliveries: BTreeMap<u64, Vec<Pending>> = BTreeMap::new();
-        for row in rows {
-            by_deliveries.entry(row.deliveries + 1).or_default().push(*row);
-        }
+        let by_deliveries = by_count(rows, |row| row.deliveries + 1);
         let groups = by_deliveries.iter().flat_map(|(deliveries, rows)| {
             let by_idle = self.by_idle(rows).into_iter();
             by_idle.map(|(idle, ids)| (*deliveries, idle, ids))
@@ -205,7 +201,7 @@ impl Member<'_> {
         let name = &self.settings.streams[claim.stream];
         let request = self.requests.claim(name, idle, ids, claim.deliveries);
         self.link.connection.send(&request.get_packed_command())?;
-        let entries = self.begin_reply(Shape::OneStream, Duration::ZERO)?;
+        let entries = self.begin_reply(Shape::OneStream)?;
         let (walked, brought) = self.take_in(entries, Some(claim), sink)?;
         let missing = ids.iter().filter(|id| brought.binary_search(id).is_err());
         let missing: Vec<_> = missing.copied().collect();

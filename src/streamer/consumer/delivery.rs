@@ -1,17 +1,19 @@
 //! What a member does with the entries of a reply as they arrive: each goes through the triage and into one state.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
 use super::event::Event;
 use super::ledger::Ledger;
 use super::member::{Member, Run};
 use super::messages::{Key, Messages};
 use super::positions::Positions;
-use super::quota::Quota;
 use super::settings::Settings;
 use super::triage::{Standing, Triage, triage};
 use crate::streamer::entry::{Entry, EntryId, OwnedFields};
 use crate::streamer::error::{Error, ServerError};
 use crate::streamer::wire::resp::Delivered;
 use crate::streamer::wire::{Connection, Entries, Shape};
-use std::time::Duration;
 
 /// Takes on the messages that the triage lets through.
 pub trait Sink {
@@ -83,16 +85,15 @@ impl<'a> Delivery<'a> {
         let matching = self.settings.matching.as_deref();
         // One that is delivered again may be settled, and its acknowledgement still to be said.
         let is_again = delivered.deliveries() > 1;
-        let standing = if self.messages.is_open(key) || is_again && self.messages.knows(key) {
-            Standing::Ours
-        } else {
-            standing
+        let is_ours = self.messages.is_open(key) || is_again && self.messages.knows(key);
+        let standing = match standing {
+            _ if is_ours => Standing::Ours,
+            Standing::New if self.is_closed => Standing::Late,
+            standing => standing,
         };
         self.positions.read(key);
         self.seen[stream] = true;
-        let used_up = Quota::new(Some(0));
-        let quota = if self.is_closed { &used_up } else { self.run.quota };
-        match (triage(delivered, standing, matching, quota), delivered) {
+        match (triage(delivered, standing, matching, self.run.quota), delivered) {
             (Triage::Take, Delivered::Entry(entry)) => {
                 self.passed_over = 0;
                 sink.take(&mut self.messages, key, &self.settings.streams[stream], entry);
@@ -162,14 +163,12 @@ impl Member<'_> {
         Ok((Walked { entries, bytes }, walk.brought))
     }
 
-    /// Begins to walk the reply to the oldest read.
-    pub fn begin_reply(&mut self, shape: Shape, block: Duration) -> Result<Entries, Error> {
-        let begun: Result<Entries, ServerError> = Entries::begin(&mut self.link.connection, shape, block)?;
+    /// Begins to walk the reply to a read that does not wait.
+    pub fn begin_reply(&mut self, shape: Shape) -> Result<Entries, Error> {
+        let begun: Result<Entries, ServerError> = Entries::begin(&mut self.link.connection, shape, Duration::ZERO)?;
         begun.map_err(|refusal| self.refused(refusal, None))
     }
-}
 
-impl Member<'_> {
     /// Takes in entries that were kept.
     pub fn take_kept(&mut self, kept: Vec<Kept>, sink: &mut impl Sink) -> Result<(), Error> {
         match &mut self.ledger {
@@ -177,7 +176,7 @@ impl Member<'_> {
             None => {
                 for entry in &kept {
                     self.delivery
-                        .admit(entry.stream, &entry.delivered(), Standing::New, sink);
+                        .admit(entry.key.stream, &entry.delivered(), Standing::New, sink);
                 }
             }
         }
@@ -197,8 +196,7 @@ struct Walk {
 
 /// An entry that outlives the reply that brought it.
 pub struct Kept {
-    stream: usize,
-    id: EntryId,
+    key: Key,
     /// `None` if it is gone.
     fields: Option<OwnedFields>,
     deliveries: Option<u64>,
@@ -279,16 +277,12 @@ fn look_up(
     sink: &mut impl Sink,
 ) -> Result<(), Error> {
     let mut by_stream: Vec<Vec<EntryId>> = vec![Vec::new(); delivery.settings.streams.len()];
-    for entry in &kept {
-        let key = Key {
-            stream: entry.stream,
-            id: entry.id,
-        };
-        if !delivery.messages.is_open(key) {
-            by_stream[entry.stream].push(entry.id);
+    for Kept { key, .. } in &kept {
+        if !delivery.messages.is_open(*key) {
+            by_stream[key.stream].push(key.id);
         }
     }
-    let mut processed = std::collections::HashSet::new();
+    let mut processed = HashSet::new();
     for (stream, ids) in by_stream.iter().enumerate().filter(|(_, ids)| !ids.is_empty()) {
         for (id, ours) in ids.iter().zip(ledger.reserve(stream, ids)?) {
             if !ours {
@@ -297,34 +291,26 @@ fn look_up(
         }
     }
     for entry in &kept {
-        let key = Key {
-            stream: entry.stream,
-            id: entry.id,
-        };
-        let standing = if processed.contains(&key) {
+        let standing = if processed.contains(&entry.key) {
             Standing::Processed
         } else {
             Standing::New
         };
-        delivery.admit(entry.stream, &entry.delivered(), standing, sink);
+        delivery.admit(entry.key.stream, &entry.delivered(), standing, sink);
     }
     Ok(())
 }
 
 pub fn keep(stream: usize, delivered: &Delivered<'_>) -> Kept {
-    match delivered {
-        Delivered::Gone(id) => Kept {
-            stream,
-            id: *id,
-            fields: None,
-            deliveries: None,
-        },
-        Delivered::Entry(entry) => Kept {
-            stream,
-            id: entry.id,
-            fields: Some(entry.owned_fields()),
-            deliveries: entry.deliveries,
-        },
+    let (fields, deliveries) = match delivered {
+        Delivered::Gone(_) => (None, None),
+        Delivered::Entry(entry) => (Some(entry.owned_fields()), entry.deliveries),
+    };
+    let id = delivered.id();
+    Kept {
+        key: Key { stream, id },
+        fields,
+        deliveries,
     }
 }
 
@@ -336,9 +322,9 @@ impl Kept {
 
     fn delivered(&self) -> Delivered<'_> {
         match &self.fields {
-            None => Delivered::Gone(self.id),
+            None => Delivered::Gone(self.key.id),
             Some(fields) => Delivered::Entry(Entry {
-                id: self.id,
+                id: self.key.id,
                 fields: fields
                     .iter()
                     .map(|(name, value)| (name.as_slice(), value.as_slice()))

@@ -1,5 +1,6 @@
 //! Keeps others from claiming what a member has in hand.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::member::Member;
@@ -51,12 +52,11 @@ impl Member<'_> {
         let name = &self.settings.streams[stream];
         let claim = self.requests.keep_alive(name, age.saturating_sub(CLOCK_SLACK), ids);
         let claimed: Vec<String> = self.link.connection.ask(&claim, name, Some(&self.settings.group))?;
-        let claimed: Vec<EntryId> = claimed.iter().filter_map(|id| id.parse().ok()).collect();
+        let claimed: HashSet<EntryId> = claimed.iter().filter_map(|id| id.parse().ok()).collect();
         self.delivery.messages.refreshed(stream, &claimed, Instant::now());
         for id in ids.iter().filter(|id| !claimed.contains(id)) {
             let key = Key { stream, id: *id };
-            let state = self.delivery.messages.get(key).map(|open| open.state.clone());
-            match state {
+            match self.delivery.messages.get(key).map(|open| &open.state) {
                 Some(State::Ready | State::Waiting) => {
                     self.run.quota.give_back();
                     self.delivery.messages.forget(key);

@@ -1,13 +1,13 @@
 //! How a member leaves its group: what is done is acknowledged, what it holds is handed back, and its own name goes
 //! where nothing is pending under it.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::event::Event;
+use super::link::Expected;
 use super::member::Member;
 use super::messages::{Key, State};
-use super::requests::{Page, Pending, Whose};
+use super::requests::{Page, Pending, Whose, by_count};
 use super::settings::{Acknowledge, Name};
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
@@ -68,7 +68,7 @@ impl Member<'_> {
             self.tell_what_is_left();
             return Ok(());
         }
-        let is_empty = self.messages().settled() == 0 && self.messages().count(|_| true) == 0;
+        let is_empty = self.messages().settled() == 0 && self.messages().is_empty();
         let grace = if is_empty { SHORT_GRACE } else { departure.grace() };
         self.supervisor.begin_grace(grace);
         self.set_deadline(Some(Instant::now() + grace));
@@ -96,7 +96,7 @@ impl Member<'_> {
     /// Says what is done and not acknowledged, or held and not handed back.
     fn tell_what_is_left(&mut self) {
         let unconfirmed = self.link.expected.iter().map(|expected| match expected {
-            super::link::Expected::Ack { ids, .. } => ids.len(),
+            Expected::Ack { ids, .. } => ids.len(),
             _ => 0,
         });
         let unconfirmed: usize = unconfirmed.sum();
@@ -107,7 +107,7 @@ impl Member<'_> {
         let held = match self.settings.acknowledge {
             // Nothing of it is pending.
             Acknowledge::OnRead => 0,
-            _ => self.messages().count(|_| true),
+            _ => self.messages().len(),
         };
         if done + held > 0 {
             (self.run.tell)(Event::LeftBehind {
@@ -124,7 +124,7 @@ impl Member<'_> {
         let left = self.hand_back_all().and_then(|()| self.resign());
         match left {
             // There is nothing to leave, nor was anything got from it.
-            Err(Error::NoGroup { .. }) if self.messages().count(|_| true) == 0 => Ok(()),
+            Err(Error::NoGroup { .. }) if self.messages().is_empty() => Ok(()),
             left => left,
         }
     }
@@ -177,13 +177,11 @@ impl Member<'_> {
             let reserved: Vec<_> = ids.iter().copied().filter(is_reserved).collect();
             ledger.release(stream, &reserved)?;
         }
-        let mut by_deliveries: BTreeMap<u64, Vec<Pending>> = BTreeMap::new();
-        for row in rows {
+        let tries = by_count(rows, |row| {
             let open = self.delivery.messages.get(Key { stream, id: row.id });
-            let tries = tries(open.map(|open| (&open.state, open.deliveries)), row.deliveries);
-            by_deliveries.entry(tries).or_default().push(*row);
-        }
-        for (tries, rows) in by_deliveries {
+            tries(open.map(|open| (&open.state, open.deliveries)), row.deliveries)
+        });
+        for (tries, rows) in tries {
             self.nack(stream, &rows, tries)?;
         }
         for id in ids {

@@ -1,7 +1,7 @@
 //! What becomes of each message: the one owner of every message's state, from its delivery to the confirmed
 //! acknowledgement.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::streamer::entry::{EntryId, OwnedFields};
@@ -140,6 +140,16 @@ impl Messages {
         self.open.values().filter(|open| is(&open.state)).count()
     }
 
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Those that are open.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &Open)> {
         self.open.iter().map(|(key, open)| (*key, open))
@@ -156,7 +166,7 @@ impl Messages {
     }
 
     /// The idle time of these messages was set to nothing at this moment.
-    pub fn refreshed(&mut self, stream: usize, ids: &[EntryId], moment: Instant) {
+    pub fn refreshed(&mut self, stream: usize, ids: &HashSet<EntryId>, moment: Instant) {
         for id in ids {
             if let Some(open) = self.open.get_mut(&Key { stream, id: *id }) {
                 open.fresh = moment;

@@ -4,7 +4,7 @@
 //! them; a read blocks only when everything is printed and acknowledged.
 
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::delivery::{Sink, Walked};
 use super::leave::Departure;
@@ -251,7 +251,7 @@ impl<'a, 'o, O: Output> Pipeline<'a, 'o, O> {
                 None => return Ok(()),
                 Some(Expected::Read(count)) => {
                     let count = *count;
-                    let entries = self.member.begin_reply(Shape::ByStream, Duration::ZERO)?;
+                    let entries = self.member.begin_reply(Shape::ByStream)?;
                     self.member.link.expected.pop_front();
                     // The server shall have work while this is printed.
                     self.top_up(count)?;
@@ -301,7 +301,7 @@ fn drain<O: Output>(member: &mut Member<'_>, lines: &mut Lines<'_, O>) -> Result
     member.link.flush()?;
     while let Some(expected) = member.link.expected.front() {
         if matches!(expected, Expected::Read(_)) {
-            let entries = member.begin_reply(Shape::ByStream, Duration::ZERO)?;
+            let entries = member.begin_reply(Shape::ByStream)?;
             member.link.expected.pop_front();
             member.take_in(entries, None, lines)?;
         } else {

@@ -1,5 +1,6 @@
 //! What a member asks of its server, in the server's words. Pure, but for XPENDING.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::streamer::entry::EntryId;
@@ -207,6 +208,15 @@ impl Pending {
     pub fn forget_delivery(&mut self) {
         self.deliveries = self.deliveries.saturating_sub(1);
     }
+}
+
+/// Groups entries so that one command can say of each group how often its entries count as delivered.
+pub fn by_count(rows: &[Pending], count: impl Fn(&Pending) -> u64) -> BTreeMap<u64, Vec<Pending>> {
+    let mut groups: BTreeMap<u64, Vec<Pending>> = BTreeMap::new();
+    for row in rows {
+        groups.entry(count(row)).or_default().push(*row);
+    }
+    groups
 }
 
 #[cfg(test)]

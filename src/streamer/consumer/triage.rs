@@ -24,6 +24,8 @@ pub enum Triage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     New,
+    /// It came when nothing more is taken on.
+    Late,
     /// This member deals with it.
     Ours,
     /// Somebody processed it, as the ledger says.
@@ -36,6 +38,7 @@ pub fn triage(delivered: &Delivered<'_>, standing: Standing, matching: Option<&s
         (_, Standing::Ours) => return Triage::Known,
         (Delivered::Gone(_), _) => return Triage::Gone,
         (Delivered::Entry(_), Standing::Processed) => return Triage::PassOver,
+        (Delivered::Entry(_), Standing::Late) => return Triage::Hold,
         (Delivered::Entry(entry), Standing::New) => entry,
     };
     // Once the quota is used up nothing is acknowledged unseen any more: others may ask for it.
@@ -113,8 +116,11 @@ mod tests {
             (entry("a"), Standing::New, Some("b"), none.clone(), Triage::Hold),
             (entry("a"), Standing::Processed, None, one(), Triage::PassOver),
             (entry("a"), Standing::Processed, None, none.clone(), Triage::PassOver),
+            (entry("a"), Standing::Late, None, one(), Triage::Hold),
+            (entry("a"), Standing::Late, Some("b"), one(), Triage::Hold),
             (entry("a"), Standing::Ours, None, one(), Triage::Known),
             (gone.clone(), Standing::New, None, one(), Triage::Gone),
+            (gone.clone(), Standing::Late, None, one(), Triage::Gone),
             (gone.clone(), Standing::Processed, None, none.clone(), Triage::Gone),
             (gone, Standing::Ours, None, none, Triage::Known),
         ];

@@ -211,7 +211,6 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
             }
         };
         let ended = self.finish(ended);
-        self.tally.waiting = self.queue.waiting_at_end;
         (ended, self.tally)
     }
 
@@ -289,7 +288,7 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
         let takes_on = self.run.stop.ending().is_none();
         let due = self.queue.next_due(&self.member.delivery.messages).filter(|_| takes_on);
         let claim = self.member.next_claim.filter(|_| takes_on && self.may_take() > 0);
-        let keep_alive = (self.member.messages().count(|_| true) > 0).then_some(self.next_keep_alive);
+        let keep_alive = (!self.member.messages().is_empty()).then_some(self.next_keep_alive);
         // Handlers at work may take longer than the time limit: that it has passed is nothing to wake up for again.
         let deadline = self.run.deadline.filter(|_| !self.run.is_late());
         let next = [due, claim, keep_alive, deadline].into_iter().flatten().min();
@@ -347,7 +346,7 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
         if self.has_unread() {
             (self.run.tell)(Event::Unhandled(self.queue.ready()));
         }
-        self.queue.waiting_at_end = self.member.messages().count(|state| *state == State::Waiting) as u64;
+        self.tally.waiting = self.member.messages().count(|state| *state == State::Waiting) as u64;
         let departure = match &ended {
             Ok(ending) => Departure::InGoodOrder(*ending),
             Err(Failure::Servers(error)) => Departure::after(error),

@@ -24,7 +24,6 @@ pub struct Queue {
     /// Waiting or dying, by when something is to be done about them; and the same by message.
     due: BTreeSet<(Instant, Key)>,
     moments: HashMap<Key, Instant>,
-    pub waiting_at_end: u64,
 }
 
 impl Sink for Queue {
@@ -57,7 +56,6 @@ impl Queue {
             next_number: 0,
             due: BTreeSet::new(),
             moments: HashMap::new(),
-            waiting_at_end: 0,
         }
     }
 

@@ -8,7 +8,6 @@ use crate::streamer::consumer::event::{Event, Next};
 use crate::streamer::consumer::messages::{Key, State};
 use crate::streamer::consumer::settings::OnFailure;
 use crate::streamer::entry::Entry;
-use crate::streamer::error::Error;
 use crate::streamer::servers::jittered;
 use crate::streamer::stop::Ending;
 
@@ -206,7 +205,6 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
             match self.member.add_dead_letter(key, &letters.stream, &reason, in_doubt) {
                 Ok(added) => {
                     self.dying_since = None;
-                    self.tally.failed += 1;
                     self.dead_letter_added(key, &added);
                 }
                 Err(error) => {
@@ -219,7 +217,13 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
                     if error.is_connection() || !error.is_passing() || since.elapsed() > self.run.reconnect_for {
                         return Err(error.into());
                     }
-                    self.dead_letter_refused(key, &error, pause);
+                    (self.run.tell)(Event::DeadLetterRefused {
+                        stream: &self.member.settings.streams[key.stream],
+                        id: key.id,
+                        dead_letters: &letters.stream,
+                        error: &error,
+                        again_in: pause,
+                    });
                 }
             }
         }
@@ -227,32 +231,11 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
     }
 
     fn dead_letter_added(&mut self, key: Key, added: &DeadLetter) {
+        let is_elsewhere = matches!(added, DeadLetter::Elsewhere);
+        self.tally.failed += u64::from(!is_elsewhere);
         match added {
-            DeadLetter::Added => self.member.messages().forget(key),
-            DeadLetter::AddedOnly => {
-                self.member.messages().settle(key);
-                None
-            }
-            DeadLetter::Elsewhere => {
-                self.tally.failed -= 1;
-                self.member.messages().forget(key)
-            }
-        };
-    }
-
-    fn dead_letter_refused(&self, key: Key, error: &Error, again_in: Duration) {
-        if let OnFailure::Retry {
-            dead_letter: Some(letters),
-            ..
-        } = &self.dispatch.on_failure
-        {
-            (self.run.tell)(Event::DeadLetterRefused {
-                stream: &self.member.settings.streams[key.stream],
-                id: key.id,
-                dead_letters: &letters.stream,
-                error,
-                again_in,
-            });
+            DeadLetter::AddedOnly => self.member.messages().settle(key),
+            DeadLetter::Added | DeadLetter::Elsewhere => drop(self.member.messages().forget(key)),
         }
     }
 }

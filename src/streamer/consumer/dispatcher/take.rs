@@ -1,7 +1,7 @@
 //! What the dispatcher takes on: messages due again, what was left pending, new ones.
 
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::reader::Reply;
 use super::{Dispatcher, Failure, Handlers, News};
@@ -106,7 +106,7 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         while !matches!(self.member.link.expected.front(), Some(Expected::Read(_))) {
             self.member.confirm()?;
         }
-        let entries = self.member.begin_reply(Shape::ByStream, Duration::ZERO)?;
+        let entries = self.member.begin_reply(Shape::ByStream)?;
         self.member.link.expected.pop_front();
         let (walked, _) = self.member.take_in(entries, None, &mut self.queue)?;
         self.member.supervisor.succeeded();
@@ -173,7 +173,7 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         let deliveries = tries.unwrap_or(row.deliveries) + 1;
         let claim = member.requests.claim(name, row.idle, &[key.id], deliveries);
         member.link.connection.send(&claim.get_packed_command())?;
-        let mut entries = member.begin_reply(Shape::OneStream, Duration::ZERO)?;
+        let mut entries = member.begin_reply(Shape::OneStream)?;
         let mut delivered = false;
         let (connection, streams) = (&mut member.link.connection, &member.settings.streams);
         while let Some((_, element)) = entries.next(connection, streams)? {
