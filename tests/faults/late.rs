@@ -172,3 +172,30 @@ fn a_first_connection_that_is_cut_is_made_again() {
         }
     }
 }
+
+/// The server has no room for a marker when the second connection is made; then the first delivers what sets one.
+#[test]
+fn a_first_marker_that_comes_late_is_known() {
+    let server = Server::start();
+    server.cli(["CONFIG", "SET", "maxmemory", "1"]);
+    let late = Fate::LateAt(b"MULTI", End::Fin, LATER, ServerSide::Open);
+    let proxy = Proxy::start(server.socket(), [late]);
+    let script = format!(
+        "(until [ -e go ]; do sleep 0.02; done; echo 1; echo 2) | redis-streamer send-batch s --name n --wait 20s -u {}",
+        proxy.url()
+    );
+    let mut sending = Test::shell(&server, &script).spawn();
+    wait_until("the second connection", || {
+        server.cli(["INFO", "commandstats"]).contains("cmdstat_exec")
+    });
+    server.cli(["CONFIG", "SET", "maxmemory", "0"]);
+    proxy.settle();
+    wait_until("the marker", || {
+        !server.cli(["KEYS", "redis-streamer:producer:*"]).is_empty()
+    });
+    server.file("go", []);
+    let output = sending.wait();
+    assert_eq!(output.status, 0, "{}", output.stderr());
+    assert_eq!(server.bodies("s"), ["1", "2"]);
+    assert_eq!(server.cli(["KEYS", "redis-streamer:producer:*"]), "");
+}

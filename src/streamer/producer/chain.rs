@@ -66,7 +66,19 @@ impl Chain {
 
     /// Whether a marker says what it should.
     pub fn is_at(&self, found: Option<&str>) -> bool {
-        found == self.marker.map(|marker| marker.to_string()).as_deref()
+        match found {
+            None => self.marker.is_none(),
+            Some(text) => text.parse().is_ok_and(|found| self.may_say(&found)),
+        }
+    }
+
+    /// Whether a marker may say this. Where none could be set at the beginning, an attempt to connect that broke off may
+    /// still have set it: such a connection may deliver late.
+    fn may_say(&self, found: &Position) -> bool {
+        match &self.marker {
+            Some(marker) => marker == found,
+            None => self.last() == self.root && *found == self.root.position,
+        }
     }
 
     /// There is no marker any more.
@@ -149,7 +161,7 @@ impl Chain {
         let Ok(found) = text.parse::<Position>() else {
             return Verdict::Foreign;
         };
-        if self.marker == Some(found) {
+        if self.may_say(&found) {
             return Verdict::In(0);
         }
         for (index, (position, writers)) in in_flight.enumerate() {
@@ -258,6 +270,22 @@ mod tests {
         // An old connection brought what was sent again over a newer one.
         assert_eq!(judge(Some(position(4, a)), &[a, b]), Verdict::Unclear(position(4, a)));
         assert_eq!(judge(Some(position(4, b)), &[a, b]), Verdict::In(1));
+    }
+
+    #[test]
+    fn the_first_marker_may_come_late() {
+        let writer = Writer::new();
+        let root = confirmed(position(0, writer));
+        let mut chain = Chain::new(root, root, None);
+        let first = root.position.to_string();
+        assert!(chain.is_at(None) && chain.is_at(Some(&first)));
+        assert_eq!(chain.judge(Some(&first), writer, std::iter::empty()), Verdict::In(0));
+        chain.confirm(position(1, writer), LastId::Exactly(None));
+        assert!(!chain.is_at(None) && !chain.is_at(Some(&first)));
+        assert_eq!(
+            chain.judge(Some(&first), writer, std::iter::empty()),
+            Verdict::Behind(root)
+        );
     }
 
     #[test]
