@@ -1,5 +1,6 @@
 //! `send-batch` across lost connections, dead servers, refusals and its own death: the stream equals the input.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::harness::{Dice, End, Fate, Output, Proxy, Running, Server, Signal, Test, wait_until};
@@ -258,7 +259,8 @@ fn a_server_that_goes_on_refusing() {
 /// it loses none.
 #[test]
 fn a_refusal_of_some_of_what_is_in_flight() {
-    let (server, bodies, output) = refused_in_part(Fate::Split(60_000));
+    let (server, bodies, mut sending) = refused_in_part(vec![Fate::Split(60_000)], &[]);
+    let output = sending.wait();
     if output.status == 0 {
         return assert_stream(&server, &bodies);
     }
@@ -268,7 +270,8 @@ fn a_refusal_of_some_of_what_is_in_flight() {
 /// The same, and the connection is lost before any of it is answered: the marker is behind the lines that were refused.
 #[test]
 fn a_refusal_of_some_of_what_is_in_flight_that_nobody_hears() {
-    let (server, bodies, output) = refused_in_part(Fate::SplitUnheard(60_000));
+    let (server, bodies, mut sending) = refused_in_part(vec![Fate::SplitUnheard(60_000)], &[]);
+    let output = sending.wait();
     if output.status == 0 {
         return assert_stream(&server, &bodies);
     }
@@ -277,12 +280,34 @@ fn a_refusal_of_some_of_what_is_in_flight_that_nobody_hears() {
     assert!(output.stderr().contains(said), "{}", output.stderr());
 }
 
+/// The same, and the sending is killed before it has asked: the marker counts fewer batches than it is behind.
+#[test]
+fn a_refusal_of_some_of_what_is_in_flight_that_nobody_lives_to_hear() {
+    let fates = vec![Fate::SplitUnheard(60_000), Fate::Swallowed];
+    let (server, bodies, mut sending) = refused_in_part(fates, &["--checkpoint", "c"]);
+    sending.wait_stderr("trying again");
+    sending.kill9();
+    let resumed = |more: &[&str]| batch(&server).args(["--checkpoint", "c"]).args(more).spawn().wait();
+    for more in [&["--on-reject", "skip"][..], &[]] {
+        let output = resumed(more);
+        assert_eq!(output.status, 1, "{}", output.stderr());
+        let said = "it is not known whether input.jsonl:401 to input.jsonl:";
+        assert!(output.stderr().contains(said), "{}", output.stderr());
+        assert!(output.stderr().contains("--on-ambiguous repeat"), "{}", output.stderr());
+    }
+    let output = resumed(&["--on-ambiguous", "repeat"]);
+    assert_eq!(output.status, 0, "{}", output.stderr());
+    let sent: HashSet<String> = server.bodies("s").into_iter().collect();
+    assert!(bodies.iter().all(|body| sent.contains(body)));
+    assert_eq!(resumed(&[]).status, 0);
+}
+
 /// Lines sent while a server refuses some of them: those that were sent together, as far as these bytes. The proxy keeps
 /// back the answer to the first, and meanwhile the rate allows for several batches.
-fn refused_in_part(fate: Fate) -> (Server, Vec<String>, Output) {
+fn refused_in_part(fates: Vec<Fate>, options: &[&str]) -> (Server, Vec<String>, Running) {
     let server = durable();
     let bodies = input(&server, 3000);
-    let proxy = Proxy::start(server.socket(), [fate]);
+    let proxy = Proxy::start(server.socket(), fates);
     let socket = server.socket();
     let proxy = proxy.at_cut(move || {
         let url = format!("redis+unix://{}", socket.display());
@@ -293,11 +318,10 @@ fn refused_in_part(fate: Fate) -> (Server, Vec<String>, Output) {
             .unwrap();
     });
     let sending = batch(&server).args(["-u", &proxy.url(), "--rate", "8000"]);
-    let mut sending = sending.spawn();
+    let sending = sending.args(options).spawn();
     wait_length(&server, &sending, 1);
     server.cli(["CONFIG", "SET", "min-replicas-to-write", "1"]);
-    let output = sending.wait();
-    (server, bodies, output)
+    (server, bodies, sending)
 }
 
 fn assert_gaps_are_named(server: &Server, bodies: &[String], output: &Output) {

@@ -121,7 +121,10 @@ impl<'a> Account<'a> {
     }
 
     fn lines(&self) -> Lines<'_> {
-        Lines { names: &self.names }
+        Lines {
+            names: &self.names,
+            is_resumable: self.checkpoint.is_some(),
+        }
     }
 
     /// Writes a line as it stood; before the first of CSV its header, so that the rejects can be sent again.

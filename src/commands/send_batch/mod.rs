@@ -128,7 +128,10 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     };
     let sending = sending(&settings, context, checkpoint.as_ref(), earlier);
     let notify = |notice: Notice<'_>| context.notice(notice);
-    let lines = Lines { names: &names };
+    let lines = Lines {
+        names: &names,
+        is_resumable: checkpoint.is_some(),
+    };
     context.ui.detail(&format!("connecting to {}", context.servers.name()));
     let started = producer::start(&context.servers, &sending, &stop, &notify);
     let mut started = match (started, stop.signal()) {

@@ -8,6 +8,8 @@ use crate::streamer::producer::{Cause, Note, Span, Trouble};
 pub struct Lines<'a> {
     /// What messages call the sources.
     pub names: &'a [String],
+    /// Whether a later run can take the sending up.
+    pub is_resumable: bool,
 }
 
 impl Lines<'_> {
@@ -97,7 +99,9 @@ impl Lines<'_> {
             "it is not known whether {lines} went in before the connection was lost: {why}"
         ));
         match cause {
-            // Sent again, they would stand behind later ones.
+            Cause::Refusals if self.is_resumable => failure
+                .hint("to send them again, behind those that went in: --on-ambiguous repeat")
+                .into(),
             Cause::Refusals => failure.into(),
             _ => failure
                 .hint("to send them, perhaps again: --on-ambiguous repeat")

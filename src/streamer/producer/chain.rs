@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::batch::{Batch, Place};
 use super::host::{LastId, Progress, Written};
-use super::marker::{Position, Writer};
+use super::marker::{Contents, Mark, Position, Writer};
 use crate::streamer::entry::EntryId;
 use crate::streamer::wire::StreamEnd;
 
@@ -25,13 +25,13 @@ pub struct Chain {
     /// Where the marker's life began.
     root: Confirmed,
     confirmed: VecDeque<Confirmed>,
-    /// What the marker says, if nobody else touches it.
-    marker: Option<Position>,
+    /// What the marker holds, if nobody else touches it.
+    marker: Option<Mark>,
 }
 
 impl Chain {
     /// A chain that begins at `root` and came as far as `last` by earlier runs.
-    pub fn new(root: Confirmed, last: Confirmed, marker: Option<Position>) -> Self {
+    pub fn new(root: Confirmed, last: Confirmed, marker: Option<Mark>) -> Self {
         Self {
             root,
             confirmed: VecDeque::from([last]),
@@ -64,26 +64,37 @@ impl Chain {
         is_lost(stream, last.last_id, added)
     }
 
-    /// Whether a marker says what it should.
-    pub fn is_at(&self, found: Option<&str>) -> bool {
-        match found {
-            None => self.marker.is_none(),
-            Some(text) => text.parse().is_ok_and(|found| self.may_say(&found)),
+    /// Whether a marker holds what it should.
+    pub fn is_at(&self, found: &Contents) -> bool {
+        match found.mark() {
+            Ok(Some(found)) => self.may_be(found),
+            Ok(None) => self.marker.is_none(),
+            Err(_) => false,
         }
     }
 
-    /// Whether a marker may say this. Where none could be set at the beginning, an attempt to connect that broke off may
+    /// Whether a marker may hold this. Where none could be set at the beginning, an attempt to connect that broke off may
     /// still have set it: such a connection may deliver late.
-    fn may_say(&self, found: &Position) -> bool {
-        match &self.marker {
-            Some(marker) => marker == found,
-            None => self.last() == self.root && *found == self.root.position,
+    fn may_be(&self, found: Mark) -> bool {
+        match self.marker {
+            Some(marker) => found == marker,
+            None => self.last() == self.root && found == Mark::whole(self.root.position),
         }
+    }
+
+    /// How many batches the marker counts.
+    fn batches(&self) -> u64 {
+        self.marker.map_or(0, |marker| marker.batches)
     }
 
     /// There is no marker any more.
     pub fn marker_is_gone(&mut self) {
         self.marker = None;
+    }
+
+    /// The marker was set to what is true.
+    pub fn marker_is_mended(&mut self) {
+        self.marker = Some(Mark::whole(self.last().position));
     }
 
     /// The position of a batch that is sent behind another, or behind what is confirmed.
@@ -100,7 +111,8 @@ impl Chain {
     /// A batch is in, and the marker has moved with it.
     pub fn confirm(&mut self, position: Position, last_id: LastId) {
         let last = self.last();
-        self.marker = Some(position);
+        let batches = self.batches() + 1;
+        self.marker = Some(Mark { position, batches });
         self.confirmed.push_back(Confirmed {
             position,
             last_id,
@@ -125,8 +137,8 @@ impl Chain {
         }
     }
 
-    /// Forgets what is behind a place; the marker says this again, or is gone.
-    pub fn rewind(&mut self, to: Confirmed, marker: Option<Position>) {
+    /// Forgets what is behind a place; the marker holds this again, or is gone.
+    pub fn rewind(&mut self, to: Confirmed, marker: Option<Mark>) {
         while self.confirmed.back().is_some_and(|last| last.position != to.position) {
             self.confirmed.pop_back();
         }
@@ -147,35 +159,30 @@ impl Chain {
     /// an older one brought a batch since, others of its batches might be in twice.
     pub fn judge<'f>(
         &self,
-        marker: Option<&str>,
+        marker: &Contents,
         newest: Writer,
         in_flight: impl Iterator<Item = (&'f Position, &'f [Writer])>,
     ) -> Verdict {
-        let Some(text) = marker else {
-            return if self.marker.is_none() {
-                Verdict::In(0)
-            } else {
-                Verdict::Gone
-            };
-        };
-        let Ok(found) = text.parse::<Position>() else {
-            return Verdict::Foreign;
-        };
-        if self.may_say(&found) {
+        if self.is_at(marker) {
             return Verdict::In(0);
         }
-        for (index, (position, writers)) in in_flight.enumerate() {
-            if position.is_of_batch(&found) && writers.contains(&found.writer) {
-                return if found.writer == newest {
-                    Verdict::In(index + 1)
-                } else {
-                    Verdict::Unclear(found)
+        let found = match marker.mark() {
+            Ok(Some(found)) => found,
+            Ok(None) => return Verdict::Gone,
+            Err(_) => return Verdict::Foreign,
+        };
+        for (count, (position, writers)) in (1..).zip(in_flight) {
+            if position.is_of_batch(&found.position) && writers.contains(&found.position.writer) {
+                return match found.position.writer == newest {
+                    true if found.batches == self.batches() + count => Verdict::In(count),
+                    true => Verdict::Gaps(count),
+                    false => Verdict::Unclear(found.position),
                 };
             }
         }
-        match self.find(&found) {
-            Some(confirmed) => Verdict::Behind(confirmed),
-            None if self.wrote(&found) => Verdict::FarBehind(found.place),
+        match self.find(&found.position) {
+            Some(confirmed) => Verdict::Behind(confirmed, found),
+            None if self.wrote(&found.position) => Verdict::FarBehind(found.position.place),
             None => Verdict::Foreign,
         }
     }
@@ -199,9 +206,11 @@ pub fn is_lost(stream: Option<StreamEnd>, last_id: LastId, added: u64) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// So many of the batches in flight are in; the others are not.
-    In(usize),
+    In(u64),
+    /// The last of so many is in, and the server refused some of those before.
+    Gaps(u64),
     /// The server came back as it was then: it lost what it had confirmed since.
-    Behind(Confirmed),
+    Behind(Confirmed, Mark),
     /// As before, but nobody remembers what was written by then.
     FarBehind(Place),
     /// There is none, where there was one.
@@ -239,11 +248,18 @@ mod tests {
     /// Batches 0 to 3 are confirmed.
     fn chain(writer: Writer) -> Chain {
         let root = confirmed(position(0, writer));
-        let mut chain = Chain::new(root, root, Some(root.position));
+        let mut chain = Chain::new(root, root, Some(Mark::whole(root.position)));
         for batch in 1..=3 {
             chain.confirm(position(batch, writer), LastId::Exactly(None));
         }
         chain
+    }
+
+    fn contents(marker: Option<Position>) -> Contents {
+        Contents {
+            position: marker.map(|position| position.to_string()),
+            batches: marker.map_or(0, |position| position.batch),
+        }
     }
 
     #[test]
@@ -252,17 +268,16 @@ mod tests {
         let chain = chain(a);
         let in_flight = [position(4, a), position(5, a)];
         let judge = |marker: Option<Position>, writers: &[Writer]| {
-            let text = marker.map(|marker| marker.to_string());
             let newest = writers[writers.len() - 1];
             let in_flight = in_flight.iter().map(|position| (position, writers));
-            chain.judge(text.as_deref(), newest, in_flight)
+            chain.judge(&contents(marker), newest, in_flight)
         };
         assert_eq!(judge(Some(position(3, a)), &[a]), Verdict::In(0));
         assert_eq!(judge(Some(position(4, a)), &[a]), Verdict::In(1));
         assert_eq!(judge(Some(position(5, a)), &[a]), Verdict::In(2));
         assert_eq!(
             judge(Some(position(1, a)), &[a]),
-            Verdict::Behind(confirmed(position(1, a)))
+            Verdict::Behind(confirmed(position(1, a)), Mark::whole(position(1, a)))
         );
         assert_eq!(judge(Some(position(5, b)), &[a]), Verdict::Foreign);
         assert_eq!(judge(Some(position(6, a)), &[a]), Verdict::Foreign);
@@ -273,18 +288,42 @@ mod tests {
     }
 
     #[test]
+    fn the_count_tells_of_batches_that_were_refused() {
+        let writer = Writer::new();
+        let mut chain = chain(writer);
+        let in_flight = [position(4, writer), position(5, writer), position(6, writer)];
+        let judge = |chain: &Chain, batch, batches| {
+            let marker = Contents {
+                batches,
+                ..contents(Some(position(batch, writer)))
+            };
+            let writers = [writer];
+            let in_flight = in_flight.iter().map(|position| (position, &writers[..]));
+            chain.judge(&marker, writer, in_flight)
+        };
+        assert_eq!(judge(&chain, 6, 6), Verdict::In(3));
+        assert_eq!(judge(&chain, 6, 4), Verdict::Gaps(3));
+        assert_eq!(judge(&chain, 5, 4), Verdict::Gaps(2));
+        // Its lines were rejected: what follows is counted from there.
+        chain.confirm(position(5, writer), LastId::Exactly(None));
+        assert_eq!(judge(&chain, 5, 4), Verdict::In(0));
+        chain.marker_is_mended();
+        assert_eq!(judge(&chain, 5, 5), Verdict::In(0));
+    }
+
+    #[test]
     fn the_first_marker_may_come_late() {
         let writer = Writer::new();
         let root = confirmed(position(0, writer));
         let mut chain = Chain::new(root, root, None);
-        let first = root.position.to_string();
-        assert!(chain.is_at(None) && chain.is_at(Some(&first)));
-        assert_eq!(chain.judge(Some(&first), writer, std::iter::empty()), Verdict::In(0));
+        let (none, first) = (contents(None), contents(Some(root.position)));
+        assert!(chain.is_at(&none) && chain.is_at(&first));
+        assert_eq!(chain.judge(&first, writer, std::iter::empty()), Verdict::In(0));
         chain.confirm(position(1, writer), LastId::Exactly(None));
-        assert!(!chain.is_at(None) && !chain.is_at(Some(&first)));
+        assert!(!chain.is_at(&none) && !chain.is_at(&first));
         assert_eq!(
-            chain.judge(Some(&first), writer, std::iter::empty()),
-            Verdict::Behind(root)
+            chain.judge(&first, writer, std::iter::empty()),
+            Verdict::Behind(root, Mark::whole(root.position))
         );
     }
 
@@ -309,14 +348,17 @@ mod tests {
     fn a_chain_goes_back_to_where_the_server_is() {
         let writer = Writer::new();
         let mut chain = chain(writer);
-        let Verdict::Behind(to) = chain.judge(Some(&position(2, writer).to_string()), writer, std::iter::empty())
-        else {
+        let found = contents(Some(position(2, writer)));
+        let Verdict::Behind(to, mark) = chain.judge(&found, writer, std::iter::empty()) else {
             panic!("not behind");
         };
-        chain.rewind(to, Some(to.position));
-        assert_eq!((chain.last(), chain.marker), (to, Some(position(2, writer))));
+        chain.rewind(to, Some(mark));
+        assert_eq!(
+            (chain.last(), chain.marker),
+            (to, Some(Mark::whole(position(2, writer))))
+        );
         chain.rewind(chain.root(), None);
-        assert_eq!(chain.judge(None, writer, std::iter::empty()), Verdict::In(0));
+        assert_eq!(chain.judge(&contents(None), writer, std::iter::empty()), Verdict::In(0));
         let batch = Batch::default();
         assert_eq!(chain.behind(None, &batch, writer).batch, 1);
         assert_eq!(chain.behind(Some(&position(7, writer)), &batch, writer).batch, 8);

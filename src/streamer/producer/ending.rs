@@ -70,13 +70,14 @@ impl<E> Producer<'_, '_, E> {
         }
         let until = Instant::now() + GRACE;
         self.link.connection.set_deadline(Some(until));
-        let command = match (self.settings.marker, self.marker_is_wrong) {
-            (MarkerAfterwards::Delete, _) => "GETDEL",
+        let mut commands = vec![marker::read(&self.key)];
+        match (self.settings.marker, self.marker_is_wrong) {
+            (MarkerAfterwards::Delete, _) => commands.push(marker::delete(&self.key)),
             (MarkerAfterwards::Keep, true) => return self.mend_marker(),
-            (MarkerAfterwards::Keep, false) => "GET",
-        };
-        let answer = self.link.connection.query(redis::cmd(command).arg(&self.key));
-        let answer = match answer {
+            (MarkerAfterwards::Keep, false) => {}
+        }
+        let answers = self.link.connection.query_all(&commands);
+        let answer = match answers.map(|answers| answers.into_iter().next()) {
             Ok(answer) => {
                 self.supervisor.succeeded();
                 answer
@@ -88,11 +89,13 @@ impl<E> Producer<'_, '_, E> {
             // It expires by itself.
             Err(_) => return Ok(()),
         };
-        if self.marker_is_wrong || self.marker_may_be_deleted {
-            return Ok(());
+        match answer {
+            Some(Ok(found)) if !self.marker_is_wrong && !self.marker_may_be_deleted => {
+                let found: (Option<String>, Option<u64>) = self.link.connection.read(found)?;
+                self.suspect_at_the_end(found.into())
+            }
+            _ => Ok(()),
         }
-        let found: Option<String> = self.link.connection.read(answer)?;
-        self.suspect_at_the_end(found)
     }
 
     /// The server was lost when all was settled: it may come back without what it had confirmed. If it does not come
@@ -106,11 +109,13 @@ impl<E> Producer<'_, '_, E> {
     }
 
     /// Sets the marker to what is true.
-    fn mend_marker(&mut self) -> Result<(), Trouble<E>> {
-        let mut packed = Vec::new();
-        marker::write_move(&mut packed, &self.key, &self.chain.last().position);
-        self.link.connection.send(&packed)?;
-        self.link.connection.receive()?;
+    pub(super) fn mend_marker(&mut self) -> Result<(), Trouble<E>> {
+        let set = marker::set(&self.key, &self.chain.last().position);
+        for answer in self.link.connection.query_all(&set)? {
+            answer.map_err(Error::Refused)?;
+        }
+        self.marker_is_wrong = false;
+        self.chain.marker_is_mended();
         Ok(())
     }
 }

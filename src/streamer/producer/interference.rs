@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::batch::{Place, Span};
 use super::chain::Confirmed;
 use super::host::Note;
-use super::marker::{Position, Writer};
+use super::marker::{Contents, Position, Writer};
 use super::pipeline::Producer;
 use super::trouble::{Cause, Trouble};
 use crate::streamer::error::Error;
@@ -44,7 +44,7 @@ impl Caution {
 /// A marker that was not what this producer had written last, as a batch was added.
 #[derive(Debug)]
 pub struct Suspicion {
-    found: Option<String>,
+    found: Contents,
     /// What was known to be in.
     last: Confirmed,
 }
@@ -60,13 +60,13 @@ impl<E> Producer<'_, '_, E> {
 
     /// Watches the marker, so that the next batch is added only if it is still where it should be. Gives what it says
     /// if it is not.
-    pub(super) fn watch(&mut self) -> Result<Option<Option<String>>, Error> {
+    pub(super) fn watch(&mut self) -> Result<Option<Contents>, Error> {
         let mut watch = redis::cmd("WATCH");
         watch.arg(&self.key);
         // Where this user may not watch, looking must do.
         let _ = self.link.connection.query_all(&[watch])?;
         let found = self.link.marker(&self.key)?;
-        Ok((!self.chain.is_at(found.as_deref())).then_some(found))
+        Ok((!self.chain.is_at(&found)).then_some(found))
     }
 
     /// The marker moved between a look at it and the batch, which was not executed.
@@ -77,12 +77,12 @@ impl<E> Producer<'_, '_, E> {
             self.newest = *writer;
         }
         let marker = self.link.marker(&self.key)?;
-        self.reconcile(marker.as_deref())
+        self.reconcile(&marker)
     }
 
     /// Compares what the marker was before a batch with what it should have been.
-    pub(super) fn suspect(&mut self, found: Option<String>) {
-        if !self.chain.is_at(found.as_deref()) && self.suspicion.is_none() {
+    pub(super) fn suspect(&mut self, found: Contents) {
+        if !self.chain.is_at(&found) && self.suspicion.is_none() {
             self.suspicion = Some(Suspicion {
                 found,
                 last: self.chain.last(),
@@ -91,7 +91,7 @@ impl<E> Producer<'_, '_, E> {
     }
 
     /// Compares the marker with what it should be, when all is settled.
-    pub(super) fn suspect_at_the_end(&mut self, found: Option<String>) -> Result<(), Trouble<E>> {
+    pub(super) fn suspect_at_the_end(&mut self, found: Contents) -> Result<(), Trouble<E>> {
         self.suspicion = None;
         self.suspect(found);
         self.examine()
@@ -102,7 +102,7 @@ impl<E> Producer<'_, '_, E> {
         let Some(Suspicion { found, last }) = &self.suspicion else {
             return Ok(());
         };
-        if let Some(found) = found {
+        if found.position.is_some() {
             return Err(self.accuse(found));
         }
         let root = self.chain.root();
@@ -113,25 +113,29 @@ impl<E> Producer<'_, '_, E> {
             return Err(Trouble::Lost(Span::between(root.position.place, last.position.place)));
         }
         self.journal.note(Note::MarkerDeleted);
+        self.marker_is_wrong = true;
         self.suspicion = None;
         Ok(())
     }
 
     /// What a marker means that is not what this producer wrote last.
-    pub(super) fn accuse(&self, marker: &str) -> Trouble<E> {
+    pub(super) fn accuse(&self, marker: &Contents) -> Trouble<E> {
         let last = match &self.suspicion {
             Some(suspicion) => suspicion.last,
             None => self.chain.last(),
         };
-        let Ok(found) = marker.parse::<Position>() else {
-            return foreign(marker);
+        let text = marker.position.as_deref().unwrap_or_default();
+        let Ok(found) = text.parse::<Position>() else {
+            return foreign(text);
         };
         if let Some(from) = self.caution.find(found.writer) {
             return Trouble::Twice(Span::between(from, found.place));
         }
         match self.chain.find(&found) {
-            Some(earlier) => Trouble::Lost(Span::between(earlier.position.place, last.position.place)),
-            None => foreign(marker),
+            Some(earlier) if earlier != last => {
+                Trouble::Lost(Span::between(earlier.position.place, last.position.place))
+            }
+            _ => foreign(text),
         }
     }
 

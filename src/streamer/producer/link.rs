@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::marker::{Position, Writer, connection_name, set_first};
+use super::marker::{self, Contents, Mark, Position, Writer, connection_name};
 use super::{LostIds, MarkerAfterwards, Settings};
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::{Error, ServerError};
@@ -19,8 +19,6 @@ pub struct Link {
     pub before: Closed,
     /// Which run of a server it leads to, where the server tells.
     pub server_run: Option<String>,
-    /// How many transactions that run had refused by then, anybody's, where the server tells.
-    aborted: Option<u64>,
 }
 
 /// How entries are sent.
@@ -35,7 +33,7 @@ pub enum Mode {
 /// What was found as a connection was made.
 pub struct Found {
     pub mode: Mode,
-    pub marker: Option<String>,
+    pub marker: Contents,
     /// What the stream remembers, if there is one; `None` where it was not asked.
     pub stream: Option<Option<StreamEnd>>,
 }
@@ -53,21 +51,22 @@ impl Link {
         let Introduced {
             identity,
             server_run,
-            aborted,
             probed,
             stream,
         } = introduced;
         if settings.earlier.is_none() && probed.is_err() {
-            // Where MULTI is refused, the SET behind it was executed by itself.
-            let _ = connection.query_all(&[redis::cmd("GETDEL").arg(key).clone()])?;
+            // Where MULTI is refused, what stands behind it was executed by itself.
+            let _ = connection.query_all(&[marker::delete(key)])?;
         }
         let (mode, marker) = match probed {
-            Err(refusal) => (Mode::Plain(refusal), None),
-            Ok(None | Some(redis::Value::Nil)) if settings.earlier.is_some() => (Mode::Marked, None),
-            Ok(Some(marker)) if settings.earlier.is_some() => (Mode::Marked, Some(connection.read(marker)?)),
-            // Nil: an attempt that broke off has set it.
-            Ok(Some(_)) => (Mode::Marked, Some(first.to_string())),
-            Ok(None) => (Mode::Marked, None),
+            Err(refusal) => (Mode::Plain(refusal), Contents::default()),
+            Ok(None) => (Mode::Marked, Contents::default()),
+            Ok(Some(found)) if settings.earlier.is_some() => {
+                let found: (Option<String>, Option<u64>) = connection.read(found)?;
+                (Mode::Marked, found.into())
+            }
+            // An attempt that broke off may have set it; it says the same.
+            Ok(Some(_)) => (Mode::Marked, Mark::whole(*first).into()),
         };
         let link = Self {
             connection,
@@ -75,7 +74,6 @@ impl Link {
             writer: first.writer,
             before,
             server_run,
-            aborted,
         };
         let found = Found { mode, marker, stream };
         Ok((link, found))
@@ -97,7 +95,7 @@ impl Link {
         };
         let name = connection_name(&settings.producer);
         let mut commands = introduction(&name);
-        commands.extend([server_query(), aborted_query()]);
+        commands.push(server_query());
         let mut answers = connection.query_all(&commands)?.into_iter();
         let identity = introduced(&connection, &name, &mut answers)?;
         Ok(Self {
@@ -106,23 +104,13 @@ impl Link {
             writer: Writer::new(),
             before,
             server_run: answers.next().and_then(server_run),
-            aborted: answers.next().and_then(aborted),
         })
     }
 
-    /// How many transactions the server is known to have refused between two connections to one run of it.
-    pub fn aborted_since(&self, before: &Self) -> u64 {
-        if self.server_run != before.server_run {
-            return 0;
-        }
-        let counts = self.aborted.zip(before.aborted);
-        counts.map_or(0, |(now, then)| now.saturating_sub(then))
-    }
-
-    /// What the marker says.
-    pub fn marker(&mut self, key: &str) -> Result<Option<String>, Error> {
-        let get = redis::cmd("GET").arg(key).clone();
-        self.connection.ask(&get, key, None)
+    /// What the marker holds.
+    pub fn marker(&mut self, key: &str) -> Result<Contents, Error> {
+        let found: (Option<String>, Option<u64>) = self.connection.ask(&marker::read(key), key, None)?;
+        Ok(found.into())
     }
 
     /// Whether an entry is there.
@@ -139,7 +127,6 @@ impl Link {
 struct Introduced {
     identity: Option<Identity>,
     server_run: Option<String>,
-    aborted: Option<u64>,
     probed: Probed,
     stream: Option<Option<StreamEnd>>,
 }
@@ -160,12 +147,13 @@ fn introduce(
 ) -> Result<Introduced, Error> {
     let mut commands = introduction(name);
     commands.push(server_query());
-    let probe = match settings.earlier {
-        None => set_first(key, first),
+    commands.push(redis::cmd("MULTI"));
+    match settings.earlier {
+        None => commands.extend(marker::set_first(key, &settings.stream, first)),
         // A marker that is not there must not be set before it is known how far the input is in.
-        Some(_) => redis::cmd("GET").arg(key).clone(),
-    };
-    commands.extend([redis::cmd("MULTI"), probe, redis::cmd("EXEC"), aborted_query()]);
+        Some(_) => commands.push(marker::read(key)),
+    }
+    commands.push(redis::cmd("EXEC"));
     let asks = settings.lost_ids == LostIds::LookUp || settings.marker == MarkerAfterwards::Keep;
     let mut packed = Vec::new();
     for command in &commands {
@@ -176,13 +164,12 @@ fn introduce(
     }
     connection.send(&packed)?;
     let answers: Result<Vec<_>, Error> = commands.iter().map(|_| connection.answer()).collect();
-    let mut answers = answers?;
+    let answers = answers?;
     let end = if asks {
         Some(receive_stream_end(connection)?)
     } else {
         None
     };
-    let aborted = answers.pop().and_then(aborted);
     let mut answers = answers.into_iter();
     let identity = introduced(connection, name, &mut answers)?;
     let server_run = answers.next().and_then(server_run);
@@ -191,7 +178,6 @@ fn introduce(
     Ok(Introduced {
         identity,
         server_run,
-        aborted,
         probed,
         stream: end,
     })
@@ -209,25 +195,10 @@ fn server_run(answer: Answer) -> Option<String> {
     fact(&text, "run_id").map(str::to_owned)
 }
 
-fn aborted_query() -> redis::Cmd {
-    let mut info = redis::cmd("INFO");
-    info.arg("errorstats");
-    info
-}
-
-/// How often a run of a server has answered an EXEC with EXECABORT.
-fn aborted(answer: Answer) -> Option<u64> {
-    let text: String = redis::from_redis_value(answer.ok()?).ok()?;
-    match fact(&text, "errorstat_EXECABORT") {
-        None => Some(0),
-        Some(count) => count.strip_prefix("count=")?.parse().ok(),
-    }
-}
-
-/// What the answers to MULTI, a command and EXEC tell.
-fn probed(answers: Vec<Answer>) -> Result<Probed, Error> {
-    let mut answers = answers.into_iter();
-    for answer in answers.by_ref().take(2) {
+/// What the answers to MULTI, some commands and EXEC tell.
+fn probed(mut answers: Vec<Answer>) -> Result<Probed, Error> {
+    let executed = answers.pop();
+    for answer in answers {
         match answer {
             Ok(_) => {}
             Err(refusal) if is_about_the_marker(&refusal) => return Ok(Err(refusal)),
@@ -238,7 +209,7 @@ fn probed(answers: Vec<Answer>) -> Result<Probed, Error> {
             Err(_) => return Ok(Ok(None)),
         }
     }
-    Ok(match answers.next() {
+    Ok(match executed {
         Some(Ok(redis::Value::Array(results))) => match results.into_iter().next() {
             Some(redis::Value::ServerError(error)) => Err(error.into()),
             result => Ok(result),

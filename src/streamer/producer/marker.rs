@@ -1,12 +1,12 @@
-//! The producer's marker: a key in the stream's slot that says how far the input is in. It moves in the transaction
-//! that adds the entries: with them, or not at all.
+//! The producer's marker: a hash in the stream's slot that says how far the input is in, and counts the batches. It moves
+//! in the transaction that adds the entries: with them, or not at all.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::str::FromStr;
 
 use super::batch::Place;
-use crate::streamer::wire::resp::{argument, command};
+use crate::streamer::wire::resp::{Cursor, Malformed, argument, command};
 
 /// How long a marker outlives the last batch, in seconds.
 const LIFETIME: &str = "604800";
@@ -114,19 +114,141 @@ impl FromStr for Position {
     }
 }
 
-/// Writes the command that moves a marker and says where it was.
-pub fn write_move(out: &mut Vec<u8>, key: &str, position: &Position) {
-    command(out, 6);
-    for part in ["SET", key, &position.to_string(), "EX", LIFETIME, "GET"] {
-        argument(out, part.as_bytes());
+/// What a marker holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Where it is, as it is written; `None` if there is no marker.
+    pub position: Option<String>,
+    /// How many batches moved it. The position counts those, too, that the server refused while it took one behind them:
+    /// by the difference they are found out, even if nobody was left to hear of it.
+    pub batches: u64,
+}
+
+/// What a producer's own marker holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    pub position: Position,
+    pub batches: u64,
+}
+
+impl Mark {
+    /// Nothing is missing up to a position.
+    pub fn whole(position: Position) -> Self {
+        Self {
+            position,
+            batches: position.batch,
+        }
+    }
+
+    /// Whether the server refused batches that lie before the position.
+    pub fn has_gaps(&self) -> bool {
+        self.batches != self.position.batch
     }
 }
 
-/// The command that sets a marker where there is none.
-pub fn set_first(key: &str, position: &Position) -> redis::Cmd {
-    let mut set = redis::cmd("SET");
-    set.arg(key).arg(position.to_string()).arg("EX").arg(LIFETIME).arg("NX");
-    set
+impl From<Mark> for Contents {
+    fn from(Mark { position, batches }: Mark) -> Self {
+        Self {
+            position: Some(position.to_string()),
+            batches,
+        }
+    }
+}
+
+impl Contents {
+    /// What it means; `None` if there is no marker, and the text if it is not a producer's.
+    pub fn mark(&self) -> Result<Option<Mark>, &str> {
+        let Some(text) = &self.position else {
+            return Ok(None);
+        };
+        let batches = self.batches;
+        let position = text.parse().map_err(|()| text.as_str())?;
+        Ok(Some(Mark { position, batches }))
+    }
+}
+
+impl From<(Option<String>, Option<u64>)> for Contents {
+    fn from((position, batches): (Option<String>, Option<u64>)) -> Self {
+        Self {
+            position,
+            batches: batches.unwrap_or_default(),
+        }
+    }
+}
+
+/// The fields of the hash.
+const POSITION: &str = "position";
+const BATCHES: &str = "batches";
+/// For people who come across it.
+const STREAM: &str = "stream";
+
+/// The command that reads a marker.
+pub fn read(key: &str) -> redis::Cmd {
+    redis::cmd("HMGET").arg(key).arg(POSITION).arg(BATCHES).clone()
+}
+
+/// What the answer to [`read`] says, in the reply to a transaction.
+pub fn contents(cursor: &mut Cursor<'_>) -> Result<Contents, Malformed> {
+    cursor.array_of(2)?;
+    let mut text = || {
+        if cursor.is_nil() {
+            return cursor.array().map(|_| None);
+        }
+        Ok(Some(String::from_utf8_lossy(cursor.bulk()?).into_owned()))
+    };
+    let (position, batches) = (text()?, text()?);
+    let batches = batches.map(|count| count.parse().map_err(|_| Malformed("a count that is no number")));
+    Ok((position, batches.transpose()?).into())
+}
+
+/// How many commands move a marker; the first says where it was.
+pub const MOVES: usize = 4;
+
+/// Writes the commands that move a marker by a batch.
+pub fn write_move(out: &mut Vec<u8>, key: &str, position: &Position) {
+    let position = position.to_string();
+    let moves: [&[&str]; MOVES] = [
+        &["HMGET", key, POSITION, BATCHES],
+        &["HSET", key, POSITION, &position],
+        &["HINCRBY", key, BATCHES, "1"],
+        &["EXPIRE", key, LIFETIME],
+    ];
+    for parts in moves {
+        command(out, parts.len());
+        for part in parts {
+            argument(out, part.as_bytes());
+        }
+    }
+}
+
+/// The commands that set a marker where there is none, and leave one that is there. Whoever may do that may also move it:
+/// what is refused is refused before anything was sent.
+pub fn set_first(key: &str, stream: &str, position: &Position) -> [redis::Cmd; 5] {
+    let command = |name, field| redis::cmd(name).arg(key).arg(field).clone();
+    [
+        read(key),
+        command("HSETNX", POSITION).arg(position.to_string()).clone(),
+        command("HINCRBY", BATCHES).arg(0).clone(),
+        command("HSET", STREAM).arg(stream).clone(),
+        expire(key),
+    ]
+}
+
+/// The commands that set a marker to what is true: nothing is missing up to a position.
+pub fn set(key: &str, position: &Position) -> [redis::Cmd; 2] {
+    let mut set = redis::cmd("HSET");
+    set.arg(key).arg(POSITION).arg(position.to_string());
+    set.arg(BATCHES).arg(position.batch);
+    [set, expire(key)]
+}
+
+/// The command that takes a marker away.
+pub fn delete(key: &str) -> redis::Cmd {
+    redis::cmd("DEL").arg(key).clone()
+}
+
+fn expire(key: &str) -> redis::Cmd {
+    redis::cmd("EXPIRE").arg(key).arg(LIFETIME).clone()
 }
 
 #[cfg(test)]

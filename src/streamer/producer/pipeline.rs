@@ -63,14 +63,12 @@ pub struct Producer<'a, 'h, E> {
     pub(super) newest: Writer,
     pub(super) caution: Caution,
     pub(super) server: Server,
-    /// How many transactions the server refused, ours or others', while the connection before was in use.
-    pub(super) aborted: u64,
     pub(super) suspicion: Option<Suspicion>,
     pub(super) outcomes: Vec<Outcome>,
     /// Until when to settle what is in flight, once the work is asked to end.
     pub(super) grace: Option<Instant>,
     moved: Instant,
-    /// The marker moved over lines that were all refused: it is not true.
+    /// The marker moved over lines that were refused, or was deleted: it is not true, and to be set to what is.
     pub(super) marker_is_wrong: bool,
     /// It was to be deleted, and the answer was lost.
     pub(super) marker_may_be_deleted: bool,
@@ -93,6 +91,7 @@ enum Turn {
     Tell,
     /// Find out why the marker was not what it should have been.
     Examine,
+    MendMarker,
     Finish,
 }
 
@@ -128,7 +127,6 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
             earlier: None,
             caution: Caution::default(),
             server: Server::TheSame,
-            aborted: 0,
             suspicion: None,
             outcomes: Vec::new(),
             grace: None,
@@ -159,6 +157,7 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
                 Turn::Settle => self.settle(),
                 Turn::Tell => self.tell(),
                 Turn::Examine => self.examine(),
+                Turn::MendMarker => self.mend_marker(),
             };
             match step {
                 Err(Trouble::Server { error, .. }) if error.is_passing() => self.recover(error)?,
@@ -205,13 +204,14 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
         match (self.in_flight.is_empty(), &self.suspicion) {
             (false, _) => Turn::Settle,
             (true, Some(_)) => Turn::Examine,
+            (true, None) if self.marker_is_wrong && matches!(self.mode, Mode::Marked) => Turn::MendMarker,
             (true, None) => Turn::Finish,
         }
     }
 
     fn may_send(&self) -> bool {
         let is_wanted = !self.journal.is_stopped() && self.stop.ending().is_none();
-        is_wanted && self.suspicion.is_none() && self.has_room()
+        is_wanted && self.suspicion.is_none() && !self.marker_is_wrong && self.has_room()
     }
 
     /// Whether there is room in the window. A server that was lost or refused gets one batch by itself: it may go on
@@ -264,7 +264,7 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
                 Ok(None) => {}
                 Ok(Some(moved)) => {
                     self.again.push_front(flight);
-                    return self.reconcile(moved.as_deref());
+                    return self.reconcile(&moved);
                 }
                 Err(error) => {
                     self.again.push_front(flight);

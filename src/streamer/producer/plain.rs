@@ -3,6 +3,7 @@
 
 use super::batch::{Batch, Outcome};
 use super::flight::Flight;
+use super::marker::Contents;
 use super::pipeline::Producer;
 use super::telling::Answer;
 use super::transaction::{Executed, Marked, receive_commands};
@@ -20,7 +21,7 @@ pub fn receive(
     outcomes.clear();
     Ok(Executed::Yes(Marked {
         untrimmed: receive_commands(connection, batch, from, outcomes)?,
-        before: Ok(None),
+        before: Ok(Contents::default()),
     }))
 }
 

@@ -9,7 +9,7 @@ use super::flight::Flight;
 use super::host::{LastId, Note, Progress, Rewind};
 use super::link::{Link, Mode};
 use super::look_up::LookUp;
-use super::marker::Position;
+use super::marker::{Contents, Mark};
 use super::pipeline::{GRACE, Input, Producer};
 use super::telling::Answer;
 use super::trouble::{Cause, Trouble};
@@ -42,11 +42,10 @@ impl<E> Producer<'_, '_, E> {
                 (Some(before), Some(now)) if before != now => Server::Another,
                 _ => self.server,
             };
-            self.aborted = link.aborted_since(&self.link);
             *self.breaker.lock().unwrap_or_else(PoisonError::into_inner) = link.connection.breaker().ok();
             self.link = link;
             self.link.connection.set_deadline(self.grace);
-            match self.reconcile(marker.as_deref()) {
+            match self.reconcile(&marker) {
                 Err(Trouble::Server { error, .. }) if error.is_passing() => failure = error,
                 done => return done,
             }
@@ -55,7 +54,7 @@ impl<E> Producer<'_, '_, E> {
 
     /// The next connection, and the marker. Once the work is asked to end, it is tried for as long as there is doubt,
     /// for a while.
-    fn reach(&mut self, failure: Error) -> Result<(Link, Option<String>), Trouble<E>> {
+    fn reach(&mut self, failure: Error) -> Result<(Link, Contents), Trouble<E>> {
         let in_doubt = self.in_doubt();
         let (servers, settings, key) = (self.servers, self.settings, &self.key);
         let (mode, lost) = (&self.mode, self.link.identity.as_ref());
@@ -63,7 +62,7 @@ impl<E> Producer<'_, '_, E> {
             let mut link = Link::again(servers, settings, lost, deadline)?;
             let marker = match mode {
                 Mode::Marked => link.marker(key)?,
-                Mode::Plain(_) => None,
+                Mode::Plain(_) => Contents::default(),
             };
             Ok((link, marker))
         };
@@ -86,7 +85,7 @@ impl<E> Producer<'_, '_, E> {
     }
 
     /// Settles the batches in flight that are in, by what the marker says.
-    pub(super) fn reconcile(&mut self, marker: Option<&str>) -> Result<(), Trouble<E>> {
+    pub(super) fn reconcile(&mut self, marker: &Contents) -> Result<(), Trouble<E>> {
         if let Mode::Plain(refusal) = &self.mode {
             let cause = Cause::NoMarker(refusal.clone());
             self.doubt(cause)?;
@@ -98,38 +97,34 @@ impl<E> Producer<'_, '_, E> {
         let in_flight = self.again.iter().map(|flight| (&flight.position, &*flight.sent_by));
         match self.chain.judge(marker, self.newest, in_flight) {
             Verdict::In(count) => {
-                self.doubt_those_before(count)?;
                 for _ in 0..count {
                     self.confirm_unheard()?;
                     self.supervisor.succeeded();
                 }
             }
-            Verdict::Behind(to) => self.go_back(to, Some(to.position))?,
+            Verdict::Gaps(count) => return Err(self.some_refused(count)),
+            Verdict::Behind(to, mark) => self.go_back(to, Some(mark))?,
             Verdict::FarBehind(place) => {
                 return Err(Trouble::Lost(Span::between(place, self.chain.last().position.place)));
             }
             Verdict::Gone => self.marker_is_gone()?,
             Verdict::Unclear(found) => return Err(self.unclear(found)),
-            Verdict::Foreign => return Err(self.accuse(marker.unwrap_or_default())),
+            Verdict::Foreign => return Err(self.accuse(marker)),
         }
         self.part_with_the_old_connection();
         Ok(())
     }
 
-    /// The last of so many batches is in, and with it those before it: unless the server refused some of them, and took
-    /// the last again, before the connection was lost.
-    fn doubt_those_before(&self, count: usize) -> Result<(), Trouble<E>> {
-        if self.aborted == 0 {
-            return Ok(());
+    /// The server refused some batches and took the last of so many before the connection was lost: which of them are
+    /// in, nobody can say.
+    fn some_refused(&self, count: u64) -> Trouble<E> {
+        let last = self.chain.last().position.place;
+        let flights = self.again.iter().zip(0..count);
+        let until = flights.last().map_or(last, |(flight, _)| flight.position.place);
+        Trouble::Doubt {
+            cause: Cause::Refusals,
+            lines: Span::between(last, until),
         }
-        let before = self.again.iter().take(count.saturating_sub(1));
-        let spans = before.filter_map(|flight| flight.batch.span_from(flight.next));
-        spans.reduce(Span::to).map_or(Ok(()), |lines| {
-            Err(Trouble::Doubt {
-                cause: Cause::Refusals,
-                lines,
-            })
-        })
     }
 
     /// What remains in flight is not in. Unless the old connection is closed for sure, it may still come.
@@ -230,6 +225,7 @@ impl<E> Producer<'_, '_, E> {
             self.doubt(Cause::MarkerGone)?;
         }
         self.chain.marker_is_gone();
+        self.marker_is_wrong = true;
         self.journal.note(Note::MarkerDeleted);
         for flight in &mut self.again {
             flight.sent_by.clear();
@@ -246,7 +242,7 @@ impl<E> Producer<'_, '_, E> {
     }
 
     /// The server lost what it had confirmed: all of that is sent again, if the input can be read again.
-    fn go_back(&mut self, to: Confirmed, marker: Option<Position>) -> Result<(), Trouble<E>> {
+    fn go_back(&mut self, to: Confirmed, marker: Option<Mark>) -> Result<(), Trouble<E>> {
         if to == self.chain.last() {
             // Nothing that was confirmed is lost, and what was in flight is here.
             self.chain.rewind(to, marker);

@@ -3,6 +3,7 @@
 use super::batch::{Batch, Outcome};
 use super::flight::Flight;
 use super::host::Why;
+use super::marker;
 use super::pipeline::Producer;
 use super::transaction::{Executed, Marked, Step};
 use super::trouble::Trouble;
@@ -42,11 +43,14 @@ impl<E> Producer<'_, '_, E> {
         }
         self.take_back();
         if last_executed.is_some() {
+            self.marker_is_wrong = true;
             return Ok(());
         }
         if step == Step::Marker && !error.is_passing() {
             self.do_without_marker(error);
             self.chain.marker_is_gone();
+            // A later run must not take it for true. Where it may not be deleted, it expires.
+            let _ = self.link.connection.query_all(&[marker::delete(&self.key)])?;
             return Ok(());
         }
         Err(Error::refused(error, &self.settings.stream, None).into())

@@ -4,7 +4,7 @@ use super::batch::{Place, Span};
 use super::chain::{Chain, Confirmed, is_lost};
 use super::host::{Journal, LastId, Note, Source, Written};
 use super::link::{Found, Link, Mode};
-use super::marker::{self, Position, Writer};
+use super::marker::{self, Contents, Mark, Position, Writer};
 use super::pipeline::Producer;
 use super::trouble::{Cause, Trouble};
 use super::{Earlier, EarlierEnding, InDoubt, MarkerAfterwards, Settings};
@@ -52,10 +52,13 @@ pub fn start<'a, E>(
     let key = marker::key(&settings.stream, &settings.producer);
     let first = first_position(settings);
     let attempt = || Link::first(servers, settings, &key, &first);
-    let (link, found) = supervisor.start(settings.wait, attempt).map_err(|halt| match halt {
+    let (mut link, mut found) = supervisor.start(settings.wait, attempt).map_err(|halt| match halt {
         Halt::Failed(error) => Trouble::from(error),
         Halt::Ended(_) => Trouble::Ended { in_doubt: None },
     })?;
+    if settings.in_doubt == InDoubt::Repeat {
+        forget_gaps(&mut link, &key, &mut found)?;
+    }
     let (begin, chain) = match &settings.earlier {
         Some(earlier) => resume(settings, earlier, first, &found)?,
         None => fresh(first, &found),
@@ -99,18 +102,32 @@ fn fresh(first: Position, found: &Found) -> (Begin, Chain) {
         written: Written::default(),
         origin: found.stream.flatten().map(|stream| stream.last_id),
     };
-    (begin, Chain::new(root, root, found.marker.is_some().then_some(first)))
+    let marker = found.marker.position.as_ref().map(|_| Mark::whole(first));
+    (begin, Chain::new(root, root, marker))
 }
 
-/// What the marker says, if it is there.
-fn position_of<E>(found: &Found) -> Result<Option<Position>, Trouble<E>> {
-    let Some(marker) = &found.marker else {
-        return Ok(None);
-    };
-    match marker.parse() {
-        Ok(position) => Ok(Some(position)),
-        Err(()) => Err(Trouble::Foreign { marker: marker.clone() }),
+/// What the marker says, if it is there: the earlier run came so far.
+fn position_of<E>(found: &Found, earlier: &Earlier) -> Result<Option<Position>, Trouble<E>> {
+    match found.marker.mark() {
+        Ok(Some(mark)) if mark.has_gaps() => Err(Trouble::Doubt {
+            cause: Cause::Refusals,
+            lines: Span::between(earlier.progress.place, mark.position.place),
+        }),
+        Ok(mark) => Ok(mark.map(|mark| mark.position)),
+        Err(text) => Err(Trouble::Foreign {
+            marker: text.to_owned(),
+        }),
     }
+}
+
+/// Batches that the server refused before one it took are to be sent again, with all behind them: the marker knows nothing
+/// of that.
+fn forget_gaps(link: &mut Link, key: &str, found: &mut Found) -> Result<(), Error> {
+    if matches!(found.marker.mark(), Ok(Some(mark)) if mark.has_gaps()) {
+        link.connection.query(&marker::delete(key))?;
+        found.marker = Contents::default();
+    }
+    Ok(())
 }
 
 /// Where an earlier run came to: what the marker says, if it is there.
@@ -120,7 +137,7 @@ fn resume<E>(
     first: Position,
     found: &Found,
 ) -> Result<(Begin, Chain), Trouble<E>> {
-    let marker = position_of(found)?;
+    let marker = position_of(found, earlier)?;
     let noted = Confirmed {
         position: first,
         last_id: earlier.progress.last_id,
@@ -161,7 +178,7 @@ fn resume<E>(
         ..told
     };
     let begin = begin(told, position.place, earlier);
-    Ok((begin, Chain::new(beginning, last, Some(position))))
+    Ok((begin, Chain::new(beginning, last, Some(Mark::whole(position)))))
 }
 
 fn begin(told: Confirmed, settled: Place, earlier: &Earlier) -> Begin {
@@ -232,7 +249,7 @@ impl<'a> Started<'a> {
     pub fn give_up(mut self) {
         if self.settings.marker == MarkerAfterwards::Delete {
             // It expires by itself.
-            let _ = self.link.connection.query(redis::cmd("GETDEL").arg(&self.key));
+            let _ = self.link.connection.query(&marker::delete(&self.key));
         }
     }
 
@@ -300,7 +317,7 @@ mod tests {
         };
         let found = Found {
             mode: Mode::Marked,
-            marker: marker.map(|offset| position(offset).to_string()),
+            marker: marker.map_or_else(Contents::default, |offset| Mark::whole(position(offset)).into()),
             stream: Some(Some(StreamEnd {
                 last_id: EntryId::at_ms(last_id),
                 added: None,

@@ -2,7 +2,7 @@
 
 use super::add::{Refusal, receive_added};
 use super::batch::{Batch, Outcome};
-use super::marker::{Position, write_move};
+use super::marker::{Contents, MOVES, Position, contents, write_move};
 use crate::streamer::error::{Error, ServerError};
 use crate::streamer::wire::Connection;
 use crate::streamer::wire::resp::{Cursor, Malformed};
@@ -24,7 +24,7 @@ pub fn send(connection: &mut Connection, batch: &mut Batch, key: &str, position:
 
 /// How many commands lie between MULTI and EXEC.
 fn queued(batch: &Batch) -> usize {
-    batch.commands + usize::from(batch.trim_at.is_some()) + 1
+    batch.commands + usize::from(batch.trim_at.is_some()) + MOVES
 }
 
 /// What became of a transaction.
@@ -43,8 +43,8 @@ pub enum Executed {
 /// What an executed transaction says beside the entries' IDs.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Marked {
-    /// What the marker said before, or why it could not be moved.
-    pub before: Result<Option<String>, ServerError>,
+    /// What the marker held before, or why it could not be moved.
+    pub before: Result<Contents, ServerError>,
     /// Why the stream was not trimmed, where it should have been.
     pub untrimmed: Option<ServerError>,
 }
@@ -92,10 +92,10 @@ fn receive_queued(connection: &mut Connection, commands: usize) -> Result<Option
 
 /// Why a transaction was not executed: what was said as its commands were queued, or at its end.
 fn refusal(batch: &Batch, queued_error: Option<(usize, ServerError)>, error: ServerError) -> Executed {
-    let entries = queued(batch) - 1;
+    let entries = queued(batch) - MOVES;
     match queued_error {
         Some((index, error)) => Executed::Refused {
-            step: if index == entries { Step::Marker } else { Step::Entries },
+            step: if index >= entries { Step::Marker } else { Step::Entries },
             error,
         },
         None => Executed::Refused {
@@ -120,20 +120,23 @@ fn walk(cursor: &mut Cursor<'_>, batch: &Batch, outcomes: &mut Vec<Outcome>) -> 
             cursor.number()?;
         }
     }
-    Ok(Marked {
-        before: match cursor.refusal()? {
-            None => Ok(text(cursor)?),
-            Some(error) => Err(error),
-        },
-        untrimmed,
-    })
+    let before = match cursor.refusal()? {
+        None => moved(cursor)?,
+        Some(error) => Err(error),
+    };
+    Ok(Marked { before, untrimmed })
 }
 
-fn text(cursor: &mut Cursor<'_>) -> Result<Option<String>, Malformed> {
-    if cursor.is_nil() {
-        return Ok(None);
+/// What the marker held before it was moved, or why it was not.
+fn moved(cursor: &mut Cursor<'_>) -> Result<Result<Contents, ServerError>, Malformed> {
+    let before = contents(cursor)?;
+    for _ in 1..MOVES {
+        if let Some(error) = cursor.refusal()? {
+            return Ok(Err(error));
+        }
+        cursor.number()?;
     }
-    Ok(Some(String::from_utf8_lossy(cursor.bulk()?).into_owned()))
+    Ok(Ok(before))
 }
 
 /// The server took no MULTI, which it took before: all that follows was executed as it came.
@@ -143,8 +146,11 @@ fn receive_one_by_one(
     outcomes: &mut Vec<Outcome>,
 ) -> Result<Executed, Error> {
     let untrimmed = receive_commands(connection, batch, 0, outcomes)?;
-    let before = connection.walk(text)?;
-    connection.receive()?;
+    let before = connection.walk(contents)?;
+    let exec = 1;
+    for _ in 1..MOVES + exec {
+        connection.receive()?;
+    }
     Ok(Executed::Yes(Marked { before, untrimmed }))
 }
 
