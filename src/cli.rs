@@ -4,7 +4,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{self, Context};
 use crate::options::Global;
-use crate::streamer::Ending;
+use crate::streamer::{Ending, Stop};
 use crate::ui::Ui;
 
 const AFTER_HELP: &str = "\
@@ -45,8 +45,13 @@ impl Cli {
     pub fn run(self, ui: Ui) -> anyhow::Result<Ending> {
         let Global { wait, .. } = self.global;
         let context = || -> anyhow::Result<Context> {
-            let servers = self.global.servers()?;
-            Ok(Context { ui, servers, wait })
+            let stop = Stop::default();
+            Ok(Context {
+                ui,
+                servers: self.global.servers(&stop)?,
+                stop,
+                wait,
+            })
         };
         match self.command {
             Command::Send(args) => commands::send::run(args, &context()?),

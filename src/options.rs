@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use crate::failure::Failure;
 use crate::streamer::{
-    Connection, Endpoint, EntryId, Error, Secret, Servers, Tls, Trim, Verify, names, now_ms, parse_duration,
+    Connection, Endpoint, EntryId, Error, Secret, Servers, Stop, Tls, Trim, Verify, names, now_ms, parse_duration,
 };
 use crate::ui::{Color, Ui, Verbosity};
 
@@ -82,7 +82,7 @@ impl Global {
         Ui::new(verbosity, self.color)
     }
 
-    pub fn servers(&self) -> anyhow::Result<Servers> {
+    pub fn servers(&self, stop: &Stop) -> anyhow::Result<Servers> {
         let url = self.url.clone().or_else(|| URL_VARIABLES.iter().find_map(variable));
         let mut endpoint = Endpoint::parse(url.as_deref().unwrap_or(DEFAULT_URL))?;
         endpoint.connect_timeout = self.connect_timeout.max(Duration::from_millis(1));
@@ -99,7 +99,7 @@ impl Global {
             endpoint.password.get_or_insert_with(|| Secret(String::new()));
         }
         endpoint.tls = self.tls(endpoint.tls)?;
-        Ok(Servers::standalone(endpoint))
+        Ok(Servers::standalone(endpoint, stop))
     }
 
     /// The options of TLS only mean something for a URL that asks for it: silence would leave a connection in

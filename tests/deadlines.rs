@@ -1,6 +1,6 @@
 //! Times that were asked for hold, whatever the server does.
 
-use crate::harness::{Running, Server, Test};
+use crate::harness::{Running, Server, Signal, Test, wait_until};
 use crate::middleman::{Middleman, Verdict, is};
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -203,4 +203,37 @@ fn an_address_that_never_answers_does_not_use_up_the_time_of_the_others() {
     let send = format!("{own_names} redis-streamer -u {url} --connect-timeout 3s send s 1 --name n");
     Test::shell(&server, &send).stdout_like("[ID]\n").run();
     assert_eq!(server.ids("s").len(), 1);
+}
+
+/// What tells the ten seconds that are left once the work is to end from the fifteen that an answer may take.
+const ENDS: Duration = Duration::from_secs(14);
+
+#[test]
+fn a_signal_holds_although_the_server_hangs() {
+    let work = [
+        ("send-batch s --name n --rate 2000 input", &[][..]),
+        ("consume s -g g", &[]),
+        ("consume s -g g --ack manual", &[]),
+        ("consume s -g g --jobs 3", &["--", "sleep", "0.1"]),
+    ];
+    std::thread::scope(|scope| {
+        for (args, handler) in work {
+            scope.spawn(move || {
+                let server = server();
+                server.file("input", "1\n".repeat(100_000));
+                server.add_numbered("s", 1000);
+                let mut running = Test::new(&server).args(args.split(' ')).args(handler).spawn();
+                wait_until("the work", || {
+                    server.calls("xreadgroup") > 1 || server.calls("exec") > 10
+                });
+                server.pause();
+                std::thread::sleep(Duration::from_millis(300));
+                let start = Instant::now();
+                running.signal(Signal::TERM);
+                let output = running.wait();
+                assert!(start.elapsed() < ENDS, "{args}: {:?}", start.elapsed());
+                assert_eq!(output.status, 143, "{args}: {}", output.stderr());
+            });
+        }
+    });
 }

@@ -19,6 +19,8 @@ use crate::ui::Ui;
 pub struct Context {
     pub ui: Ui,
     pub servers: Servers,
+    /// Whether the command is to end.
+    pub stop: Stop,
     /// How long to keep trying the first connection.
     pub wait: Option<Duration>,
 }
@@ -44,8 +46,7 @@ impl Context {
 
     fn first<T>(&self, attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
         self.say_connecting();
-        // Nobody asks these verbs to end in good order: a signal ends them as signals do.
-        first(self.wait, &|notice| self.notice(notice), &Stop::default(), attempt)
+        first(self.wait, &|notice| self.notice(notice), &self.stop, attempt)
     }
 
     /// A server that is waited for must also be ready to serve.

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Why work ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,9 @@ impl<E> From<E> for Halt<E> {
     }
 }
 
+/// How long a server's answer is waited for once the work is asked to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Whether to end, shared by all threads of a piece of work.
 #[derive(Clone, Default)]
 pub struct Stop {
@@ -42,6 +45,8 @@ pub struct Stop {
 #[derive(Default)]
 struct State {
     ending: Option<Ending>,
+    /// When the end was asked for.
+    asked: Option<Instant>,
     is_woken: bool,
     /// Bring whatever is waited for to an end; each runs once.
     wakers: Vec<Box<dyn FnOnce() + Send>>,
@@ -56,6 +61,7 @@ impl Stop {
     /// Asks for an end. A signal outranks other reasons: the exit code tells of it.
     pub fn end(&self, ending: Ending) {
         let mut state = self.lock();
+        state.asked.get_or_insert_with(Instant::now);
         if !matches!(state.ending, Some(Ending::Signal(_))) {
             state.ending = Some(ending);
         }
@@ -79,6 +85,16 @@ impl Stop {
     /// Why to end, if at all.
     pub fn ending(&self) -> Option<Ending> {
         self.lock().ending
+    }
+
+    /// When the end was asked for, if it was.
+    pub fn asked(&self) -> Option<Instant> {
+        self.lock().asked
+    }
+
+    /// Until when to wait for an answer that was waited for since `begun`, if the work is to end.
+    pub fn last_answer(&self, begun: Instant) -> Option<Instant> {
+        self.asked().map(|asked| asked.max(begun) + PATIENCE)
     }
 
     /// The signal that asked to end, if one did.

@@ -93,9 +93,9 @@ fn parse_id(text: &str) -> Result<EntryId, Failure> {
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let settings = Settings::new(args, context)?;
-    let stop = Stop::default();
+    let stop = &context.stop;
     let notify = |notice: Notice<'_>| context.notice(notice);
-    let mut supervisor = Supervisor::new(&stop, &notify, settings.reconnect.reconnect_for, None);
+    let mut supervisor = Supervisor::new(stop, &notify, settings.reconnect.reconnect_for, None);
     context.say_connecting();
     let first = match supervisor.start(context.wait, || context.try_to_connect_to(&settings.stream)) {
         Ok(connection) => connection,
@@ -107,19 +107,19 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         acknowledger: Acknowledger::new(connections, supervisor),
         settings: &settings,
         context,
-        stop: &stop,
+        stop,
         waiting: Vec::new(),
         tally: Tally::default(),
     };
     let read = match &settings.source {
         Source::Given(ids) => {
-            signals::listen(&stop, || {})?;
+            signals::listen(stop, || {})?;
             ids.iter().try_for_each(|id| acks.take(None, *id))
         }
         Source::Stdin => {
             let (input, end) = context.ui.input()?;
             stop.on_wake(end);
-            signals::listen(&stop, || {})?;
+            signals::listen(stop, || {})?;
             acks.take_all(References::new(input))
         }
     };

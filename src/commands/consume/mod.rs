@@ -18,7 +18,7 @@ use anyhow::Context as _;
 use crate::commands::Context;
 use crate::options::{GroupArgs, ReconnectArgs, parse_count, parse_name};
 use crate::signals;
-use crate::streamer::{Ending, Halt, Link, Point, Quota, Run, Stop, Unblocker, parse_duration, ready};
+use crate::streamer::{Ending, Halt, Link, Point, Quota, Run, Unblocker, parse_duration, ready};
 
 use handlers::{Environment, Groups};
 use members::Members;
@@ -182,13 +182,13 @@ impl Args {
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let plan = args.plan()?;
-    let stop = Stop::default();
-    let stdout = Stdout::open(context.ui, &stop).context("cannot watch stdout")?;
+    let stop = &context.stop;
+    let stdout = Stdout::open(context.ui, stop).context("cannot watch stdout")?;
     let quota = Quota::new(args.max.map(NonZeroUsize::get));
-    let unblocker = Unblocker::new(&context.servers, &stop);
+    let unblocker = Unblocker::new(&context.servers, stop);
     let run = Run {
         servers: &context.servers,
-        stop: &stop,
+        stop,
         unblocker: &unblocker,
         quota: &quota,
         deadline: args.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
@@ -204,7 +204,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     };
     let groups = Groups::default();
     let at_last = groups.clone();
-    signals::listen(&stop, move || at_last.kill()).context("cannot listen for signals")?;
+    signals::listen(stop, move || at_last.kill()).context("cannot listen for signals")?;
     let members = Members {
         args: &args,
         run,

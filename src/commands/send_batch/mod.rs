@@ -25,7 +25,7 @@ use crate::commands::Context;
 use crate::options::{ReconnectArgs, Retention, TrimArgs, parse_count, parse_name};
 use crate::signals;
 use crate::streamer::producer::{self, Earlier, LostIds, MarkerAfterwards, Started, Trouble};
-use crate::streamer::{Ending, Notice, Stop};
+use crate::streamer::{Ending, Notice};
 
 use account::Account;
 use checkpoint::Checkpoint;
@@ -115,8 +115,8 @@ enum OnAmbiguous {
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let mut settings = Settings::new(args, context.ui.input_is_terminal())?;
-    let stop = Stop::default();
-    signals::listen(&stop, || ())?;
+    let stop = &context.stop;
+    signals::listen(stop, || ())?;
     let input = std::mem::take(&mut settings.input);
     let names = input.names();
     let (checkpoint, earlier) = match &settings.checkpoint {
@@ -133,7 +133,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         is_resumable: checkpoint.is_some(),
     };
     context.ui.detail(&format!("connecting to {}", context.servers.name()));
-    let started = producer::start(&context.servers, &sending, &stop, &notify);
+    let started = producer::start(&context.servers, &sending, stop, &notify);
     let mut started = match (started, stop.signal()) {
         (Ok(started), _) => started,
         (Err(Trouble::Ended { .. }), Some(signal)) => return Ok(Ending::Signal(signal)),
@@ -142,7 +142,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let begin = started.begin;
     let prepared = clock(&mut started, settings.retention).and_then(|server_ms| {
         let encoder = Encoder::new(&settings, TrimClock::start(settings.retention, server_ms));
-        let mut account = Account::open(&settings, &input, begin.written, context.ui, &stop)?;
+        let mut account = Account::open(&settings, &input, begin.written, context.ui, stop)?;
         if let Some(mut checkpoint) = checkpoint {
             checkpoint.begin(&begin)?;
             account.keep(checkpoint);

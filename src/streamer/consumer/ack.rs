@@ -28,8 +28,9 @@ pub enum AckOutcome {
     AnswerLost,
 }
 
-/// How long to go on trying to reach a lost server after the work was asked to end.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long to go on trying to reach a lost server after the work was asked to end, and the answer that was waited for
+/// did not come.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Acknowledges over connections that are made again when they are lost.
 pub struct Acknowledger<'a> {
@@ -88,8 +89,9 @@ impl<'a> Acknowledger<'a> {
             let connect = || self.connections.of_key(stream.as_bytes()).map(drop);
             match self.supervisor.mend(failure, connect) {
                 Err(Halt::Ended(Ending::Signal(_))) => {
-                    self.supervisor.begin_grace(GRACE);
-                    self.connections.set_deadline(Some(Instant::now() + GRACE));
+                    let until = Instant::now() + GRACE;
+                    self.supervisor.begin_grace(until);
+                    self.connections.set_deadline(Some(until));
                 }
                 mended => mended?,
             }

@@ -70,8 +70,14 @@ impl Member<'_> {
         }
         let is_empty = self.messages().settled() == 0 && self.messages().is_empty();
         let grace = if is_empty { SHORT_GRACE } else { departure.grace() };
-        self.supervisor.begin_grace(grace);
-        self.set_deadline(Some(Instant::now() + grace));
+        let now = Instant::now();
+        let until = match self.run.stop.asked() {
+            // A server that was lost since the end was asked for has had some of the time.
+            Some(asked) if self.link.is_lost => (asked + grace).max(now + SHORT_GRACE),
+            _ => now + grace,
+        };
+        self.supervisor.begin_grace(until);
+        self.set_deadline(Some(until));
         let left = loop {
             let tried = if self.link.is_lost { self.relink() } else { Ok(()) };
             let tried = tried.and_then(|()| self.try_to_leave(&mut take_in).map_err(Halt::Failed));
@@ -79,7 +85,7 @@ impl Member<'_> {
                 Ok(()) => break Ok(()),
                 Err(Halt::Ended(_)) => break Ok(()),
                 Err(Halt::Failed(error)) => match self.rejoin(error) {
-                    Ok(()) => self.set_deadline(Some(Instant::now() + grace)),
+                    Ok(()) => self.set_deadline(Some(until.max(Instant::now() + SHORT_GRACE))),
                     Err(Halt::Ended(_)) => break Ok(()),
                     Err(Halt::Failed(error)) => break Err(error),
                 },

@@ -210,16 +210,17 @@ impl<'a> Member<'a> {
 
     /// Makes another connection in place of a lost one, in as many attempts as it takes.
     pub fn relink(&mut self) -> Result<(), Halt<Error>> {
-        match self.relink_once() {
+        match self.relink_once(self.deadline) {
             Ok(()) => Ok(()),
             Err(error) => self.rejoin(error),
         }
     }
 
-    /// Makes another connection in place of a lost one, in one attempt.
-    pub fn relink_once(&mut self) -> Result<(), Error> {
+    /// Makes another connection in place of a lost one, in one attempt, before a deadline.
+    pub fn relink_once(&mut self, deadline: Option<Instant>) -> Result<(), Error> {
         self.put_away_link();
-        let link = reopen(&self.run, self.settings, self.deadline, &mut self.old)?;
+        let mut link = reopen(&self.run, self.settings, deadline, &mut self.old)?;
+        link.connection.set_deadline(self.deadline);
         self.take_link(link);
         Ok(())
     }

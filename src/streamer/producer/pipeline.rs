@@ -1,8 +1,6 @@
 //! Batches out, replies matched to records, in order: a window of batches in flight over one connection at a time.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Settings;
@@ -22,7 +20,6 @@ use super::trouble::Trouble;
 use crate::streamer::error::{Error, ServerError};
 use crate::streamer::servers::{Servers, Supervisor};
 use crate::streamer::stop::Stop;
-use crate::streamer::wire::Breaker;
 
 /// How many records may be in flight: a dozen batches of messages of 150 bytes. A quarter of that left the server
 /// idle now and then, when this process was not scheduled for a moment.
@@ -45,8 +42,6 @@ pub struct Producer<'a, 'h, E> {
     pub(super) stop: &'a Stop,
     pub(super) supervisor: Supervisor<'a>,
     pub(super) link: Link,
-    /// Ends the waiting for an answer of the connection in use.
-    pub(super) breaker: Arc<Mutex<Option<Breaker>>>,
     pub(super) mode: Mode,
     pub(super) key: String,
     pub(super) chain: Chain,
@@ -114,7 +109,6 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
             stop,
             supervisor,
             newest: chain.last().position.writer,
-            breaker: Arc::new(Mutex::new(link.connection.breaker().ok())),
             link,
             mode,
             key,
@@ -135,7 +129,6 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
             marker_may_be_deleted: false,
         };
         producer.beware_of_the_earlier_run();
-        producer.stop.on_wake(break_later(producer.breaker.clone()));
         producer
     }
 
@@ -234,7 +227,7 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
         if self.stop.ending().is_some() && self.grace.is_none() {
             let until = Instant::now() + GRACE;
             self.grace = Some(until);
-            self.supervisor.begin_grace(GRACE);
+            self.supervisor.begin_grace(until);
             self.link.connection.set_deadline(Some(until));
         }
     }
@@ -337,16 +330,6 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
             .filter(|flight| flight.is_in_doubt())
             .filter_map(|flight| flight.batch.span_from(flight.next));
         spans.reduce(Span::to)
-    }
-}
-
-/// Breaks a connection whose answer is still waited for when the grace is over.
-fn break_later(breaker: Arc<Mutex<Option<Breaker>>>) -> impl FnOnce() + Send + 'static {
-    move || {
-        thread::sleep(GRACE);
-        if let Some(breaker) = &*breaker.lock().unwrap_or_else(PoisonError::into_inner) {
-            breaker.break_now();
-        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! After a loss: a new connection, what the marker says, and what follows from it.
 
-use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::batch::{Batch, Outcome, Span};
@@ -42,7 +41,6 @@ impl<E> Producer<'_, '_, E> {
                 (Some(before), Some(now)) if before != now => Server::Another,
                 _ => self.server,
             };
-            *self.breaker.lock().unwrap_or_else(PoisonError::into_inner) = link.connection.breaker().ok();
             self.link = link;
             self.link.connection.set_deadline(self.grace);
             match self.reconcile(&marker) {
@@ -72,7 +70,7 @@ impl<E> Producer<'_, '_, E> {
             && in_doubt.is_some()
         {
             let until = *self.grace.get_or_insert(Instant::now() + GRACE);
-            self.supervisor.begin_grace(GRACE);
+            self.supervisor.begin_grace(until);
             reached = match attempt(Some(until)) {
                 Ok(reached) => Ok(reached),
                 Err(failure) => self.supervisor.mend(failure, || attempt(Some(until))),

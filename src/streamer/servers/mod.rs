@@ -11,6 +11,7 @@ mod url;
 use std::sync::Arc;
 
 use super::error::Error;
+use super::stop::Stop;
 use super::wire::{Address, Connection, Endpoint};
 
 pub use backoff::jittered;
@@ -20,16 +21,19 @@ pub use supervisor::{Notice, Notify, Supervisor, first, until};
 pub use unblock::{Blockable, Unblocker};
 
 /// The servers behind a URL.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Servers {
     endpoint: Arc<Endpoint>,
+    /// By which connections know that the work is to end.
+    stop: Stop,
 }
 
 impl Servers {
     /// A single server.
-    pub fn standalone(endpoint: Endpoint) -> Self {
+    pub fn standalone(endpoint: Endpoint, stop: &Stop) -> Self {
         Self {
             endpoint: Arc::new(endpoint),
+            stop: stop.clone(),
         }
     }
 
@@ -45,20 +49,21 @@ impl Servers {
 
     /// A connection to the node that holds a key, be it a stream, a marker or a ledger.
     pub fn of_key(&self, _key: &[u8]) -> Result<Connection, Error> {
-        Connection::open(&self.endpoint)
+        Connection::open(&self.endpoint, &self.stop)
     }
 
     /// Connections to all nodes that hold keys.
     pub fn masters(&self) -> Result<Vec<Connection>, Error> {
-        Ok(vec![Connection::open(&self.endpoint)?])
+        Ok(vec![Connection::open(&self.endpoint, &self.stop)?])
     }
 
     /// Another connection to a node, such as one that an earlier connection led to.
     pub fn same(&self, node: &Address) -> Result<Connection, Error> {
-        Connection::open(&Endpoint {
+        let endpoint = Endpoint {
             address: node.clone(),
             ..(*self.endpoint).clone()
-        })
+        };
+        Connection::open(&endpoint, &self.stop)
     }
 
     /// Closes an old connection at its node, over this connection if that leads there.

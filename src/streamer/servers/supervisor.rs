@@ -79,9 +79,9 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// From now on attempts are made for so long at most, although the work is asked to end.
-    pub fn begin_grace(&mut self, grace: Duration) {
-        self.grace.get_or_insert(Instant::now() + grace);
+    /// From now on attempts are made until then at most, although the work is asked to end.
+    pub fn begin_grace(&mut self, until: Instant) {
+        self.grace.get_or_insert(until);
     }
 
     /// Makes attempts after a failure that may pass, until one succeeds; said once, not once an attempt. Any other

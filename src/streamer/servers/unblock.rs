@@ -21,7 +21,7 @@ const RETRY: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Ends the blocked reads of a piece of work.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Unblocker {
     servers: Servers,
     blocked: Arc<Mutex<Vec<Arc<Blockable>>>>,

@@ -16,10 +16,14 @@ use super::reply::{Answer, Reply};
 use super::resp::{Cursor, MAX_LINE, Malformed, Scanner, line};
 use super::transport::{Breaker, Transport};
 use crate::streamer::error::{Error, ServerError};
+use crate::streamer::stop::Stop;
 
 /// How long a server may take to answer before it counts as lost. Redis serves one command after another:
 /// a slow neighbour's command must fit in, a hung server must not hold a pipeline for ever.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long one read or write of the socket waits: so often it is looked whether the work is to end.
+const SLICE: Duration = Duration::from_millis(200);
 
 /// What one read of the socket can bring. Large enough that a reply of 1000 entries takes few system calls.
 const BUFFER: usize = 256 * 1024;
@@ -51,6 +55,8 @@ pub struct Connection {
     handed_out: usize,
     /// Nothing is waited for beyond this.
     deadline: Option<Instant>,
+    /// Once the work is asked to end, answers are waited for with less patience.
+    stop: Stop,
     read_timeout: Duration,
     /// How many replies are still to come at least.
     expected: usize,
@@ -60,9 +66,9 @@ pub struct Connection {
 
 impl Connection {
     /// Connects, authenticates and selects the database, all within the endpoint's time limit.
-    pub fn open(endpoint: &Endpoint) -> Result<Self, Error> {
+    pub fn open(endpoint: &Endpoint, stop: &Stop) -> Result<Self, Error> {
         let deadline = Instant::now() + endpoint.connect_timeout;
-        let transport = Transport::open(endpoint, deadline, RESPONSE_TIMEOUT)?;
+        let transport = Transport::open(endpoint, deadline, SLICE)?;
         let mut connection = Self {
             transport,
             node: endpoint.address.clone(),
@@ -70,6 +76,7 @@ impl Connection {
             filled: 0..0,
             handed_out: 0,
             deadline: Some(deadline),
+            stop: stop.clone(),
             read_timeout: Duration::MAX,
             expected: 0,
             low_water: 1,
@@ -94,12 +101,31 @@ impl Connection {
         self.transport.breaker().map_err(|source| self.lost(source))
     }
 
-    /// Sends packed commands.
+    /// Sends packed commands. A server that takes nothing of them within [`RESPONSE_TIMEOUT`] is lost.
     pub fn send(&mut self, packed: &[u8]) -> Result<(), Error> {
-        self.transport
-            .write_all(packed)
-            .and_then(|()| self.transport.flush())
-            .map_err(|source| self.lost(source))
+        let mut rest = packed;
+        let mut wait = self.wait(RESPONSE_TIMEOUT);
+        loop {
+            let written = match rest {
+                [] => self.transport.flush().map(|()| None),
+                rest => self.transport.write(rest).map(Some),
+            };
+            match written {
+                Ok(None) => return Ok(()),
+                Ok(Some(0)) => return Err(self.lost(io::ErrorKind::WriteZero.into())),
+                Ok(Some(written)) => {
+                    rest = &rest[written..];
+                    wait = self.wait(RESPONSE_TIMEOUT);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => {
+                    if self.left(&mut wait).is_zero() {
+                        return Err(self.late(&wait));
+                    }
+                }
+                Err(error) => return Err(self.lost(error)),
+            }
+        }
     }
 
     /// Tells that so many more replies are certain to come, none of which is urgent while many others are to come.
@@ -137,7 +163,7 @@ impl Connection {
     /// Passes over replies for as long as they are exactly this one, at most so many; says how many they were.
     pub fn skip(&mut self, reply: &[u8], most: usize) -> Result<usize, Error> {
         self.let_go();
-        let mut wait = Wait::new(RESPONSE_TIMEOUT, self.deadline);
+        let mut wait = self.wait(RESPONSE_TIMEOUT);
         let mut skipped = 0;
         while skipped < most {
             let here = &self.buffer[self.filled.clone()];
@@ -151,7 +177,7 @@ impl Connection {
                 break;
             }
             if equal > 0 {
-                wait = Wait::new(RESPONSE_TIMEOUT, self.deadline);
+                wait = self.wait(RESPONSE_TIMEOUT);
             }
             self.fill(&mut wait, reply.len())?;
         }
@@ -171,7 +197,7 @@ impl Connection {
     /// The next line of a reply that is walked: the head of an array, or a short value. With its type byte.
     pub(super) fn head(&mut self, patience: Duration) -> Result<&[u8], Error> {
         self.let_go();
-        let mut wait = Wait::new(patience, self.deadline);
+        let mut wait = self.wait(patience);
         loop {
             let bytes = &self.buffer[self.filled.clone()];
             match line(bytes).map_err(|malformed| self.malformed(malformed))? {
@@ -190,7 +216,7 @@ impl Connection {
     fn value(&mut self, patience: Duration, limit: usize) -> Result<Range<usize>, Error> {
         self.let_go();
         let mut scanner = Scanner::new(limit);
-        let mut wait = Wait::new(patience, self.deadline);
+        let mut wait = self.wait(patience);
         loop {
             let bytes = &self.buffer[self.filled.clone()];
             match scanner.advance(bytes) {
@@ -215,8 +241,8 @@ impl Connection {
         self.make_room(needed);
         self.set_low_water()?;
         loop {
-            let left = wait.left();
-            self.set_read_timeout(left)?;
+            let left = self.left(wait);
+            self.set_read_timeout(left.min(SLICE))?;
             let space = &mut self.buffer[self.filled.end..];
             match self.transport.read(space) {
                 Ok(0) => {
@@ -226,14 +252,14 @@ impl Connection {
                 Ok(read) => {
                     self.filled.end += read;
                     // A server that answers a byte at a time must not be waited for byte by byte.
-                    if wait.left().is_zero() {
+                    if self.left(wait).is_zero() {
                         return Err(self.late(wait));
                     }
                     return Ok(());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if is_timeout(&error) => {
-                    if wait.left().is_zero() {
+                    if self.left(wait).is_zero() {
                         return Err(self.late(wait));
                     }
                 }
@@ -242,8 +268,26 @@ impl Connection {
         }
     }
 
+    fn wait(&self, patience: Duration) -> Wait {
+        Wait {
+            patience,
+            deadline: self.deadline,
+            begun: None,
+        }
+    }
+
+    /// How long to go on waiting.
+    fn left(&self, wait: &mut Wait) -> Duration {
+        let now = Instant::now();
+        let begun = *wait.begun.get_or_insert(now);
+        let limits = [wait.deadline, self.stop.last_answer(begun)];
+        let until = limits.into_iter().flatten().fold(begun + wait.patience, Instant::min);
+        until.saturating_duration_since(now)
+    }
+
     fn late(&self, wait: &Wait) -> Error {
-        let text = format!("no answer within {:.1} s", wait.patience.as_secs_f64());
+        let waited = wait.begun.map_or(wait.patience, |begun| begun.elapsed());
+        let text = format!("no answer within {:.1} s", waited.as_secs_f64());
         self.lost(io::Error::new(io::ErrorKind::TimedOut, text))
     }
 
@@ -352,26 +396,7 @@ struct Wait {
     patience: Duration,
     deadline: Option<Instant>,
     /// Set when first asked for: a value that is here already needs no clock.
-    until: Option<Instant>,
-}
-
-impl Wait {
-    fn new(patience: Duration, deadline: Option<Instant>) -> Self {
-        Self {
-            patience,
-            deadline,
-            until: None,
-        }
-    }
-
-    fn left(&mut self) -> Duration {
-        let now = Instant::now();
-        let until = *self.until.get_or_insert_with(|| {
-            let until = now + self.patience;
-            self.deadline.map_or(until, |deadline| until.min(deadline))
-        });
-        until.saturating_duration_since(now)
-    }
+    begun: Option<Instant>,
 }
 
 fn is_timeout(error: &io::Error) -> bool {

@@ -128,6 +128,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// How often a lost server is tried again while handlers finish.
 const RELINK_EVERY: Duration = Duration::from_millis(500);
 
+/// How long one such attempt may take: handlers that end meanwhile wait for it.
+const RELINK_WITHIN: Duration = Duration::from_millis(500);
+
 /// How it stands with new messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum News {
@@ -384,8 +387,9 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
             if self.next_relink > Instant::now() {
                 return;
             }
-            self.next_relink = Instant::now() + RELINK_EVERY;
-            if self.member.relink_once().is_err() {
+            let deadline = Some(Instant::now() + RELINK_WITHIN);
+            if self.member.relink_once(deadline).is_err() {
+                self.next_relink = Instant::now() + RELINK_EVERY;
                 return;
             }
         }
