@@ -7,9 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::failure::Failure;
-use crate::streamer::{
-    Connection, Endpoint, EntryId, Error, Secret, Servers, Stop, Tls, Trim, Verify, names, now_ms, parse_duration,
-};
+use crate::streamer::{Endpoint, EntryId, Secret, Servers, Stop, Tls, Trim, Verify, names, parse_duration};
 use crate::ui::{Color, Ui, Verbosity};
 
 /// Options of every command.
@@ -216,16 +214,26 @@ impl TrimArgs {
             (None, None) => Retention::All,
         }
     }
+}
 
-    /// What to trim now. Retention asks for the server's clock: the IDs are made by it.
-    pub fn now(&self, connection: &mut Connection) -> Result<Option<Trim>, Error> {
-        Ok(match (self.maxlen, self.retention) {
-            (Some(length), _) => Some(Trim::Length(length)),
-            (None, Some(retention)) => {
-                let oldest = now_ms(connection)?.saturating_sub(retention.as_millis() as u64);
+impl Retention {
+    /// The server's clock in milliseconds, asked for only where the age of entries matters: their IDs are made by it.
+    pub fn clock<E>(self, ask: impl FnOnce() -> Result<u64, E>) -> Result<u64, E> {
+        match self {
+            Self::Younger(_) => ask(),
+            Self::All | Self::Newest(_) => Ok(0),
+        }
+    }
+
+    /// What to trim when it is so late by that clock.
+    pub fn trim(self, now_ms: u64) -> Option<Trim> {
+        match self {
+            Self::All => None,
+            Self::Newest(length) => Some(Trim::Length(length)),
+            Self::Younger(age) => {
+                let oldest = now_ms.saturating_sub(age.as_millis() as u64);
                 Some(Trim::Before(EntryId::at_ms(oldest)))
             }
-            (None, None) => None,
-        })
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::commands::{Context, print};
 use crate::failure::{Failure, quote};
 use crate::line;
 use crate::options::{TrimArgs, parse_name};
-use crate::streamer::{AddOptions, BODY, Ending, EntryId, Missing, NAME, add};
+use crate::streamer::{AddOptions, BODY, Ending, EntryId, Missing, NAME, add, now_ms};
 
 /// Send one message to a stream, and print its ID
 ///
@@ -81,6 +81,8 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     );
 
     let mut connection = context.connect_to(&args.stream)?;
+    let retention = args.trim.retention();
+    let now = retention.clock(|| now_ms(&mut connection))?;
     let options = AddOptions {
         id: args.id,
         missing: if args.no_create {
@@ -88,7 +90,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         } else {
             Missing::Create
         },
-        trim: args.trim.now(&mut connection)?,
+        trim: retention.trim(now),
     };
     let id = add(&mut connection, &args.stream, options, &fields)?;
     print(context.ui, format!("{id}\n").as_bytes())

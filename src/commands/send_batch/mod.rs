@@ -22,9 +22,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use crate::commands::Context;
-use crate::options::{ReconnectArgs, Retention, TrimArgs, parse_count, parse_name};
+use crate::options::{ReconnectArgs, TrimArgs, parse_count, parse_name};
 use crate::signals;
-use crate::streamer::producer::{self, Earlier, LostIds, MarkerAfterwards, Started, Trouble};
+use crate::streamer::producer::{self, Earlier, LostIds, MarkerAfterwards, Trouble};
 use crate::streamer::{Ending, Notice};
 
 use account::Account;
@@ -140,7 +140,8 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         (Err(trouble), _) => return Err(lines.failure(trouble)),
     };
     let begin = started.begin;
-    let prepared = clock(&mut started, settings.retention).and_then(|server_ms| {
+    let clock = settings.retention.clock(|| started.now_ms());
+    let prepared = clock.map_err(anyhow::Error::from).and_then(|server_ms| {
         let encoder = Encoder::new(&settings, TrimClock::start(settings.retention, server_ms));
         let mut account = Account::open(&settings, &input, begin.written, context.ui, stop)?;
         if let Some(mut checkpoint) = checkpoint {
@@ -160,14 +161,6 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     stop.on_wake(arrivals.waker());
     let ended = started.run(&mut arrivals, &mut account);
     account.close(ended)
-}
-
-/// The server's clock, where the age of entries matters.
-fn clock(started: &mut Started<'_>, retention: Retention) -> anyhow::Result<u64> {
-    match retention {
-        Retention::Younger(_) => Ok(started.now_ms()?),
-        Retention::All | Retention::Newest(_) => Ok(0),
-    }
 }
 
 /// What the producer is told of a sending.

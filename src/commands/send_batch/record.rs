@@ -66,14 +66,8 @@ impl TrimClock {
     }
 
     fn now(&self) -> Option<Trim> {
-        match self.retention {
-            Retention::All => None,
-            Retention::Newest(length) => Some(Trim::Length(length)),
-            Retention::Younger(age) => {
-                let now = self.started_ms + self.started.elapsed().as_millis() as u64;
-                Some(Trim::Before(EntryId::at_ms(now.saturating_sub(age.as_millis() as u64))))
-            }
-        }
+        self.retention
+            .trim(self.started_ms + self.started.elapsed().as_millis() as u64)
     }
 }
 

@@ -31,7 +31,7 @@ use crate::streamer::entry::EntryId;
 pub use batch::{Batch, Command, MOST_BYTES, MOST_RECORDS, Place, Record, Sent, Span, Unfit};
 pub use host::{Arrival, Journal, LastId, Note, Progress, Rewind, Source, Why, Written};
 pub use marker::new_producer;
-pub use start::{Begin, Started, start};
+pub use start::{Begin, start};
 pub use trouble::{Cause, Trouble};
 
 /// What is to be sent, and how.
