@@ -114,8 +114,12 @@ impl Outlet {
         }
     }
 
-    /// What to do after the end of the input.
-    pub fn after_the_end(&self) -> Next {
+    /// Hands over the end of the input, and waits until it is known what to do then.
+    pub fn end(&self, event: Event) -> Next {
+        let next = self.push(event);
+        if next != Next::Go {
+            return next;
+        }
         let mut state = self.shared.lock();
         loop {
             if let Some(next) = state.next() {

@@ -1,7 +1,9 @@
 //! The reading thread at work: chunks of input into batches of commands, at a pace, behind what an earlier run sent.
 
 use std::io;
+use std::mem;
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +16,7 @@ use super::record::{Encoder, Format};
 use super::settings::Settings;
 use crate::failure::Failure;
 use crate::line::LineError;
-use crate::streamer::producer::{Arrival, Batch, Begin, Command, MOST_BYTES, MOST_RECORDS, Place, Record, Sent, Unfit};
+use crate::streamer::producer::{Arrival, Batch, Begin, MOST_BYTES, MOST_RECORDS, Place, Record, Sent, Unfit};
 
 /// The reading thread's state.
 pub struct Reading {
@@ -33,16 +35,6 @@ pub struct Reading {
     told: Place,
     /// What lies before is in the stream.
     settled: Place,
-}
-
-/// What a row is.
-#[derive(PartialEq)]
-enum Row {
-    /// Nothing, or told of already.
-    Passed,
-    Taken,
-    /// A record that ends the sending.
-    Last(Unfit),
 }
 
 impl Reading {
@@ -68,14 +60,11 @@ impl Reading {
     /// Reads all sources to their end, or to a record that ends the sending; again, if the server lost what it had.
     fn run(mut self, mut sources: Vec<Source>) {
         loop {
-            let mut next = match self.all(&mut sources) {
-                Ok(Next::Go) => self.outlet.push(Arrival::Ended(None)),
+            let next = match self.all(&mut sources) {
+                Ok(Next::Go) => self.outlet.end(Arrival::Ended(None)),
                 Ok(next) => next,
-                Err(error) => self.outlet.push(Arrival::Failed(error)),
+                Err(error) => self.outlet.end(Arrival::Failed(error)),
             };
-            if next == Next::Go {
-                next = self.outlet.after_the_end();
-            }
             let Next::Back(place) = next else {
                 return;
             };
@@ -171,15 +160,12 @@ impl Reading {
             at = extent.end;
             let before = self.place;
             advance(&mut self.place, &batch.text[extent.clone()], row.line_breaks.max(1));
-            if let Row::Last(unfit) = self.take(&mut batch, extent.clone(), &before)? {
+            if let Some(unfit) = self.take(&mut batch, extent.clone(), &before)? {
                 let last = self.last(&batch, extent, before, unfit);
                 batch.text.truncate(at);
                 let next = self.hand_over(batch, before);
                 return Ok(match next {
-                    Next::Go => match self.outlet.push(Arrival::Ended(Some(last))) {
-                        Next::Go => self.outlet.after_the_end(),
-                        next => next,
-                    },
+                    Next::Go => self.outlet.end(Arrival::Ended(Some(last))),
                     next => next,
                 });
             }
@@ -192,32 +178,27 @@ impl Reading {
         batch.sent == Sent::Earlier && self.place == self.settled
     }
 
-    /// Takes the row a batch has come to, which begins at `before`: as the header, as nothing, or as a record.
-    fn take(&mut self, batch: &mut Batch, extent: std::ops::Range<usize>, before: &Place) -> anyhow::Result<Row> {
+    /// Takes the row a batch has come to, which begins at `before`: as the header, as nothing, or as a record. One that
+    /// ends the sending is not taken; it is said what is wrong with it.
+    fn take(&mut self, batch: &mut Batch, extent: Range<usize>, before: &Place) -> anyhow::Result<Option<Unfit>> {
         let row = &batch.text[extent.clone()];
         let is_told = lies_before(before, &self.place, &self.told)?;
         let is_settled = lies_before(before, &self.place, &self.settled)?;
-        if std::mem::take(&mut self.header_due) {
+        if mem::take(&mut self.header_due) {
             self.take_header(row)?;
             batch.header.clone_from(&self.header);
-            return Ok(Row::Passed);
+            return Ok(None);
         }
         if is_told {
-            return Ok(Row::Passed);
+            return Ok(None);
         }
-        let start = batch.packed.len();
         let command = match self.encoder.encode(row, &mut batch.packed) {
-            Ok(None) => return Ok(Row::Passed),
-            Ok(Some(encoded)) => Ok(Command {
-                packed: start..batch.packed.len(),
-                fields_at: encoded.fields_at,
-                id: encoded.id,
-            }),
+            Ok(None) => return Ok(None),
+            Ok(Some(command)) => Ok(command),
             Err(LineError { column, reason }) => {
-                batch.packed.truncate(start);
                 let unfit = Unfit { column, reason };
                 if self.on_reject == OnReject::Stop && !is_settled {
-                    return Ok(Row::Last(unfit));
+                    return Ok(Some(unfit));
                 }
                 Err(unfit)
             }
@@ -230,11 +211,11 @@ impl Reading {
             text: extent,
             command,
         });
-        Ok(Row::Taken)
+        Ok(None)
     }
 
     /// A batch of the record that ends the sending.
-    fn last(&self, batch: &Batch, extent: std::ops::Range<usize>, before: Place, unfit: Unfit) -> Box<Batch> {
+    fn last(&self, batch: &Batch, extent: Range<usize>, before: Place, unfit: Unfit) -> Box<Batch> {
         let mut last = self.empty_batch();
         last.text.extend_from_slice(&batch.text[extent]);
         last.push(Record {

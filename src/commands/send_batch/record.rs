@@ -8,7 +8,7 @@ use super::csv::{Header, Row, Rows};
 use super::settings::{Lines, Settings};
 use crate::line::{self, LineError};
 use crate::options::Retention;
-use crate::streamer::producer::EntryIds;
+use crate::streamer::producer::{Command, EntryIds};
 use crate::streamer::{AddOptions, EntryId, Field, Message, MessageWriter, Missing, Trim, write_add, write_trim};
 
 /// What a line is.
@@ -82,15 +82,6 @@ pub struct Encoder {
     body: Vec<u8>,
 }
 
-/// An XADD in the buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Encoded {
-    /// Where its fields begin.
-    pub fields_at: usize,
-    /// The ID it asks for.
-    pub id: Option<EntryId>,
-}
-
 impl Encoder {
     pub fn new(settings: &Settings, trim: TrimClock) -> Self {
         Self {
@@ -133,23 +124,37 @@ impl Encoder {
         }
     }
 
-    /// Writes the XADD of a record; `None` if the record is nothing.
-    pub fn encode(&mut self, record: &[u8], out: &mut Vec<u8>) -> Result<Option<Encoded>, LineError> {
+    /// Writes the XADD of a record, or nothing if it cannot be sent; `None` if there is nothing to send in it.
+    pub fn encode(&mut self, record: &[u8], out: &mut Vec<u8>) -> Result<Option<Command>, LineError> {
         let text = text(record)?;
-        let is_nothing = match self.lines {
+        if self.is_nothing(text) {
+            return Ok(None);
+        }
+        let start = out.len();
+        let (fields_at, id) = self.write(text, out)?;
+        Ok(Some(Command {
+            packed: start..out.len(),
+            fields_at,
+            id,
+        }))
+    }
+
+    fn is_nothing(&self, text: &str) -> bool {
+        match self.lines {
             Lines::Entries(_) | Lines::Bodies { .. } => text.trim_ascii().is_empty(),
             Lines::Texts { .. } => false,
             Lines::Rows { .. } => text.is_empty(),
-        };
-        if is_nothing {
-            return Ok(None);
         }
+    }
+
+    /// Writes the XADD of a record's text; says where its fields begin, and which ID it asks for.
+    fn write(&mut self, text: &str, out: &mut Vec<u8>) -> Result<(usize, Option<EntryId>), LineError> {
         self.body.clear();
         let (name, body) = match &self.lines {
-            Lines::Entries(EntryIds::Given) => return self.encode_line(text, EntryIds::Given, out).map(Some),
+            Lines::Entries(EntryIds::Given) => return self.write_entry(text, EntryIds::Given, out),
             Lines::Entries(EntryIds::Made) => match line::parse_message(text) {
                 Some(Message { name, body }) => (name, body.as_bytes()),
-                None => return self.encode_line(text, EntryIds::Made, out).map(Some),
+                None => return self.write_entry(text, EntryIds::Made, out),
             },
             Lines::Bodies { name } => (&**name, json_body(text)?.as_bytes()),
             Lines::Texts { name } => {
@@ -161,14 +166,11 @@ impl Encoder {
                 (&**name, &*self.body)
             }
         };
-        Ok(Some(Encoded {
-            fields_at: self.messages.write(out, name.as_bytes(), body),
-            id: None,
-        }))
+        Ok((self.messages.write(out, name.as_bytes(), body), None))
     }
 
-    /// Writes the XADD of a line as `consume` prints them.
-    fn encode_line(&self, text: &str, ids: EntryIds, out: &mut Vec<u8>) -> Result<Encoded, LineError> {
+    /// The same of a line as `consume` prints them, whatever its entry holds.
+    fn write_entry(&self, text: &str, ids: EntryIds, out: &mut Vec<u8>) -> Result<(usize, Option<EntryId>), LineError> {
         let line = line::parse(text)?;
         let id = match (ids, line.id) {
             (EntryIds::Made, _) => None,
@@ -186,10 +188,7 @@ impl Encoder {
             missing: Missing::Create,
             trim: None,
         };
-        Ok(Encoded {
-            fields_at: write_add(out, &self.stream, options, &fields),
-            id,
-        })
+        Ok((write_add(out, &self.stream, options, &fields), id))
     }
 }
 
