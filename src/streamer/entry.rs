@@ -163,8 +163,9 @@ impl<'a> Entry<'a> {
 
 /// The bytes as text if they are one JSON value (space around it allowed); no tree is built.
 pub fn json(bytes: &[u8]) -> Option<&str> {
-    serde_json::from_slice::<&RawValue>(bytes).ok()?;
-    std::str::from_utf8(bytes).ok()
+    let text = std::str::from_utf8(bytes).ok()?;
+    serde_json::from_str::<&RawValue>(text).ok()?;
+    Some(text)
 }
 
 #[cfg(test)]
