@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use crate::commands::{Context, print};
 use crate::failure::{Failure, quote};
-use crate::line;
+use crate::line::{self, LineError};
 use crate::options::{TrimArgs, parse_name};
 use crate::streamer::{AddOptions, BODY, Ending, EntryId, Missing, NAME, add, now_ms};
 
@@ -154,15 +154,11 @@ fn read(mut source: impl Read, name: &str) -> anyhow::Result<String> {
 }
 
 fn not_json(source: &str, text: &str, error: &serde_json::Error) -> anyhow::Error {
-    let reason = error.to_string();
-    let reason = reason
-        .rsplit_once(" at line ")
-        .map_or(reason.as_str(), |(reason, _)| reason);
+    let LineError { column, reason } = LineError::from_json(error, 0);
     let excerpt = line::excerpt(text);
     Failure::data(format!(
-        "{source}:{}:{}: not JSON: {reason}: {excerpt}",
-        error.line(),
-        error.column()
+        "{source}:{}:{column}: not JSON: {reason}: {excerpt}",
+        error.line()
     ))
     .hint("to send text as it is, add --text")
     .into()

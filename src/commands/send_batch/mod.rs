@@ -132,7 +132,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         names: &names,
         is_resumable: checkpoint.is_some(),
     };
-    context.ui.detail(&format!("connecting to {}", context.servers.name()));
+    context.say_connecting();
     let started = producer::start(&context.servers, &sending, stop, &notify);
     let mut started = match (started, stop.signal()) {
         (Ok(started), _) => started,
