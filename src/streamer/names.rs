@@ -1,7 +1,8 @@
 //! Names the wire contract gives to groups and consumers.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
+
+use crate::streamer::random::random;
 
 /// Longest listener, and longest group name part made of one.
 const MAX_LISTENER: usize = 128;
@@ -39,9 +40,8 @@ pub fn of_listener(stream: &str, listener: &str) -> String {
 /// A new consumer name that nobody else has: `LISTENER.HOST.PID.8HEX`.
 pub fn new_consumer(listener: &str) -> String {
     let host = sanitise(&host(), MAX_HOST);
-    let random = RandomState::new().build_hasher().finish() as u32;
     // What tells it from others must not be cut off.
-    let tail = format!(".{host}.{}.{random:08x}", std::process::id());
+    let tail = format!(".{host}.{}.{:08x}", std::process::id(), random() as u32);
     let listener = sanitise(listener, MAX_LISTENER.min(MAX_CONSUMER - tail.len()));
     format!("{listener}{tail}")
 }

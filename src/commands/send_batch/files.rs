@@ -1,7 +1,6 @@
 //! Files that are written: to their end behind what an earlier run left, or replaced as a whole; on disk when it matters.
 
 use std::fs::{self, File};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::failure::Failure;
+use crate::streamer::random;
 use crate::ui::Ui;
 
 /// A file that grows.
@@ -160,5 +160,5 @@ fn locked(path: &Path, name: &str) -> anyhow::Result<File> {
 fn temporary_name(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let short: String = name.chars().take(40).collect();
-    format!(".{short}.{:016x}", RandomState::new().build_hasher().finish())
+    format!(".{short}.{:016x}", random())
 }

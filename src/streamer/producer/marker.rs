@@ -2,10 +2,10 @@
 //! in the transaction that adds the entries: with them, or not at all.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::str::FromStr;
 
 use super::batch::Place;
+use crate::streamer::random::random;
 use crate::streamer::wire::resp::{Cursor, Malformed, argument, command};
 
 /// How long a marker outlives the last batch, in seconds.
@@ -34,10 +34,6 @@ pub fn connection_name(producer: &str) -> String {
 /// A name for a producer that no other has.
 pub fn new_producer() -> String {
     format!("{:016x}{:016x}", random(), random())
-}
-
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 /// Which connection a position was sent over. A batch that is sent again says so by another writer.

@@ -1,7 +1,8 @@
 //! Pauses between attempts to reach a server again.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
+
+use crate::streamer::random::random;
 
 /// The first pause, and the longest. The longest is short enough that a server which is back is used at once.
 const FIRST: Duration = Duration::from_millis(20);
@@ -38,8 +39,7 @@ impl Backoff {
 
 /// Between half of a duration and all of it, so that many clients of one server do not return in step.
 pub fn jittered(duration: Duration) -> Duration {
-    let random = RandomState::new().build_hasher().finish() as u32;
-    duration.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+    duration.mul_f64(0.5 + 0.5 * f64::from(random() as u32) / f64::from(u32::MAX))
 }
 
 #[cfg(test)]
