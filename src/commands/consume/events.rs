@@ -9,27 +9,24 @@ const NAMED: usize = 5;
 
 /// Says what happened.
 pub fn tell(ui: Ui, event: &Event<'_>) {
-    match event {
+    // What a person should know although the work goes on.
+    let warning = match event {
         Event::Joined {
             streams,
             group,
             consumer,
-        } => ui.detail(&format!(
-            "consuming {} as {consumer} of group {group}",
-            streams.join(", ")
-        )),
-        Event::WaitingForHandlers(count) => ui.status(&format!(
-            "waiting for {} at work; a second signal ends them at once",
-            counted(*count as u64, "handler")
-        )),
-        event => ui.warning(&warning(event)),
-    }
-}
-
-/// What a person should know although the work goes on.
-fn warning(event: &Event<'_>) -> String {
-    match event {
-        Event::Joined { .. } | Event::WaitingForHandlers(_) => String::new(),
+        } => {
+            return ui.detail(&format!(
+                "consuming {} as {consumer} of group {group}",
+                streams.join(", ")
+            ));
+        }
+        Event::WaitingForHandlers(count) => {
+            return ui.status(&format!(
+                "waiting for {} at work; a second signal ends them at once",
+                counted(*count as u64, "handler")
+            ));
+        }
         Event::GroupCreated { stream, group, from } => {
             format!("group {group} on {stream} was missing: created from {from}")
         }
@@ -66,7 +63,8 @@ fn warning(event: &Event<'_>) -> String {
         ),
         Event::NameKept { consumer, why } => format!("the consumer {consumer} stays in the group: {why}"),
         Event::LeftBehind { done, held, consumer } => left_behind(*done, *held, consumer),
-    }
+    };
+    ui.warning(&warning);
 }
 
 fn gone(stream: &str, ids: &[EntryId]) -> String {
