@@ -1,4 +1,4 @@
-//! Comma-separated values: rows found, and made into JSON objects, each byte looked at once for either.
+//! Comma-separated values: rows found, and made into JSON objects.
 //!
 //! As RFC 4180 and the programs that write it have it: a quote at the beginning of a column opens a quoted text, in
 //! which two quotes stand for one and line breaks and commas are text; any other quote is a quote. A row ends with
