@@ -29,7 +29,7 @@ pub struct Account<'a> {
     ui: Ui,
     stop: &'a Stop,
     settings: &'a Settings,
-    names: Vec<String>,
+    lines: Lines<'a>,
     checkpoint: Option<Checkpoint>,
     bar: Bar,
     /// How much input is settled.
@@ -73,6 +73,7 @@ impl<'a> Account<'a> {
     /// Opens the files to write; `written` is what earlier runs left in them.
     pub fn open(
         settings: &'a Settings,
+        lines: Lines<'a>,
         input: &Input,
         mut written: Written,
         ui: Ui,
@@ -93,7 +94,7 @@ impl<'a> Account<'a> {
             bar: ui.progress(input.total_bytes()),
             bytes: 0,
             settings,
-            names: input.names(),
+            lines,
             checkpoint: None,
             rejects,
             receipts,
@@ -118,13 +119,6 @@ impl<'a> Account<'a> {
     /// Keeps from now on in a file how far the sending is.
     pub fn keep(&mut self, checkpoint: Checkpoint) {
         self.checkpoint = Some(checkpoint);
-    }
-
-    fn lines(&self) -> Lines<'_> {
-        Lines {
-            names: &self.names,
-            is_resumable: self.checkpoint.is_some(),
-        }
     }
 
     /// Writes a line as it stood; before the first of CSV its header, so that the rejects can be sent again.
@@ -217,7 +211,7 @@ impl Journal<anyhow::Error> for Account<'_> {
         }
         if self.receipts.is_some() {
             self.receipt_lines.extend_from_slice(b"{\"file\":");
-            line::string(&mut self.receipt_lines, &self.names[batch.source]);
+            line::string(&mut self.receipt_lines, &self.lines.names[batch.source]);
             let line = record.line;
             let _ = match id {
                 Some(id) => writeln!(self.receipt_lines, ",\"line\":{line},\"id\":\"{id}\"}}"),
@@ -236,7 +230,7 @@ impl Journal<anyhow::Error> for Account<'_> {
         };
         let bytes = &batch.text[record.text.clone()];
         let text = String::from_utf8_lossy(bytes);
-        let place = self.lines().place((batch.source, record.line));
+        let place = self.lines.place((batch.source, record.line));
         let message = format!("{place}{column}: {reason}: {}", line::excerpt(text.trim_end()));
         self.first_reason.get_or_insert_with(|| message.clone());
         let stops = self.settings.on_reject == OnReject::Stop && batch.sent == Sent::Not;
@@ -294,7 +288,7 @@ impl Journal<anyhow::Error> for Account<'_> {
     }
 
     fn note(&mut self, note: Note<'_>) {
-        let text = self.lines().note(&note);
+        let text = self.lines.note(&note);
         match note {
             Note::NoMarker(_) => {
                 if let Some(checkpoint) = &mut self.checkpoint {

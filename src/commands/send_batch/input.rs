@@ -1,6 +1,6 @@
 //! The sources of a batch, and what is read of them.
 
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io::{self, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -18,7 +18,6 @@ use crate::streamer::producer::{MOST_BYTES, Rewind};
 pub const LONGEST_RECORD: usize = 512 * 1024 * 1024;
 
 /// The sources, opened before anything is sent.
-#[derive(Default)]
 pub struct Input {
     /// In order.
     pub sources: Vec<Source>,
@@ -49,11 +48,9 @@ impl Input {
 
     /// Whether all of it can be read again: files can, pipes cannot.
     pub fn can_rewind(&self) -> Rewind {
-        let is_file = |source: &Source| source.file.metadata().is_ok_and(|data| data.is_file());
-        if self.sources.iter().all(is_file) {
-            Rewind::Done
-        } else {
-            Rewind::Impossible
+        match self.total_bytes() {
+            Some(_) => Rewind::Done,
+            None => Rewind::Impossible,
         }
     }
 
@@ -64,22 +61,16 @@ impl Input {
 
     /// The size of all sources, if all are files.
     pub fn total_bytes(&self) -> Option<u64> {
-        self.sources
-            .iter()
-            .map(|source| {
-                source
-                    .file
-                    .metadata()
-                    .ok()
-                    .filter(std::fs::Metadata::is_file)
-                    .map(|data| data.len())
-            })
-            .sum()
+        let size = |source: &Source| {
+            let data = source.file.metadata().ok().filter(Metadata::is_file)?;
+            Some(data.len())
+        };
+        self.sources.iter().map(size).sum()
     }
 
     /// Whether a path leads to one of the sources.
     pub fn reads(&self, path: &Path) -> bool {
-        let Ok(wanted) = std::fs::metadata(path) else {
+        let Ok(wanted) = fs::metadata(path) else {
             return false;
         };
         self.sources
@@ -90,14 +81,14 @@ impl Input {
 
 /// Whether two paths lead to one file, be it there or not.
 pub fn lead_to_one(a: &Path, b: &Path) -> bool {
-    match (std::fs::metadata(a), std::fs::metadata(b)) {
+    match (fs::metadata(a), fs::metadata(b)) {
         (Ok(a), Ok(b)) => is_same(&a, &b),
         _ => matches!((std::path::absolute(a), std::path::absolute(b)), (Ok(a), Ok(b)) if a == b),
     }
 }
 
 /// Devices take whatever is written to them, as often as you like.
-fn is_same(a: &std::fs::Metadata, b: &std::fs::Metadata) -> bool {
+fn is_same(a: &Metadata, b: &Metadata) -> bool {
     a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 

@@ -114,10 +114,9 @@ enum OnAmbiguous {
 
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
-    let mut settings = Settings::new(args, context.ui.input_is_terminal())?;
+    let (settings, input) = Settings::new(args, context.ui.input_is_terminal())?;
     let stop = &context.stop;
     signals::listen(stop, || ())?;
-    let input = std::mem::take(&mut settings.input);
     let names = input.names();
     let (checkpoint, earlier) = match &settings.checkpoint {
         Some(path) => {
@@ -143,7 +142,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let clock = settings.retention.clock(|| started.now_ms());
     let prepared = clock.map_err(anyhow::Error::from).and_then(|server_ms| {
         let encoder = Encoder::new(&settings, TrimClock::start(settings.retention, server_ms));
-        let mut account = Account::open(&settings, &input, begin.written, context.ui, stop)?;
+        let mut account = Account::open(&settings, lines, &input, begin.written, context.ui, stop)?;
         if let Some(mut checkpoint) = checkpoint {
             checkpoint.begin(&begin)?;
             account.keep(checkpoint);

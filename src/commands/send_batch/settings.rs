@@ -14,7 +14,6 @@ use crate::streamer::producer::{EntryIds, InDoubt};
 /// A sending as it was asked for.
 pub struct Settings {
     pub stream: String,
-    pub input: Input,
     pub lines: Lines,
     pub on_reject: OnReject,
     pub rejects: Option<PathBuf>,
@@ -70,8 +69,8 @@ pub enum Stdout {
 }
 
 impl Settings {
-    /// `is_typed`: whether somebody would have to type what stdin gives.
-    pub fn new(args: Args, is_typed: bool) -> anyhow::Result<Self> {
+    /// The settings, and the input, opened. `is_typed`: whether somebody would have to type what stdin gives.
+    pub fn new(args: Args, is_typed: bool) -> anyhow::Result<(Self, Input)> {
         let lines = lines(args.input, args.name, args.keep_ids)?;
         if args.files.is_empty() && is_typed {
             return Err(Failure::usage("no files are given, and stdin is a terminal")
@@ -89,9 +88,8 @@ impl Settings {
             Some(_) => OnReject::Skip,
             None => OnReject::Stop,
         };
-        Ok(Self {
+        let settings = Self {
             stream: args.stream,
-            input,
             lines,
             on_reject: args.on_reject.unwrap_or(default),
             rejects: args.rejects,
@@ -110,7 +108,8 @@ impl Settings {
                 OnAmbiguous::Repeat => InDoubt::Repeat,
             },
             reconnect_for: args.reconnect.reconnect_for,
-        })
+        };
+        Ok((settings, input))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::streamer::ServerError;
 use crate::streamer::producer::{Cause, Note, Span, Trouble};
 
 /// Puts lines of the input into words.
+#[derive(Clone, Copy)]
 pub struct Lines<'a> {
     /// What messages call the sources.
     pub names: &'a [String],

@@ -15,7 +15,7 @@ impl Account<'_> {
         match self.last_sent {
             None => "no line was sent".to_owned(),
             Some(last) => {
-                let last = self.lines().place(last);
+                let last = self.lines.place(last);
                 format!("{} sent, the last {last}", counted(self.sent, "line"))
             }
         }
@@ -57,7 +57,7 @@ impl Account<'_> {
             (Some(signal), Err(Trouble::Server { error, in_doubt })) if error.is_passing() => {
                 return Ok(self.signalled(signal, in_doubt));
             }
-            (_, ended) => ended.map_err(|trouble| self.lines().failure(trouble)),
+            (_, ended) => ended.map_err(|trouble| self.lines.failure(trouble)),
         };
         ended.and(closed).map_err(|error| self.broken_off(error))?;
         self.refused_lines()
@@ -65,7 +65,7 @@ impl Account<'_> {
 
     fn warn(&self, in_doubt: Option<Span>) {
         if let Some(lines) = in_doubt {
-            self.ui.warning(&self.lines().doubt(lines));
+            self.ui.warning(&self.lines.doubt(lines));
         }
     }
 
