@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What scripts/quickstart and scripts/test share: finding Rust, and making sure that programs are installed.
+# What the scripts share: finding Rust, making sure that programs are installed, and a place for a private server.
 # Sourced, never run.
 
 fail() {
@@ -14,6 +14,12 @@ has() { command -v "$1" >/dev/null 2>&1; }
 ensure_rust() {
     has cargo || PATH="${CARGO_HOME:-${HOME-}/.cargo}/bin:$PATH"
     has cargo || fail "cargo is not on PATH" "install Rust 1.88 or newer: https://rustup.rs"
+}
+
+# What the tests need, and what they run.
+ensure_test_programs() {
+    ensure_rust
+    ensure cc=build-essential redis-server=redis-server redis-cli=redis-tools jq=jq script=bsdutils
 }
 
 # ensure PROGRAM=PACKAGE... installs the packages of those programs that are missing.
@@ -68,3 +74,24 @@ apt_get_install() {
             systemctl disable --quiet redis-server
         fi' apt "$@" </dev/null
 }
+
+# Makes $work, a directory that is gone when the script ends, and with it the process $server, if one is started.
+make_work_directory() {
+    # Not under $TMPDIR, which may be too long for a socket's path.
+    work=$(mktemp -d /tmp/redis-streamer.XXXXXX)
+    server=''
+    trap clean_up EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+}
+
+clean_up() {
+    if [ -n "$server" ]; then
+        kill "$server" 2>/dev/null || true
+        wait "$server" 2>/dev/null || true
+    fi
+    rm -rf "$work"
+}
+
+# expect WHAT EXPECTED GOT
+expect() { [ "$2" = "$3" ] || fail "$1: expected $2, got $3"; }
