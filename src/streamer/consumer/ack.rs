@@ -68,7 +68,7 @@ impl<'a> Acknowledger<'a> {
     /// Fails if there is no such group: an acknowledgement in it is answered as in any other.
     pub fn see_group(&mut self, stream: &str, group: &str) -> Result<(), Halt<Error>> {
         self.supervised(stream, |connections| {
-            groups::group(connections.of_key(stream.as_bytes())?, stream, group).map(drop)
+            groups::see_group(connections.of_key(stream.as_bytes())?, stream, group)
         })
     }
 

@@ -38,24 +38,29 @@ pub fn last_id(connection: &mut Connection, stream: &str) -> Result<Option<Entry
     Ok(stream_end(connection, stream)?.map(|end| end.last_id))
 }
 
-/// The groups of a stream, sorted by name; `None` if there is no such stream.
-pub fn groups(connection: &mut Connection, stream: &str) -> Result<Option<Vec<GroupInfo>>, Error> {
+/// Fails if a stream has no such group.
+pub fn see_group(connection: &mut Connection, stream: &str, group: &str) -> Result<(), Error> {
     let mut info = redis::cmd("XINFO");
     info.arg("GROUPS").arg(stream);
-    let Some(reply) = about_key(connection, &info, stream)? else {
-        return Ok(None);
+    let rows = match connection.ask(&info, stream, None) {
+        // No stream, no group.
+        Err(Error::Refused(refusal)) if refusal.is_no_such_key() => Vec::new(),
+        reply => group_rows(connection, reply?)?,
     };
-    let groups = group_rows(connection, reply)?;
-    Ok(Some(groups.into_iter().map(|(_, info)| info).collect()))
+    of_name(rows, stream, group).map(drop)
 }
 
-/// One group of a stream.
-pub fn group(connection: &mut Connection, stream: &str, group: &str) -> Result<GroupInfo, Error> {
-    groups(connection, stream)?
-        .into_iter()
-        .flatten()
-        .find(|info| info.name == group)
-        .ok_or_else(|| no_group(stream, group))
+/// The group of this name among those of a stream.
+pub(super) fn of_name(
+    rows: Vec<(Vec<u8>, GroupInfo)>,
+    stream: &str,
+    group: &str,
+) -> Result<(Vec<u8>, GroupInfo), Error> {
+    let found = rows.into_iter().find(|(name, _)| name == group.as_bytes());
+    found.ok_or_else(|| Error::NoGroup {
+        stream: stream.to_owned(),
+        group: group.to_owned(),
+    })
 }
 
 /// The rows of XINFO GROUPS, sorted, each with the group's name as the server has it.
@@ -94,20 +99,4 @@ pub(super) fn consumer_rows(connection: &Connection, reply: Value) -> Result<Vec
     let mut consumers = rows.into_iter().map(read).collect::<Result<Vec<_>, Error>>()?;
     consumers.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(consumers)
-}
-
-/// A query about a key that may not be there.
-fn about_key(connection: &mut Connection, command: &redis::Cmd, stream: &str) -> Result<Option<Value>, Error> {
-    match connection.ask(command, stream, None) {
-        Ok(reply) => Ok(Some(reply)),
-        Err(Error::Refused(refusal)) if refusal.is_no_such_key() => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-pub(super) fn no_group(stream: &str, group: &str) -> Error {
-    Error::NoGroup {
-        stream: stream.to_owned(),
-        group: group.to_owned(),
-    }
 }

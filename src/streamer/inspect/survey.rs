@@ -2,7 +2,7 @@
 
 use redis::{Cmd, Value};
 
-use super::groups::{ConsumerInfo, GroupInfo, consumer_rows, group_rows, no_group};
+use super::groups::{ConsumerInfo, GroupInfo, consumer_rows, group_rows, of_name};
 use super::lossy;
 use super::oldest::{Search, search};
 use super::scan::stream_keys;
@@ -114,9 +114,7 @@ pub fn group_state(
         })
     };
     let (groups, consumers) = (answer()?, answer());
-    let mut rows = group_rows(connection, groups)?;
-    rows.retain(|(name, _)| name == group.as_bytes());
-    let (name, info) = rows.pop().ok_or_else(|| no_group(stream, group))?;
+    let (name, info) = of_name(group_rows(connection, groups)?, stream, group)?;
     let consumers = consumer_rows(connection, consumers?)?;
     let mut oldest = Search::new(name, info);
     search(connection, &mut [(stream.as_bytes(), &mut oldest)])?;
