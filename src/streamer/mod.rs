@@ -28,7 +28,7 @@ pub use inspect::groups::GroupInfo;
 pub use inspect::pending::{PendingEntry, PendingFilter, PendingPages};
 pub use inspect::server::{now_ms, ready};
 pub use inspect::subscribe::{Existing, Subscribed, subscribe};
-pub use inspect::survey::{GroupState, Hidden, StreamState, Survey, group_state, stream_state, survey};
+pub use inspect::survey::{GroupState, Hidden, Oldest, StreamState, Survey, group_state, stream_state, survey};
 pub use point::{InvalidDuration, Point, parse_duration};
 pub use producer::add::{AddOptions, MessageWriter, Missing, Trim, add, write_add, write_trim};
 pub use random::random;

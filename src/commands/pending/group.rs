@@ -3,24 +3,16 @@
 use super::{json, tables};
 use crate::failure::Failure;
 use crate::streamer::{
-    Connection, ConsumerInfo, Ending, Error, GroupState, PendingEntry, PendingFilter, PendingPages, group_state,
+    Connection, ConsumerInfo, Ending, Error, GroupState, Oldest, PendingEntry, PendingFilter, PendingPages, group_state,
 };
 use crate::ui::Ui;
 use json::Place;
-
-/// Which consumers and entries of a group to show.
-#[derive(Clone, Copy)]
-pub struct Filter<'a> {
-    pub min_idle_ms: u64,
-    pub consumer: Option<&'a str>,
-    pub max_entries: usize,
-}
 
 /// A group but for its entries, which may be many.
 pub struct GroupView<'a> {
     pub stream: &'a str,
     group: &'a str,
-    filter: Filter<'a>,
+    filter: PendingFilter<'a>,
     connection: Connection,
     pub state: GroupState,
     pub consumers: Vec<ConsumerInfo>,
@@ -47,9 +39,10 @@ impl<'a> GroupView<'a> {
         mut connection: Connection,
         stream: &'a str,
         group: &'a str,
-        filter: Filter<'a>,
+        filter: PendingFilter<'a>,
+        oldest: Oldest,
     ) -> Result<Self, Error> {
-        let (state, mut consumers) = group_state(&mut connection, stream, group)?;
+        let (state, mut consumers) = group_state(&mut connection, stream, group, oldest)?;
         if let Some(only) = filter.consumer {
             consumers.retain(|consumer| consumer.name == only);
         }
@@ -66,7 +59,7 @@ impl<'a> GroupView<'a> {
     /// Writes entries as they are read, page by page. The first page is read before anything is written: most of
     /// what can fail fails there.
     pub fn print_json(&mut self, ui: Ui) -> anyhow::Result<Ending> {
-        let mut pages = self.pages(self.filter.max_entries);
+        let mut pages = PendingPages::new(self.stream, self.group, self.filter);
         let mut page = pages.next(&mut self.connection)?;
         let mut text = json::group_head(self)?.into_bytes();
         let mut stdout = ui.data()?;
@@ -93,9 +86,13 @@ impl<'a> GroupView<'a> {
     }
 
     fn shown(&mut self) -> Result<Shown, Error> {
-        let most = self.filter.max_entries;
+        let most = self.filter.count;
         // One more than is shown tells whether there are more.
-        let mut pages = self.pages(most.saturating_add(1));
+        let filter = PendingFilter {
+            count: most.saturating_add(1),
+            ..self.filter
+        };
+        let mut pages = PendingPages::new(self.stream, self.group, filter);
         let mut entries = Vec::new();
         while let Some(page) = pages.next(&mut self.connection)? {
             entries.extend(page);
@@ -108,17 +105,5 @@ impl<'a> GroupView<'a> {
         };
         entries.truncate(most);
         Ok(Shown { entries, rest })
-    }
-
-    fn pages(&self, count: usize) -> PendingPages<'a> {
-        PendingPages::new(
-            self.stream,
-            self.group,
-            PendingFilter {
-                min_idle_ms: self.filter.min_idle_ms,
-                consumer: self.filter.consumer,
-                count,
-            },
-        )
     }
 }

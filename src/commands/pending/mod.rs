@@ -11,10 +11,12 @@ use std::time::Duration;
 use crate::commands::{Context, print};
 use crate::failure::{Failure, quote};
 use crate::options::{GroupArgs, parse_count, parse_name};
-use crate::streamer::{Ending, Error, GroupState, StreamState, Survey, parse_duration, stream_state, survey};
+use crate::streamer::{
+    Ending, Error, GroupState, Oldest, PendingFilter, StreamState, Survey, parse_duration, stream_state, survey,
+};
 use crate::ui::Ui;
 use gates::{Gates, Hint};
-use group::{Filter, GroupView};
+use group::GroupView;
 
 /// Show what was delivered and not acknowledged, and how far behind groups are
 ///
@@ -64,7 +66,7 @@ enum Scope<'a> {
     Group {
         stream: &'a str,
         group: String,
-        filter: Filter<'a>,
+        filter: PendingFilter<'a>,
     },
 }
 
@@ -81,7 +83,12 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         Scope::Server => show_server(&args.gates, format, context),
         Scope::Stream(stream) => show_stream(stream, &args.gates, format, context),
         Scope::Group { stream, group, filter } => {
-            let view = GroupView::gather(context.connect_to(stream)?, stream, &group, filter)?;
+            let oldest = match format {
+                // Its JSON does not tell of it.
+                Format::Json if !args.gates.look_at_idle() => Oldest::Leave,
+                _ => Oldest::Search,
+            };
+            let view = GroupView::gather(context.connect_to(stream)?, stream, &group, filter, oldest)?;
             show_group(view, &args.gates, format, context.ui)
         }
     }
@@ -150,10 +157,10 @@ fn scope(args: &Args) -> Result<Scope<'_>, Failure> {
         Some(group) => Ok(Scope::Group {
             stream,
             group,
-            filter: Filter {
+            filter: PendingFilter {
                 min_idle_ms: args.idle.map_or(0, whole_ms),
                 consumer: args.consumer.as_deref(),
-                max_entries: match args.max_entries {
+                count: match args.max_entries {
                     Some(most) => most.get(),
                     None if args.json => usize::MAX,
                     None => MAX_ENTRIES,

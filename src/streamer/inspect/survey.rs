@@ -24,7 +24,7 @@ pub struct StreamState {
 pub struct GroupState {
     pub info: GroupInfo,
     /// Milliseconds for which the entry that waits longest for its acknowledgement was idle; `None` if nothing
-    /// is pending but what was handed back.
+    /// is pending but what was handed back, or if nobody asked.
     pub oldest_idle_ms: Option<u64>,
 }
 
@@ -94,11 +94,19 @@ pub fn stream_state(connection: &mut Connection, stream: &str) -> Result<StreamS
     Ok(sighted.state())
 }
 
+/// Whether the entry of a group that was idle longest is searched for: the server looks at all that is pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oldest {
+    Search,
+    Leave,
+}
+
 /// One group of a stream with its consumers; the other groups are not searched.
 pub fn group_state(
     connection: &mut Connection,
     stream: &str,
     group: &str,
+    oldest: Oldest,
 ) -> Result<(GroupState, Vec<ConsumerInfo>), Error> {
     let (mut groups, mut consumers) = (redis::cmd("XINFO"), redis::cmd("XINFO"));
     groups.arg("GROUPS").arg(stream);
@@ -116,9 +124,11 @@ pub fn group_state(
     let (groups, consumers) = (answer()?, answer());
     let (name, info) = of_name(group_rows(connection, groups)?, stream, group)?;
     let consumers = consumer_rows(connection, consumers?)?;
-    let mut oldest = Search::new(name, info);
-    search(connection, &mut [(stream.as_bytes(), &mut oldest)])?;
-    Ok((oldest.state(), consumers))
+    let mut found = Search::new(name, info);
+    if oldest == Oldest::Search {
+        search(connection, &mut [(stream.as_bytes(), &mut found)])?;
+    }
+    Ok((found.state(), consumers))
 }
 
 /// Asks for lengths and groups. XLEN, since XINFO STREAM would bring two whole entries along.
