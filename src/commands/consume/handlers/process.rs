@@ -2,7 +2,7 @@
 //! verdict.
 
 use std::collections::HashSet;
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -193,17 +193,14 @@ fn attend(child: &mut Child, job: &Job, limit: Option<Duration>) -> io::Result<(
 /// Writes the lines to the handler. One that reads nothing, or not all, is free to; one that has ended is not waited
 /// for, although its children may hold the pipe open.
 fn feed(mut stdin: ChildStdin, job: &Job, pid: Pid) -> io::Result<()> {
-    let lines: Vec<&[u8]> = job.messages.iter().map(|message| message.line.as_slice()).collect();
-    let all = lines.concat();
-    if all.len() <= PIPE_TAKES {
-        let _ = stdin.write_all(&all);
-        return Ok(());
+    let mut lines: Vec<_> = job.messages.iter().map(|message| IoSlice::new(&message.line)).collect();
+    if lines.iter().map(|line| line.len()).sum::<usize>() > PIPE_TAKES {
+        ioctl_fionbio(&stdin, true)?;
     }
-    ioctl_fionbio(&stdin, true)?;
-    let mut rest = all.as_slice();
+    let mut rest = lines.as_mut_slice();
     while !rest.is_empty() {
-        match stdin.write(rest) {
-            Ok(written) => rest = &rest[written..],
+        match stdin.write_vectored(rest) {
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let looked = poll(&mut [PollFd::new(&stdin, PollFlags::OUT)], Some(&LOOK_UP));
