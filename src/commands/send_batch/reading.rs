@@ -145,6 +145,7 @@ impl Reading {
         let mut at = 0;
         while at < batch.text.len() {
             if batch.records.len() >= most || at >= MOST_BYTES || self.is_where_others_came_to(&batch) {
+                // Not into a buffer used before: each would grow to a whole chunk, for batches of a few short lines.
                 let rest = batch.text[at..].to_vec();
                 batch.text.truncate(at);
                 let next = self.hand_over(batch, self.place);
