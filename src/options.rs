@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::failure::Failure;
-use crate::streamer::{Endpoint, EntryId, Secret, Servers, Stop, Tls, Trim, Verify, names, parse_duration};
+use crate::streamer::{EntryId, Location, Secret, Servers, Stop, Tls, Trim, Verify, names, parse_duration};
 use crate::ui::{Color, Ui, Verbosity};
 
 /// Options of every command.
@@ -82,7 +82,8 @@ impl Global {
 
     pub fn servers(&self, stop: &Stop) -> anyhow::Result<Servers> {
         let url = self.url.clone().or_else(|| URL_VARIABLES.iter().find_map(variable));
-        let mut endpoint = Endpoint::parse(url.as_deref().unwrap_or(DEFAULT_URL))?;
+        let mut location = Location::parse(url.as_deref().unwrap_or(DEFAULT_URL))?;
+        let endpoint = &mut location.endpoint;
         endpoint.connect_timeout = self.connect_timeout.max(Duration::from_millis(1));
         if let Some(user) = &self.user {
             endpoint.user = Some(user.clone());
@@ -96,8 +97,8 @@ impl Global {
             // A user whom the server asks for none (ACL SETUSER … nopass) may give any.
             endpoint.password.get_or_insert_with(|| Secret(String::new()));
         }
-        endpoint.tls = self.tls(endpoint.tls)?;
-        Ok(Servers::standalone(endpoint, stop))
+        endpoint.tls = self.tls(endpoint.tls.take())?;
+        Ok(Servers::at(location, stop))
     }
 
     /// The options of TLS only mean something for a URL that asks for it: silence would leave a connection in

@@ -12,7 +12,7 @@ pub mod subscribe;
 use std::time::Duration;
 
 use crate::failure::Failure;
-use crate::streamer::{Connection, Ending, Error, Notice, Servers, Stop, first, ready};
+use crate::streamer::{Connection, Connections, Ending, Error, Node, Notice, Servers, Stop, first, ready};
 use crate::ui::Ui;
 
 /// What every command works with.
@@ -26,16 +26,22 @@ pub struct Context {
 }
 
 impl Context {
-    /// Connects to the node of a stream, trying again for as long as `--wait` says.
-    pub fn connect_to(&self, stream: &str) -> Result<Connection, Error> {
-        self.first(|| self.try_to_connect_to(stream))
+    /// Connects to the node of a stream, trying again for as long as `--wait` says; other nodes follow as they are
+    /// needed.
+    pub fn connect_to(&self, stream: &str) -> Result<Connections, Error> {
+        let connection = self.first(|| self.try_to_connect_to(stream))?;
+        Ok(Connections::new(&self.servers, Some(connection)))
     }
 
-    /// Connects to every node, trying again for as long as `--wait` says.
-    pub fn connect_to_all(&self) -> Result<Vec<Connection>, Error> {
+    /// Connects to every node, trying again for as long as `--wait` says; to all of them, if it says so.
+    pub fn connect_to_all(&self) -> Result<Vec<Node>, Error> {
         self.first(|| {
             let nodes = self.servers.masters()?;
-            nodes.into_iter().map(|node| self.ready(node)).collect()
+            let ready = |(node, connection): Node| match connection.and_then(|connection| self.ready(connection)) {
+                Err(error) if self.wait.is_some() => Err(error),
+                connection => Ok((node, connection)),
+            };
+            nodes.into_iter().map(ready).collect()
         })
     }
 
@@ -46,7 +52,7 @@ impl Context {
 
     fn first<T>(&self, attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
         self.say_connecting();
-        first(self.wait, &|notice| self.notice(notice), &self.stop, attempt)
+        first(&self.servers, self.wait, &|notice| self.notice(notice), attempt)
     }
 
     /// A server that is waited for must also be ready to serve.

@@ -80,19 +80,20 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
             .map(|(name, value)| (name.as_bytes(), value.as_bytes())),
     );
 
-    let mut connection = context.connect_to(&args.stream)?;
     let retention = args.trim.retention();
-    let now = retention.clock(|| now_ms(&mut connection))?;
-    let options = AddOptions {
-        id: args.id,
-        missing: if args.no_create {
-            Missing::Refuse
-        } else {
-            Missing::Create
-        },
-        trim: retention.trim(now),
-    };
-    let id = add(&mut connection, &args.stream, options, &fields)?;
+    let id = context.connect_to(&args.stream)?.at(&args.stream, |connection| {
+        let now = retention.clock(|| now_ms(connection))?;
+        let options = AddOptions {
+            id: args.id,
+            missing: if args.no_create {
+                Missing::Refuse
+            } else {
+                Missing::Create
+            },
+            trim: retention.trim(now),
+        };
+        add(connection, &args.stream, options, &fields)
+    })?;
     print(context.ui, format!("{id}\n").as_bytes())
         .with_context(|| format!("the entry {id} was added, but its ID could not be printed"))
 }

@@ -2,7 +2,7 @@
 
 use crate::commands::Context;
 use crate::options::{GroupArgs, parse_name};
-use crate::streamer::{Connections, Ending, Existing, Point, Subscribed, subscribe};
+use crate::streamer::{Ending, Existing, Point, Subscribed, subscribe};
 
 /// Create a consumer group if it does not exist, and the stream with it
 ///
@@ -31,11 +31,12 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let groups: Result<Vec<_>, _> = args.streams.iter().map(|stream| args.group.require(stream)).collect();
     let groups = groups?;
     let existing = if args.reset { Existing::Move } else { Existing::Keep };
-    let first = context.connect_to(&args.streams[0])?;
-    let mut connections = Connections::new(&context.servers, first);
+    let mut connections = context.connect_to(&args.streams[0])?;
     for (stream, group) in args.streams.iter().zip(groups) {
-        let connection = connections.of_key(stream.as_bytes())?;
-        let done = match subscribe(connection, stream, &group, args.from, existing)? {
+        let subscribed = connections.at(stream, |connection| {
+            subscribe(connection, stream, &group, args.from, existing)
+        })?;
+        let done = match subscribed {
             Subscribed::Created => format!("created group {group} on {stream}, from {}", args.from),
             Subscribed::Moved => format!("moved group {group} on {stream} to {}", args.from),
             Subscribed::Kept => format!("group {group} on {stream} exists, left as it is"),

@@ -100,7 +100,12 @@ impl ServerError {
                 | "BUSY"
                 | "NOREPLICAS"
                 | "UNBLOCKED"
-        )
+        ) || self.is_redirection()
+    }
+
+    /// The key is, or is about to be, at another node of the cluster. Nothing was done.
+    pub fn is_redirection(&self) -> bool {
+        matches!(self.code.as_str(), "MOVED" | "ASK")
     }
 
     /// There is nothing at the key that the command asks about.
@@ -171,6 +176,17 @@ impl Error {
             Self::Tls { source, .. } => source.kind() == io::ErrorKind::TimedOut,
             _ => false,
         }
+    }
+
+    /// What is asked about is at another node of the cluster. Nothing was done.
+    pub fn is_redirection(&self) -> bool {
+        matches!(self, Self::Refused(error) if error.is_redirection())
+    }
+
+    /// A cluster has yet to settle where a slot is. Nothing was done.
+    pub fn is_about_a_slot(&self) -> bool {
+        let codes = ["TRYAGAIN", "CLUSTERDOWN"];
+        self.is_redirection() || matches!(self, Self::Refused(error) if codes.contains(&error.code.as_str()))
     }
 
     /// Worth another try after a while, on this connection or a new one.

@@ -37,6 +37,11 @@ pub fn of_listener(stream: &str, listener: &str) -> String {
     format!("{stream}:{}:cg", sanitise(listener, MAX_LISTENER))
 }
 
+/// The ledger of a group on a stream.
+pub fn ledger(stream: &str, group: &str) -> String {
+    format!("stream:{stream}:group:{group}:processed")
+}
+
 /// A new consumer name that nobody else has: `LISTENER.HOST.PID.8HEX`.
 pub fn new_consumer(listener: &str) -> String {
     let host = sanitise(&host(), MAX_HOST);

@@ -60,6 +60,12 @@ fn use_row(server: &Server, label: &str, words: &[String]) -> Output {
             let letters = ["--max-deliveries", "1", "--dead-letter", "dl", "--", "false"];
             consume(server, words, cut, &letters)
         }
+        "any, on keys of several slots" => {
+            three(server);
+            grant(server, words);
+            let args = "consume s -g g -e --max-deliveries 1 --dead-letter dl -- true";
+            as_eve().args(args.split(' ')).spawn().wait()
+        }
         "any, with --wait" => {
             three(server);
             grant(server, words);

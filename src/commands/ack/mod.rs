@@ -95,14 +95,14 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let settings = Settings::new(args, context)?;
     let stop = &context.stop;
     let notify = |notice: Notice<'_>| context.notice(notice);
-    let mut supervisor = Supervisor::new(stop, &notify, settings.reconnect.reconnect_for, None);
+    let mut supervisor = Supervisor::new(&context.servers, &notify, settings.reconnect.reconnect_for, None);
     context.say_connecting();
     let first = match supervisor.start(context.wait, || context.try_to_connect_to(&settings.stream)) {
         Ok(connection) => connection,
         Err(Halt::Failed(error)) => return Err(error.into()),
         Err(Halt::Ended(ending)) => return Ok(ending),
     };
-    let connections = Connections::new(&context.servers, first);
+    let connections = Connections::new(&context.servers, Some(first));
     let mut acks = Acks {
         acknowledger: Acknowledger::new(connections, supervisor),
         settings: &settings,

@@ -1,6 +1,6 @@
 //! The members of a run, one for each group: each on a thread of its own where there are several.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use anyhow::Context as _;
@@ -27,18 +27,22 @@ pub struct Members<'a> {
 
 impl Members<'_> {
     /// Reads without a group.
-    pub fn read_plainly(&self, settings: &PlainSettings, link: Link) -> anyhow::Result<Ending> {
-        let ended = Plain::run(self.run, settings, link, &mut self.stdout.clone());
-        self.told(ended.map_err(anyhow::Error::from), Tally::default())
+    pub fn read_plainly(&self, settings: &[PlainSettings], link: Link) -> anyhow::Result<Ending> {
+        let (ended, tally) = self.all(settings, link, |settings, link| {
+            let ended = Plain::run(self.run, settings, link, &mut self.stdout.clone());
+            (ended.map_err(anyhow::Error::from), Tally::default())
+        });
+        self.told(ended, tally)
     }
 
     /// Prints the messages of groups.
     pub fn print(&self, settings: &[Settings], link: Link) -> anyhow::Result<Ending> {
-        let ended = self.all(settings, link, |member| {
-            let ended = Pipeline::new(member, &mut self.stdout.clone()).run();
-            (ended.map_err(anyhow::Error::from), Tally::default())
+        let (ended, tally) = self.all(settings, link, |settings, link| {
+            self.joined(settings, link, |member| {
+                let ended = Pipeline::new(member, &mut self.stdout.clone()).run();
+                (ended.map_err(anyhow::Error::from), Tally::default())
+            })
         });
-        let (ended, tally) = ended;
         self.told(ended, tally)
     }
 
@@ -51,10 +55,12 @@ impl Members<'_> {
         link: Link,
     ) -> anyhow::Result<Ending> {
         let handler = Arc::new(handler);
-        let (ended, tally) = self.all(settings, link, |member| {
-            let mut pool = Pool::new(&handler, &self.groups, &self.stdout);
-            let (ended, tally) = dispatch(member, how, &mut pool);
-            (ended.map_err(failure), tally)
+        let (ended, tally) = self.all(settings, link, |settings, link| {
+            self.joined(settings, link, |member| {
+                let mut pool = Pool::new(&handler, &self.groups, &self.stdout);
+                let (ended, tally) = dispatch(member, how, &mut pool);
+                (ended.map_err(failure), tally)
+            })
         });
         let ending = self.told(ended, tally)?;
         if matches!(ending, Ending::Signal(_)) {
@@ -64,19 +70,21 @@ impl Members<'_> {
         Ok(ending)
     }
 
-    /// Runs each member to its end: how all ended, and what became of the messages.
-    fn all<W>(&self, settings: &[Settings], link: Link, work: W) -> (anyhow::Result<Ending>, Tally)
+    /// Runs each member to its end, the first with the connection that is there: how all ended, and what became of the
+    /// messages.
+    fn all<S: Sync, W>(&self, settings: &[S], link: Link, work: W) -> (anyhow::Result<Ending>, Tally)
     where
-        W: Fn(Member<'_>) -> (anyhow::Result<Ending>, Tally) + Sync,
+        W: Fn(&S, Option<Link>) -> (anyhow::Result<Ending>, Tally) + Sync,
     {
-        let first = Mutex::new(Some(link));
-        let one = |settings| self.one(settings, &first, &work);
+        let one = |settings, link| self.one(settings, link, &work);
+        let mut link = Some(link);
         let ended: Vec<_> = match settings {
-            [only] => vec![one(only)],
+            [only] => vec![one(only, link)],
             several => thread::scope(|scope| {
                 let one = &one;
                 let start = |settings| {
-                    let member = thread::Builder::new().spawn_scoped(scope, move || one(settings));
+                    let link = link.take();
+                    let member = thread::Builder::new().spawn_scoped(scope, move || one(settings, link));
                     member.inspect_err(|_| self.run.stop.end(Ending::Halted))
                 };
                 let members: Vec<_> = several.iter().map(start).collect();
@@ -91,16 +99,23 @@ impl Members<'_> {
         (sum(ended.into_iter().map(|(ended, _)| ended)), tally)
     }
 
-    fn one<W>(&self, settings: &Settings, first: &Mutex<Option<Link>>, work: &W) -> (anyhow::Result<Ending>, Tally)
+    /// Joins a group, and works as its member.
+    fn joined<W>(&self, settings: &Settings, link: Option<Link>, work: W) -> (anyhow::Result<Ending>, Tally)
     where
-        W: Fn(Member<'_>) -> (anyhow::Result<Ending>, Tally),
+        W: FnOnce(Member<'_>) -> (anyhow::Result<Ending>, Tally),
     {
-        let link = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let ended = match Member::join(self.run, settings, link) {
+        match Member::join(self.run, settings, link) {
             Ok(member) => work(member),
             Err(Halt::Ended(ending)) => (Ok(ending), Tally::default()),
             Err(Halt::Failed(error)) => (Err(error.into()), Tally::default()),
-        };
+        }
+    }
+
+    fn one<S, W>(&self, settings: &S, link: Option<Link>, work: &W) -> (anyhow::Result<Ending>, Tally)
+    where
+        W: Fn(&S, Option<Link>) -> (anyhow::Result<Ending>, Tally),
+    {
+        let ended = work(settings, link);
         if ended.0.is_err() {
             // One member's failure ends the others, too.
             self.run.stop.end(Ending::Halted);

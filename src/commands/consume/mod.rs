@@ -18,7 +18,7 @@ use anyhow::Context as _;
 use crate::commands::Context;
 use crate::options::{GroupArgs, ReconnectArgs, parse_count, parse_name};
 use crate::signals;
-use crate::streamer::{Ending, Halt, Link, Point, Quota, Run, Unblocker, parse_duration, ready};
+use crate::streamer::{Ending, Halt, Link, Point, Quota, Run, Servers, Settings, Unblocker, parse_duration, ready};
 
 use handlers::{Environment, Groups};
 use members::Members;
@@ -197,7 +197,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         tell: &|event| events::tell(context.ui, &event),
     };
     // Until there is a connection, a signal ends the process as signals do.
-    let link = match connect(&run, &args.streams[0], context) {
+    let link = match connect(&run, &args.streams[0], &plan.keys(), context) {
         Ok(link) => link,
         Err(Halt::Ended(ending)) => return members::told(&args, &run, ending, 0),
         Err(Halt::Failed(error)) => return Err(error.into()),
@@ -212,14 +212,22 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         groups,
     };
     match plan {
-        Plan::Plain(settings) => members.read_plainly(&settings, link),
-        Plan::Print(settings) => members.print(&settings, link),
-        Plan::Handle(settings, dispatch, handler) => members.handle(&settings, &dispatch, handler, link),
+        Plan::Plain(settings) => members.read_plainly(&settings.by_slot(run.servers), link),
+        Plan::Print(settings) => members.print(&by_slot(&settings, run.servers), link),
+        Plan::Handle(settings, dispatch, handler) => {
+            members.handle(&by_slot(&settings, run.servers), &dispatch, handler, link)
+        }
     }
 }
 
-/// Makes the first connection, waiting for a server that is only being started as `--wait` says.
-fn connect(run: &Run<'_>, stream: &str, context: &Context) -> Result<Link, Halt<crate::streamer::Error>> {
+/// Makes the first connection, waiting for a server that is only being started as `--wait` says. Where several keys are
+/// used, it tells whether they may be at several nodes.
+fn connect(
+    run: &Run<'_>,
+    stream: &str,
+    keys: &[String],
+    context: &Context,
+) -> Result<Link, Halt<crate::streamer::Error>> {
     context.say_connecting();
     let mut supervisor = run.supervisor();
     let link = supervisor.start(context.wait, || {
@@ -227,8 +235,15 @@ fn connect(run: &Run<'_>, stream: &str, context: &Context) -> Result<Link, Halt<
         if context.wait.is_some() {
             ready(&mut link.connection)?;
         }
+        if keys.len() > 1 {
+            run.servers.learn(&mut link.connection)?;
+        }
         Ok(link)
     })?;
     supervisor.succeeded();
     Ok(link)
+}
+
+fn by_slot(members: &[Settings], servers: &Servers) -> Vec<Settings> {
+    members.iter().flat_map(|member| member.by_slot(servers)).collect()
 }

@@ -21,6 +21,20 @@ pub enum Plan {
     Handle(Vec<Settings>, Dispatch, Handler),
 }
 
+impl Plan {
+    /// The keys that are used, of which a cluster may have some elsewhere.
+    pub fn keys(&self) -> Vec<String> {
+        match self {
+            Self::Plain(settings) => settings.streams.clone(),
+            Self::Print(members) => members.iter().flat_map(Settings::keys).collect(),
+            Self::Handle(members, dispatch, _) => {
+                let keys = members.iter().flat_map(Settings::keys);
+                keys.chain(dispatch.dead_letters().map(str::to_owned)).collect()
+            }
+        }
+    }
+}
+
 impl Args {
     /// What these options ask for.
     pub fn plan(&self) -> Result<Plan, Failure> {

@@ -3,7 +3,8 @@
 use super::{json, tables};
 use crate::failure::Failure;
 use crate::streamer::{
-    Connection, ConsumerInfo, Ending, Error, GroupState, Oldest, PendingEntry, PendingFilter, PendingPages, group_state,
+    Connections, ConsumerInfo, Ending, Error, GroupState, Oldest, PendingEntry, PendingFilter, PendingPages,
+    group_state,
 };
 use crate::ui::Ui;
 use json::Place;
@@ -13,7 +14,7 @@ pub struct GroupView<'a> {
     pub stream: &'a str,
     group: &'a str,
     filter: PendingFilter<'a>,
-    connection: Connection,
+    connections: Connections,
     pub state: GroupState,
     pub consumers: Vec<ConsumerInfo>,
 }
@@ -36,13 +37,14 @@ pub enum Rest {
 
 impl<'a> GroupView<'a> {
     pub fn gather(
-        mut connection: Connection,
+        mut connections: Connections,
         stream: &'a str,
         group: &'a str,
         filter: PendingFilter<'a>,
         oldest: Oldest,
     ) -> Result<Self, Error> {
-        let (state, mut consumers) = group_state(&mut connection, stream, group, oldest)?;
+        let (state, mut consumers) =
+            connections.at(stream, |connection| group_state(connection, stream, group, oldest))?;
         if let Some(only) = filter.consumer {
             consumers.retain(|consumer| consumer.name == only);
         }
@@ -50,7 +52,7 @@ impl<'a> GroupView<'a> {
             stream,
             group,
             filter,
-            connection,
+            connections,
             state,
             consumers,
         })
@@ -60,7 +62,7 @@ impl<'a> GroupView<'a> {
     /// what can fail fails there.
     pub fn print_json(&mut self, ui: Ui) -> anyhow::Result<Ending> {
         let mut pages = PendingPages::new(self.stream, self.group, self.filter);
-        let mut page = pages.next(&mut self.connection)?;
+        let mut page = self.next(&mut pages)?;
         let mut text = json::group_head(self)?.into_bytes();
         let mut stdout = ui.data()?;
         let mut place = Place::First;
@@ -73,11 +75,15 @@ impl<'a> GroupView<'a> {
                 return Failure::stdout(error);
             }
             text.clear();
-            page = pages.next(&mut self.connection)?;
+            page = self.next(&mut pages)?;
         }
         stdout
             .write(json::GROUP_TAIL)
             .map_or_else(Failure::stdout, |()| Ok(Ending::Enough))
+    }
+
+    fn next(&mut self, pages: &mut PendingPages<'_>) -> Result<Option<Vec<PendingEntry>>, Error> {
+        self.connections.at(self.stream, |connection| pages.next(connection))
     }
 
     pub fn tables(&mut self, width: Option<u16>) -> Result<String, Error> {
@@ -94,7 +100,7 @@ impl<'a> GroupView<'a> {
         };
         let mut pages = PendingPages::new(self.stream, self.group, filter);
         let mut entries = Vec::new();
-        while let Some(page) = pages.next(&mut self.connection)? {
+        while let Some(page) = self.next(&mut pages)? {
             entries.extend(page);
         }
         let rest = match (entries.len() > most, self.filter.min_idle_ms) {

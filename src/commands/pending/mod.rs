@@ -12,7 +12,7 @@ use crate::commands::{Context, print};
 use crate::failure::{Failure, quote};
 use crate::options::{GroupArgs, parse_count, parse_name};
 use crate::streamer::{
-    Ending, Error, GroupState, Oldest, PendingFilter, StreamState, Survey, parse_duration, stream_state, survey,
+    Away, Ending, Error, GroupState, Oldest, PendingFilter, StreamState, Survey, parse_duration, stream_state, survey,
 };
 use crate::ui::Ui;
 use gates::{Gates, Hint};
@@ -95,7 +95,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
 }
 
 fn show_server(gates: &Gates, format: Format, context: &Context) -> anyhow::Result<Ending> {
-    let Survey { streams, hidden } = survey(&mut context.connect_to_all()?)?;
+    let Survey { streams, hidden, away } = survey(&context.servers, context.connect_to_all()?)?;
     if let Some(first) = hidden.first().filter(|_| streams.is_empty()) {
         gates.check(&[], &hidden, Hint::WhereToLook)?;
         return Err(Error::refused(first.refusal.clone(), &first.stream, None).into());
@@ -118,11 +118,24 @@ fn show_server(gates: &Gates, format: Format, context: &Context) -> anyhow::Resu
     // A reader that has gone, such as `head`, must not open the gate.
     let groups: Vec<_> = streams.iter().flat_map(groups_of).collect();
     gates.check(&groups, &hidden, Hint::WhereToLook)?;
+    all_were_there(away)?;
     printed
 }
 
+/// What a part of a cluster shows is not the whole.
+fn all_were_there(away: Vec<Away>) -> anyhow::Result<()> {
+    let nodes: Vec<_> = away.iter().map(|away| away.node.clone()).collect();
+    let Some(first) = away.into_iter().next() else {
+        return Ok(());
+    };
+    let missing = format!("the streams of {} are missing", nodes.join(" and "));
+    Err(anyhow::Error::new(first.error).context(Failure::lost(missing)))
+}
+
 fn show_stream(stream: &str, gates: &Gates, format: Format, context: &Context) -> anyhow::Result<Ending> {
-    let state = stream_state(&mut context.connect_to(stream)?, stream)?;
+    let state = context
+        .connect_to(stream)?
+        .at(stream, |connection| stream_state(connection, stream))?;
     let text = match format {
         Format::Json => json::stream(&state)?,
         Format::Tables => tables::stream(&state, context.ui.table_width()),

@@ -145,11 +145,13 @@ fn acknowledge_at_one_node(
     progress: &mut [Progress],
     tell: &mut impl FnMut(usize, AckOutcome),
 ) -> Result<(), Error> {
-    let node = connections.node_of(acks[first].stream.as_bytes());
-    let places: Vec<usize> = (first..acks.len())
-        .filter(|place| progress[*place] != Progress::Settled)
-        .filter(|place| connections.node_of(acks[*place].stream.as_bytes()) == node)
-        .collect();
+    let node = connections.node_of(acks[first].stream.as_bytes())?;
+    let mut places = Vec::new();
+    for place in (first..acks.len()).filter(|place| progress[*place] != Progress::Settled) {
+        if connections.node_of(acks[place].stream.as_bytes())? == node {
+            places.push(place);
+        }
+    }
     let connection = connections.of_key(acks[first].stream.as_bytes())?;
     let mut packed = Vec::new();
     for place in &places {

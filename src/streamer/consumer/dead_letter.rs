@@ -6,6 +6,7 @@ use super::requests::{Page, Whose, write_ack};
 use crate::streamer::entry::Field;
 use crate::streamer::error::Error;
 use crate::streamer::producer::add::{AddOptions, Missing, receive_added, write_add};
+use crate::streamer::wire::Connection;
 
 /// What became of a message that was to become a dead letter.
 #[derive(Debug)]
@@ -18,6 +19,12 @@ pub enum DeadLetter {
     Elsewhere,
 }
 
+fn add_to(connection: &mut Connection, stream: &str, packed: &[u8]) -> Result<(), Error> {
+    connection.send(packed)?;
+    let added = receive_added(connection)?;
+    added.map(drop).map_err(|refusal| refusal.into_error(stream))
+}
+
 impl Member<'_> {
     /// Adds a message to a stream of dead letters: its own fields, and where it came from and why. Together with its
     /// acknowledgement this is one transaction: neither is done without the other, nor twice.
@@ -26,17 +33,20 @@ impl Member<'_> {
             return Ok(known);
         }
         let add = self.dead_letter(key, to, reason);
-        let mut ack = Vec::new();
         let stream = &self.settings.streams[key.stream];
+        if !self.run.servers.share_a_slot(stream, to) {
+            // No transaction reaches over two slots.
+            self.elsewhere.at(to, |connection| add_to(connection, to, &add))?;
+            return Ok(DeadLetter::AddedOnly);
+        }
+        let mut ack = Vec::new();
         write_ack(&mut ack, stream, &self.settings.group, &[key.id]);
         if self.begin_transaction(to)? {
             self.finish_transaction(&[add, ack].concat(), to)?;
             return Ok(DeadLetter::Added);
         }
         // Without transactions the message is acknowledged only once the letter is there.
-        self.link.connection.send(&add)?;
-        let added = receive_added(&mut self.link.connection)?;
-        added.map_err(|refusal| refusal.into_error(to))?;
+        add_to(&mut self.link.connection, to, &add)?;
         Ok(DeadLetter::AddedOnly)
     }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::messages::Key;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
+use crate::streamer::names;
 use crate::streamer::servers::Servers;
 use crate::streamer::wire::Connection;
 
@@ -28,7 +29,7 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn new(servers: &Servers, streams: &[String], group: &str, window: Duration) -> Self {
-        let key = |stream: &String| format!("stream:{stream}:group:{group}:processed");
+        let key = |stream: &String| names::ledger(stream, group);
         Self {
             servers: servers.clone(),
             keys: streams.iter().map(key).collect(),

@@ -19,7 +19,7 @@ use crate::streamer::error::{Error, ServerError};
 use crate::streamer::inspect::groups::last_id;
 use crate::streamer::inspect::subscribe::{Existing, Subscribed, subscribe};
 use crate::streamer::point::Point;
-use crate::streamer::servers::{Notify, Servers, Supervisor, Unblocker};
+use crate::streamer::servers::{Connections, Notify, Servers, Supervisor, Unblocker};
 use crate::streamer::stop::{Ending, Halt, Stop};
 
 /// What all members of one run share.
@@ -42,7 +42,7 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// Sees to it that what is lost is tried again as was asked for.
     pub fn supervisor(&self) -> Supervisor<'a> {
-        Supervisor::new(self.stop, self.notify, self.reconnect_for, self.deadline)
+        Supervisor::new(self.servers, self.notify, self.reconnect_for, self.deadline)
     }
 
     /// Opens a connection to the node of a stream.
@@ -88,6 +88,8 @@ pub struct Member<'a> {
     pub link: Link,
     pub delivery: Delivery<'a>,
     pub ledger: Option<Ledger>,
+    /// For keys of other slots.
+    pub elsewhere: Connections,
     pub supervisor: Supervisor<'a>,
     /// Nothing is waited for beyond this.
     deadline: Option<Instant>,
@@ -151,6 +153,7 @@ impl<'a> Member<'a> {
             link,
             delivery: Delivery::new(run, settings, positions),
             ledger,
+            elsewhere: Connections::new(run.servers, None),
             supervisor: run.supervisor(),
             deadline: run.last_answer(),
             old: OldConnections::default(),
@@ -179,6 +182,7 @@ impl<'a> Member<'a> {
     pub fn set_deadline(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
         self.link.connection.set_deadline(deadline);
+        self.elsewhere.set_deadline(deadline);
         if let Some(ledger) = &mut self.ledger {
             ledger.deadline = deadline;
         }

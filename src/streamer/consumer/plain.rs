@@ -15,7 +15,7 @@ use crate::streamer::error::{Error, ServerError};
 use crate::streamer::inspect::groups::last_id;
 use crate::streamer::inspect::server::now_ms;
 use crate::streamer::point::Point;
-use crate::streamer::servers::{Supervisor, until};
+use crate::streamer::servers::{Servers, Supervisor, until};
 use crate::streamer::stop::{Ending, Halt};
 use crate::streamer::wire::resp::{Cursor, Delivered, Malformed, write_command};
 use crate::streamer::wire::{Connection, Entries, Shape};
@@ -35,6 +35,15 @@ pub struct PlainSettings {
 }
 
 impl PlainSettings {
+    /// One for each part of the streams that can be read by one command.
+    pub fn by_slot(&self, servers: &Servers) -> Vec<Self> {
+        let with = |streams| Self {
+            streams,
+            ..self.clone()
+        };
+        servers.by_slot(&self.streams).into_iter().map(with).collect()
+    }
+
     /// Whether one of its ends is so long before now.
     fn asks_for_the_time(&self) -> bool {
         matches!(self.from, Start::At(Point::Ago(_))) || matches!(self.to, Some(Point::Ago(_)))
@@ -64,6 +73,16 @@ impl Range {
     }
 }
 
+/// A connection, and what is to be read over it.
+fn begin(run: &Run<'_>, settings: &PlainSettings, link: Option<Link>) -> Result<(Link, Vec<Range>), Error> {
+    let mut link = match link {
+        Some(link) => link,
+        None => run.open(&settings.streams[0])?,
+    };
+    let ranges = ranges(&mut link.connection, settings)?;
+    Ok((link, ranges))
+}
+
 /// A plain read under way.
 pub struct Plain<'a, 'o, O> {
     run: Run<'a>,
@@ -85,18 +104,21 @@ const GATHERED: usize = 1024 * 1024;
 
 impl<'a, 'o, O: Output> Plain<'a, 'o, O> {
     /// Reads until the end, across lost connections.
-    pub fn run(run: Run<'a>, settings: &'a PlainSettings, link: Link, output: &'o mut O) -> Result<Ending, Error> {
+    pub fn run(
+        run: Run<'a>,
+        settings: &'a PlainSettings,
+        link: Option<Link>,
+        output: &'o mut O,
+    ) -> Result<Ending, Error> {
         let mut supervisor = run.supervisor();
-        let mut link = link;
-        let begun = match ranges(&mut link.connection, settings) {
-            Err(error) if error.is_connection() => supervisor.mend(error, || {
-                link = run.open(&settings.streams[0])?;
-                ranges(&mut link.connection, settings)
-            }),
+        let begun = match begin(&run, settings, link) {
+            Err(error) if error.is_connection() || error.is_about_a_slot() => {
+                supervisor.mend(error, || begin(&run, settings, None))
+            }
             begun => begun.map_err(Halt::Failed),
         };
-        let ranges = match begun {
-            Ok(ranges) => ranges,
+        let (link, ranges) = match begun {
+            Ok(begun) => begun,
             Err(Halt::Ended(ending)) => return Ok(ending),
             Err(Halt::Failed(error)) => return Err(error),
         };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::streamer::error::{Error, ServerError};
 use crate::streamer::names;
 use crate::streamer::point::Point;
+use crate::streamer::servers::Servers;
 
 /// How long an entry is left with its consumer before others claim it, unless told otherwise.
 pub const CLAIM_IDLE: Duration = Duration::from_secs(5 * 60);
@@ -34,6 +35,22 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The keys that it uses.
+    pub fn keys(&self) -> Vec<String> {
+        let ledgers = self.streams.iter().filter(|_| self.dedup.is_some());
+        let ledgers = ledgers.map(|stream| names::ledger(stream, &self.group));
+        self.streams.iter().cloned().chain(ledgers).collect()
+    }
+
+    /// One for each part of the streams that can be read by one command.
+    pub fn by_slot(&self, servers: &Servers) -> Vec<Self> {
+        let with = |streams| Self {
+            streams,
+            ..self.clone()
+        };
+        servers.by_slot(&self.streams).into_iter().map(with).collect()
+    }
+
     /// What a refusal means. A read of several streams does not say which one it was refused for, but for the key in
     /// the text.
     pub fn refused(&self, refusal: ServerError, stream: Option<usize>) -> Error {

@@ -53,9 +53,9 @@ impl<'a> PendingPages<'a> {
         }
     }
 
-    /// The next page, which may be empty; `None` behind the last one.
+    /// The next page, which may be empty; `None` behind the last one. After a failure it is asked for again.
     pub fn next(&mut self, connection: &mut Connection) -> Result<Option<Vec<PendingEntry>>, Error> {
-        let Some(from) = self.from.take() else {
+        let Some(from) = self.from else {
             return Ok(None);
         };
         let count = self.left.min(PAGE);

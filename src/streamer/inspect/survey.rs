@@ -1,5 +1,7 @@
 //! Many streams and their groups at a glance, in few round trips.
 
+use std::thread;
+
 use redis::{Cmd, Value};
 
 use super::groups::{ConsumerInfo, GroupInfo, consumer_rows, group_rows, of_name};
@@ -7,7 +9,8 @@ use super::lossy;
 use super::oldest::{Search, search};
 use super::scan::stream_keys;
 use crate::streamer::error::{Error, ServerError};
-use crate::streamer::wire::{Answer, Connection};
+use crate::streamer::servers::{Connections, Node, Servers};
+use crate::streamer::wire::{Address, Answer, Connection};
 
 /// A stream and its groups, as they stood within the same moments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +32,21 @@ pub struct GroupState {
 }
 
 /// All streams.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Survey {
     /// Those that can be seen, sorted by name.
     pub streams: Vec<StreamState>,
     /// Those that the user may not look at.
     pub hidden: Vec<Hidden>,
+    /// Nodes that could not be asked: their streams are missing.
+    pub away: Vec<Away>,
+}
+
+/// A node that could not be asked.
+#[derive(Debug)]
+pub struct Away {
+    pub node: String,
+    pub error: Error,
 }
 
 /// A stream that the user may not look at.
@@ -47,21 +59,65 @@ pub struct Hidden {
 /// How many streams are asked about in one piece.
 const STREAMS: usize = 500;
 
-/// All streams of some nodes. One that goes while they are looked at is left out.
-pub fn survey(nodes: &mut [Connection]) -> Result<Survey, Error> {
+/// All streams of some nodes, which are asked at the same time. A stream that goes while they are looked at is left out,
+/// one that moves to another node is looked for there.
+pub fn survey(servers: &Servers, nodes: Vec<Node>) -> Result<Survey, Error> {
+    let seen = thread::scope(|scope| {
+        let see = |(node, connection): Node| {
+            let seeing = scope.spawn(|| connection.and_then(|mut connection| see_node(&mut connection)));
+            (node, seeing)
+        };
+        let seeing: Vec<_> = nodes.into_iter().map(see).collect();
+        let join = |(node, seeing): (Address, thread::ScopedJoinHandle<'_, _>)| {
+            (
+                node,
+                seeing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            )
+        };
+        seeing.into_iter().map(join).collect::<Vec<_>>()
+    });
     let mut survey = Survey::default();
-    for connection in nodes.iter_mut() {
-        add_node(&mut survey, connection)?;
+    let mut moved = Vec::new();
+    for (node, seen) in seen {
+        match seen {
+            Ok(seen) => {
+                survey.streams.extend(seen.streams);
+                survey.hidden.extend(seen.hidden);
+                moved.extend(seen.moved);
+            }
+            Err(error) if error.is_passing() => {
+                let node = node.to_string();
+                survey.away.push(Away { node, error });
+            }
+            Err(error) => return Err(error),
+        }
     }
-    if nodes.len() > 1 {
-        survey.streams.sort_by(|a, b| a.name.cmp(&b.name));
-        survey.hidden.sort_by(|a, b| a.stream.cmp(&b.stream));
+    add_moved(&mut survey, servers, &moved)?;
+    survey.streams.sort_by(|a, b| a.name.cmp(&b.name));
+    // One that moved may have been seen at both places.
+    survey.streams.dedup_by(|a, b| a.name == b.name);
+    survey.hidden.sort_by(|a, b| a.stream.cmp(&b.stream));
+    match survey.away.pop() {
+        Some(away) if survey.streams.is_empty() && survey.hidden.is_empty() => Err(away.error),
+        last => {
+            survey.away.extend(last);
+            Ok(survey)
+        }
     }
-    Ok(survey)
 }
 
-fn add_node(survey: &mut Survey, connection: &mut Connection) -> Result<(), Error> {
+/// What was seen at a node.
+#[derive(Default)]
+struct Seen {
+    streams: Vec<StreamState>,
+    hidden: Vec<Hidden>,
+    /// Those that went to another node meanwhile.
+    moved: Vec<Vec<u8>>,
+}
+
+fn see_node(connection: &mut Connection) -> Result<Seen, Error> {
     let names = stream_keys(connection)?;
+    let mut seen = Seen::default();
     let mut found = Vec::new();
     for chunk in names.chunks(STREAMS) {
         for (name, state) in chunk.iter().zip(sight(connection, chunk)?) {
@@ -69,10 +125,11 @@ fn add_node(survey: &mut Survey, connection: &mut Connection) -> Result<(), Erro
                 Ok(Some(sighted)) => found.push(sighted),
                 // Deleted since it was named, or replaced by something else.
                 Ok(None) | Err(Error::WrongType { .. }) => {}
-                Err(Error::Denied(refusal) | Error::KeyDenied { refusal, .. }) => survey.hidden.push(Hidden {
+                Err(Error::Denied(refusal) | Error::KeyDenied { refusal, .. }) => seen.hidden.push(Hidden {
                     stream: lossy(name),
                     refusal,
                 }),
+                Err(error) if error.is_redirection() => seen.moved.push(name.clone()),
                 Err(error) => return Err(error),
             }
         }
@@ -81,17 +138,37 @@ fn add_node(survey: &mut Survey, connection: &mut Connection) -> Result<(), Erro
         connection,
         &mut found.iter_mut().flat_map(Sighted::searches).collect::<Vec<_>>(),
     )?;
-    survey.streams.extend(found.into_iter().map(Sighted::state));
+    seen.streams = found.into_iter().map(Sighted::state).collect();
+    Ok(seen)
+}
+
+fn add_moved(survey: &mut Survey, servers: &Servers, names: &[Vec<u8>]) -> Result<(), Error> {
+    let mut connections = Connections::new(servers, None);
+    for name in names {
+        match connections.at(name, |connection| state_of(connection, name)) {
+            Ok(state) => survey.streams.extend(state),
+            Err(error) if error.is_passing() => survey.away.push(Away {
+                node: format!("the node of {}", lossy(name)),
+                error,
+            }),
+            Err(error) => return Err(error),
+        }
+    }
     Ok(())
 }
 
 /// One stream with its groups.
 pub fn stream_state(connection: &mut Connection, stream: &str) -> Result<StreamState, Error> {
-    let name = stream.as_bytes().to_vec();
-    let sighted = sight(connection, std::slice::from_ref(&name))?.pop();
-    let mut sighted = sighted.unwrap_or(Ok(None))?.ok_or_else(|| no_stream(stream))?;
+    state_of(connection, stream.as_bytes())?.ok_or_else(|| no_stream(stream))
+}
+
+fn state_of(connection: &mut Connection, name: &[u8]) -> Result<Option<StreamState>, Error> {
+    let sighted = sight(connection, &[name.to_vec()])?.pop();
+    let Some(mut sighted) = sighted.unwrap_or(Ok(None))? else {
+        return Ok(None);
+    };
     search(connection, &mut sighted.searches().collect::<Vec<_>>())?;
-    Ok(sighted.state())
+    Ok(Some(sighted.state()))
 }
 
 /// Whether the entry of a group that was idle longest is searched for: the server looks at all that is pending.

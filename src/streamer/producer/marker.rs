@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::batch::Place;
 use crate::streamer::random::random;
+use crate::streamer::servers::hash_tag;
 use crate::streamer::wire::resp::{Cursor, Malformed, argument, command};
 
 /// How long a marker outlives the last batch, in seconds.
@@ -15,15 +16,9 @@ const LIFETIME: &str = "604800";
 /// cluster. A name that holds a `}` and no tag leaves none that would do: the key is then elsewhere, which only a
 /// cluster minds.
 pub fn key(stream: &str, producer: &str) -> String {
-    let tag = hash_tag(stream).unwrap_or(stream);
+    let tag = hash_tag(stream.as_bytes()).and_then(|tag| str::from_utf8(tag).ok());
+    let tag = tag.unwrap_or(stream);
     format!("redis-streamer:producer:{{{tag}}}:{producer}")
-}
-
-/// The part of a key that chooses its slot, where not all of it does.
-fn hash_tag(key: &str) -> Option<&str> {
-    let (_, behind) = key.split_once('{')?;
-    let (tag, _) = behind.split_once('}')?;
-    (!tag.is_empty()).then_some(tag)
 }
 
 /// How the connections of a producer are called, by which a later run finds those of a killed one.
@@ -261,8 +256,6 @@ mod tests {
         ] {
             assert_eq!(key(stream, "7"), key_of_it);
         }
-        // `{}` is no tag: the whole name counts.
-        assert_eq!(hash_tag("a{}b"), None);
         assert_ne!(new_producer(), new_producer());
     }
 

@@ -48,7 +48,7 @@ pub fn start<'a, E>(
     stop: &'a Stop,
     notify: Notify<'a>,
 ) -> Result<Started<'a>, Trouble<E>> {
-    let mut supervisor = Supervisor::new(stop, notify, settings.reconnect_for, None);
+    let mut supervisor = Supervisor::new(servers, notify, settings.reconnect_for, None);
     let key = marker::key(&settings.stream, &settings.producer);
     let first = first_position(settings);
     let attempt = || Link::first(servers, settings, &key, &first);

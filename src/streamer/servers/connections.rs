@@ -1,10 +1,15 @@
 //! Connections kept for work on many streams: one to each node.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Servers;
+use super::redirects::Redirects;
 use crate::streamer::error::Error;
 use crate::streamer::wire::{Address, Connection};
+
+/// How long a cluster may take to settle where a slot is, and how often it is asked meanwhile.
+const SETTLING: Duration = Duration::from_secs(10);
+const SETTLING_STEP: Duration = Duration::from_millis(100);
 
 pub struct Connections {
     servers: Servers,
@@ -13,33 +18,62 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Begins with a connection that is there.
-    pub fn new(servers: &Servers, first: Connection) -> Self {
+    /// Begins with a connection that is there, if one is.
+    pub fn new(servers: &Servers, first: Option<Connection>) -> Self {
         Self {
             servers: servers.clone(),
-            kept: vec![first],
+            kept: first.into_iter().collect(),
             deadline: None,
         }
     }
 
     /// The node that holds a key.
-    pub fn node_of(&self, key: &[u8]) -> Address {
-        self.servers.node_of(key)
+    pub fn node_of(&self, key: &[u8]) -> Result<Address, Error> {
+        self.servers.place(key).map(|place| place.node)
     }
 
     /// The connection to the node that holds a key; one is made where there is none yet.
     pub fn of_key(&mut self, key: &[u8]) -> Result<&mut Connection, Error> {
-        let node = self.servers.node_of(key);
-        let index = match self.kept.iter().position(|connection| *connection.node() == node) {
-            Some(index) => index,
-            None => {
-                let mut connection = self.servers.of_key(key)?;
+        let place = self.servers.place(key)?;
+        let is_at = |connection: &Connection| *connection.node() == place.node && !connection.announces_all();
+        let index = match self.kept.iter().position(is_at) {
+            Some(index) if !place.asking => index,
+            _ => {
+                let mut connection = self.servers.open(&place)?;
                 connection.set_deadline(self.deadline);
                 self.kept.push(connection);
                 self.kept.len() - 1
             }
         };
         Ok(&mut self.kept[index])
+    }
+
+    /// Does something at the node that holds a key, wherever it moves meanwhile. What was redirected was not done.
+    pub fn at<T>(
+        &mut self,
+        key: impl AsRef<[u8]>,
+        mut work: impl FnMut(&mut Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut redirects = Redirects::default();
+        let mut until = None;
+        loop {
+            let error = match self.of_key(key.as_ref()).and_then(&mut work) {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            if error.is_connection() {
+                self.kept.clear();
+            }
+            let is_followed = redirects.follow(&self.servers, &error);
+            let until = *until.get_or_insert_with(|| Instant::now() + SETTLING);
+            if !is_followed {
+                if !error.is_about_a_slot() || until <= Instant::now() || self.servers.stop().ending().is_some() {
+                    return Err(error);
+                }
+                self.servers.stop().sleep(SETTLING_STEP);
+            }
+            self.kept.retain(|connection| !connection.announces_all());
+        }
     }
 
     /// From now on no answer is waited for beyond this.

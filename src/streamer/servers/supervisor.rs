@@ -4,9 +4,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::Servers;
 use super::backoff::Backoff;
+use super::redirects::Redirects;
 use crate::streamer::error::Error;
-use crate::streamer::stop::{Ending, Halt, Stop};
+use crate::streamer::stop::{Ending, Halt};
 
 /// What is told while a server is away.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +29,7 @@ const WAIT_STEP: Duration = Duration::from_millis(100);
 
 /// The attempts since the server last did what it was asked for.
 pub struct Supervisor<'a> {
-    stop: &'a Stop,
+    servers: &'a Servers,
     notify: Notify<'a>,
     /// How long to try to reach a lost server again.
     limit: Duration,
@@ -35,19 +37,21 @@ pub struct Supervisor<'a> {
     deadline: Option<Instant>,
     /// None while all is well.
     backoff: Option<Backoff>,
+    redirects: Redirects,
     /// Until when to go on although the work is asked to end: what it holds is to be settled.
     grace: Option<Instant>,
 }
 
 impl<'a> Supervisor<'a> {
     /// Nothing went wrong yet.
-    pub fn new(stop: &'a Stop, notify: Notify<'a>, limit: Duration, deadline: Option<Instant>) -> Self {
+    pub fn new(servers: &'a Servers, notify: Notify<'a>, limit: Duration, deadline: Option<Instant>) -> Self {
         Self {
-            stop,
+            servers,
             notify,
             limit,
             deadline,
             backoff: None,
+            redirects: Redirects::default(),
             grace: None,
         }
     }
@@ -59,10 +63,13 @@ impl<'a> Supervisor<'a> {
         wait: Option<Duration>,
         mut attempt: impl FnMut() -> Result<T, Error>,
     ) -> Result<T, Halt<Error>> {
-        match (first(wait, self.notify, self.stop, &mut attempt), self.stop.ending()) {
+        let ending = || self.servers.stop().ending();
+        match (first(self.servers, wait, self.notify, &mut attempt), ending()) {
             (Ok(reached), _) => Ok(reached),
             (Err(_), Some(ending)) => Err(Halt::Ended(ending)),
-            (Err(error @ Error::Lost { .. }), None) => self.mend(error, attempt),
+            (Err(error), None) if matches!(error, Error::Lost { .. }) || error.is_about_a_slot() => {
+                self.mend(error, attempt)
+            }
             (Err(error), None) => Err(error.into()),
         }
     }
@@ -74,6 +81,7 @@ impl<'a> Supervisor<'a> {
 
     /// The server did what it was asked for: the next loss begins a new count.
     pub fn succeeded(&mut self) {
+        self.redirects.end();
         if self.backoff.take().is_some() {
             (self.notify)(Notice::Serves);
         }
@@ -96,7 +104,7 @@ impl<'a> Supervisor<'a> {
                 return Err(failure.into());
             }
             let now = Instant::now();
-            match (self.grace, self.stop.ending()) {
+            match (self.grace, self.servers.stop().ending()) {
                 (Some(grace), _) if grace <= now => return Err(failure.into()),
                 (None, Some(ending)) => return Err(Halt::Ended(ending)),
                 _ => {}
@@ -105,14 +113,16 @@ impl<'a> Supervisor<'a> {
             if deadline.is_some_and(|deadline| deadline <= now) {
                 return Err(Halt::Ended(Ending::TimeUp));
             }
-            let backoff = self.backoff.get_or_insert_with(|| {
-                (self.notify)(Notice::Lost(&failure));
-                Backoff::new(self.limit)
-            });
-            let Some(pause) = backoff.next_pause() else {
-                return Err(failure.into());
-            };
-            self.pause(until(pause, deadline));
+            if !self.redirects.follow(self.servers, &failure) {
+                let backoff = self.backoff.get_or_insert_with(|| {
+                    (self.notify)(Notice::Lost(&failure));
+                    Backoff::new(self.limit)
+                });
+                let Some(pause) = backoff.next_pause() else {
+                    return Err(failure.into());
+                };
+                self.pause(until(pause, deadline));
+            }
             match attempt() {
                 Ok(done) => return Ok(done),
                 Err(again) => failure = again,
@@ -123,33 +133,37 @@ impl<'a> Supervisor<'a> {
     fn pause(&self, pause: Duration) {
         match self.grace {
             Some(_) => thread::sleep(pause),
-            None => self.stop.sleep(pause),
+            None => self.servers.stop().sleep(pause),
         }
     }
 }
 
 /// A first attempt, made again for as long as `wait` says where nobody can be reached, and the work is not to end.
 pub fn first<T>(
+    servers: &Servers,
     wait: Option<Duration>,
     notify: Notify<'_>,
-    stop: &Stop,
     mut attempt: impl FnMut() -> Result<T, Error>,
 ) -> Result<T, Error> {
     let deadline = wait.map(|wait| Instant::now() + wait);
     let mut said = false;
+    let mut redirects = Redirects::default();
     loop {
         let error = match attempt() {
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
-        match deadline {
-            Some(deadline) if error.is_passing() && Instant::now() < deadline && stop.ending().is_none() => {}
-            _ => return Err(error),
+        if redirects.follow(servers, &error) {
+            continue;
+        }
+        let may_wait = error.is_passing() && servers.stop().ending().is_none();
+        if !may_wait || deadline.is_none_or(|deadline| deadline <= Instant::now()) {
+            return Err(error);
         }
         if !std::mem::replace(&mut said, true) {
             notify(Notice::Waiting);
         }
-        stop.sleep(WAIT_STEP);
+        servers.stop().sleep(WAIT_STEP);
     }
 }
 

@@ -1,7 +1,4 @@
 //! URLs: the one place that reads them.
-//!
-//! Finding the node that owns a stream (Redis Cluster) or the current master (Sentinel) belongs behind
-//! [`Servers`](super::Servers): both end in endpoints of plain connections.
 
 use std::time::Duration;
 
@@ -13,42 +10,122 @@ use crate::streamer::wire::{Address, Endpoint, Secret, Tls, Verify};
 /// How long an attempt to connect may take, unless told otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-impl Endpoint {
-    /// Reads `redis://`, `rediss://`, `redis+unix://`, `unix://` and the `valkey` names of the same.
+/// What a URL names.
+#[derive(Clone, Debug)]
+pub struct Location {
+    /// How to reach each of the servers, but for its address.
+    pub endpoint: Endpoint,
+    /// Where they are, as far as the URL tells.
+    pub seeds: Vec<Address>,
+    pub kind: Kind,
+}
+
+/// How servers work together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One by itself; if it turns out to be a cluster's node, the cluster.
+    Server,
+    Cluster,
+}
+
+/// The schemes of clusters, each with the scheme of one of its servers.
+const CLUSTERS: [(&str, &str); 8] = [
+    ("redis+cluster", "redis"),
+    ("rediss+cluster", "rediss"),
+    ("redis-cluster", "redis"),
+    ("rediss-cluster", "rediss"),
+    ("valkey+cluster", "valkey"),
+    ("valkeys+cluster", "valkeys"),
+    ("valkey-cluster", "valkey"),
+    ("valkeys-cluster", "valkeys"),
+];
+
+impl Location {
+    /// Reads any URL.
     pub fn parse(url: &str) -> Result<Self, Error> {
-        let info = url.into_connection_info().map_err(|error| {
-            // The crate's kind says nothing a person can use; its detail names the part that is wrong.
-            let text = error.to_string();
-            let reason = text.split(" - ").next().unwrap_or("it is not a Redis URL");
-            Error::InvalidUrl(reason.trim_end_matches(": InvalidClientConfig").to_owned())
-        })?;
-        let settings = info.redis_settings();
-        let (address, tls) = match info.addr().clone() {
-            ConnectionAddr::Tcp(host, port) => (Address::Tcp { host, port }, None),
-            ConnectionAddr::TcpTls {
-                host, port, insecure, ..
-            } => {
-                let verify = if insecure { Verify::Nothing } else { Verify::Full };
-                (
-                    Address::Tcp { host, port },
-                    Some(Tls {
-                        verify,
-                        ..Tls::default()
-                    }),
-                )
+        let of_cluster = CLUSTERS.iter().find_map(|(scheme, of_one)| {
+            let rest = url.strip_prefix(scheme)?.strip_prefix("://")?;
+            Some((*of_one, rest))
+        });
+        match of_cluster {
+            Some((scheme, rest)) => Self::cluster(scheme, rest),
+            None => {
+                let endpoint = parse_endpoint(url)?;
+                Ok(Self {
+                    seeds: vec![endpoint.address.clone()],
+                    endpoint,
+                    kind: Kind::Server,
+                })
             }
-            ConnectionAddr::Unix(path) => (Address::Unix(path), None),
-            _ => return Err(Error::InvalidUrl("this kind of address is not supported".to_owned())),
-        };
+        }
+    }
+
+    fn cluster(scheme: &str, rest: &str) -> Result<Self, Error> {
+        let endpoints = endpoints(scheme, rest)?;
+        let seeds = endpoints.iter().map(|endpoint| endpoint.address.clone()).collect();
+        let [endpoint, ..] = <[Endpoint; 1]>::try_from(endpoints.into_iter().take(1).collect::<Vec<_>>())
+            .map_err(|_| Error::InvalidUrl("it names no server".to_owned()))?;
+        if endpoint.database != 0 {
+            return Err(Error::InvalidUrl("a cluster has only database 0".to_owned()));
+        }
         Ok(Self {
-            address,
-            tls,
-            user: settings.username().map(str::to_owned),
-            password: settings.password().map(|password| Secret(password.to_owned())),
-            database: settings.db(),
-            connect_timeout: CONNECT_TIMEOUT,
+            endpoint,
+            seeds,
+            kind: Kind::Cluster,
         })
     }
+}
+
+/// The servers of `[USER:PASSWORD@]HOST[:PORT],HOST[:PORT]…[/PATH]`, each as if it stood in a URL by itself.
+fn endpoints(scheme: &str, rest: &str) -> Result<Vec<Endpoint>, Error> {
+    let (authority, path) = match rest.find(['/', '?', '#']) {
+        Some(end) => rest.split_at(end),
+        None => (rest, ""),
+    };
+    let (user, hosts) = match authority.rfind('@') {
+        Some(end) => authority.split_at(end + 1),
+        None => ("", authority),
+    };
+    let hosts = hosts.split(',');
+    hosts
+        .map(|host| parse_endpoint(&format!("{scheme}://{user}{host}{path}")))
+        .collect()
+}
+
+/// Reads `redis://`, `rediss://`, `redis+unix://`, `unix://` and the `valkey` names of the same.
+fn parse_endpoint(url: &str) -> Result<Endpoint, Error> {
+    let info = url.into_connection_info().map_err(|error| {
+        // The crate's kind says nothing a person can use; its detail names the part that is wrong.
+        let text = error.to_string();
+        let reason = text.split(" - ").next().unwrap_or("it is not a Redis URL");
+        Error::InvalidUrl(reason.trim_end_matches(": InvalidClientConfig").to_owned())
+    })?;
+    let settings = info.redis_settings();
+    let (address, tls) = match info.addr().clone() {
+        ConnectionAddr::Tcp(host, port) => (Address::Tcp { host, port }, None),
+        ConnectionAddr::TcpTls {
+            host, port, insecure, ..
+        } => {
+            let verify = if insecure { Verify::Nothing } else { Verify::Full };
+            (
+                Address::Tcp { host, port },
+                Some(Tls {
+                    verify,
+                    ..Tls::default()
+                }),
+            )
+        }
+        ConnectionAddr::Unix(path) => (Address::Unix(path), None),
+        _ => return Err(Error::InvalidUrl("this kind of address is not supported".to_owned())),
+    };
+    Ok(Endpoint {
+        address,
+        tls,
+        user: settings.username().map(str::to_owned),
+        password: settings.password().map(|password| Secret(password.to_owned())),
+        database: settings.db(),
+        connect_timeout: CONNECT_TIMEOUT,
+    })
 }
 
 #[cfg(test)]
@@ -75,18 +152,34 @@ mod tests {
             ),
             ("unix:///run/redis.sock", Address::Unix("/run/redis.sock".into()), false),
         ] {
-            let target = Endpoint::parse(url).unwrap();
+            let target = parse_endpoint(url).unwrap();
             assert_eq!((&target.address, target.tls.is_some()), (&address, tls), "{url}");
         }
     }
 
     #[test]
     fn a_password_is_read_and_never_shown() {
-        let target = Endpoint::parse("redis://ann:s%40crt@h:1/0").unwrap();
+        let target = parse_endpoint("redis://ann:s%40crt@h:1/0").unwrap();
         assert_eq!(target.user.as_deref(), Some("ann"));
         assert_eq!(target.password, Some(Secret("s@crt".to_owned())));
         assert!(!format!("{target:?}").contains("crt"));
-        let error = Endpoint::parse("redis://ann:s%40crt@h:port").unwrap_err();
+        let error = parse_endpoint("redis://ann:s%40crt@h:port").unwrap_err();
         assert!(!error.to_string().contains("crt"));
+    }
+
+    #[test]
+    fn a_cluster_has_several_seeds() {
+        let Location { endpoint, seeds, kind } =
+            Location::parse("rediss+cluster://ann:s%40crt@a:7000,[::1]:7001,b").unwrap();
+        assert_eq!((kind, endpoint.tls.is_some()), (Kind::Cluster, true));
+        assert_eq!(endpoint.password, Some(Secret("s@crt".to_owned())));
+        assert_eq!(seeds, [tcp("a", 7000), tcp("::1", 7001), tcp("b", 6379)]);
+        for url in [
+            "redis+cluster://a:1,b:2/1",
+            "redis-cluster://",
+            "redis+cluster://a:x,b:2",
+        ] {
+            assert!(Location::parse(url).is_err(), "{url}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use redis::{Cmd, FromRedisValue, Value};
 
+use super::announced::Announced;
 use super::endpoint::{Address, Endpoint};
 use super::reply::{Answer, Reply};
 use super::resp::{Cursor, MAX_LINE, Malformed, Scanner, line};
@@ -57,6 +58,8 @@ pub struct Connection {
     deadline: Option<Instant>,
     /// Once the work is asked to end, answers are waited for with less patience.
     stop: Stop,
+    /// Where each command is announced, as to a node that a slot is on its way to.
+    announced: Option<Announced>,
     read_timeout: Duration,
     /// How many replies are still to come at least.
     expected: usize,
@@ -77,6 +80,7 @@ impl Connection {
             handed_out: 0,
             deadline: Some(deadline),
             stop: stop.clone(),
+            announced: None,
             read_timeout: Duration::MAX,
             expected: 0,
             low_water: 1,
@@ -101,8 +105,25 @@ impl Connection {
         self.transport.breaker().map_err(|source| self.lost(source))
     }
 
+    /// From now on announces each command by ASKING.
+    pub fn announce_all(&mut self) {
+        self.announced = Some(Announced::default());
+    }
+
+    pub fn announces_all(&self) -> bool {
+        self.announced.is_some()
+    }
+
     /// Sends packed commands. A server that takes nothing of them within [`RESPONSE_TIMEOUT`] is lost.
     pub fn send(&mut self, packed: &[u8]) -> Result<(), Error> {
+        match self.announced.as_mut().map(|announced| announced.announce(packed)) {
+            None => self.write(packed),
+            Some(Ok(packed)) => self.write(&packed),
+            Some(Err(malformed)) => Err(self.malformed(malformed)),
+        }
+    }
+
+    fn write(&mut self, packed: &[u8]) -> Result<(), Error> {
         let mut rest = packed;
         let mut wait = self.wait(RESPONSE_TIMEOUT);
         loop {
@@ -135,6 +156,7 @@ impl Connection {
 
     /// Waits for the next reply, at most [`RESPONSE_TIMEOUT`]. After a failure the connection is of no more use.
     pub fn receive(&mut self) -> Result<Reply<'_>, Error> {
+        self.pass_over_announcement()?;
         let range = self.value(RESPONSE_TIMEOUT, MAX_REPLY)?;
         self.expected = self.expected.saturating_sub(1);
         Ok(Reply {
@@ -162,6 +184,10 @@ impl Connection {
 
     /// Passes over replies for as long as they are exactly this one, at most so many; says how many they were.
     pub fn skip(&mut self, reply: &[u8], most: usize) -> Result<usize, Error> {
+        if self.announces_all() {
+            // One by one, each behind the answer to its announcement.
+            return Ok(0);
+        }
         self.let_go();
         let mut wait = self.wait(RESPONSE_TIMEOUT);
         let mut skipped = 0;
@@ -192,6 +218,19 @@ impl Connection {
     /// An element that is here.
     pub(super) fn at(&self, element: Range<usize>) -> Cursor<'_> {
         Cursor::new(&self.buffer[element])
+    }
+
+    /// The first line of a reply that is walked, as [`head`](Self::head).
+    pub(super) fn first_head(&mut self, patience: Duration) -> Result<&[u8], Error> {
+        self.pass_over_announcement()?;
+        self.head(patience)
+    }
+
+    fn pass_over_announcement(&mut self) -> Result<(), Error> {
+        if self.announced.as_mut().is_some_and(Announced::is_next) {
+            self.value(RESPONSE_TIMEOUT, MAX_REPLY)?;
+        }
+        Ok(())
     }
 
     /// The next line of a reply that is walked: the head of an array, or a short value. With its type byte.

@@ -39,7 +39,7 @@ impl Entries {
         shape: Shape,
         block: Duration,
     ) -> Result<Result<Self, ServerError>, Error> {
-        let head = connection.head(RESPONSE_TIMEOUT + block)?;
+        let head = connection.first_head(RESPONSE_TIMEOUT + block)?;
         if let [b'-', line @ ..] = head {
             return Ok(Err(ServerError::parse(line)));
         }

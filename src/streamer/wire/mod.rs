@@ -1,5 +1,6 @@
 //! The wire: sockets, TLS, and the protocol of Redis on them. Knows what an entry is, nothing of groups or clusters.
 
+mod announced;
 mod connection;
 mod endpoint;
 mod entries;

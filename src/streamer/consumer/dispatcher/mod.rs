@@ -94,6 +94,16 @@ pub struct Dispatch {
     pub on_failure: OnFailure,
 }
 
+impl Dispatch {
+    /// The stream of the dead letters, if there is one.
+    pub fn dead_letters(&self) -> Option<&str> {
+        match &self.on_failure {
+            OnFailure::Retry { dead_letter, .. } => dead_letter.as_ref().map(|letters| letters.stream.as_str()),
+            OnFailure::HandBack | OnFailure::Drop => None,
+        }
+    }
+}
+
 /// What became of the messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {

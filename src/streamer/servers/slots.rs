@@ -1,0 +1,260 @@
+//! Which node of a cluster holds a key, as the cluster tells it. Pure.
+
+use std::collections::HashMap;
+
+use crc16::{State, XMODEM};
+use redis::Value;
+
+use crate::streamer::error::ServerError;
+use crate::streamer::wire::Address;
+
+/// How many slots a cluster has.
+const SLOTS: u16 = 16_384;
+
+/// The slot of a key: that of its tag, if it has one.
+pub fn slot(key: &[u8]) -> u16 {
+    State::<XMODEM>::calculate(hash_tag(key).unwrap_or(key)) % SLOTS
+}
+
+/// The part of a key that chooses its slot, where not all of it does.
+pub fn hash_tag(key: &[u8]) -> Option<&[u8]> {
+    let open = key.iter().position(|byte| *byte == b'{')?;
+    let behind = &key[open + 1..];
+    let close = behind.iter().position(|byte| *byte == b'}')?;
+    (close > 0).then(|| &behind[..close])
+}
+
+/// Where a key is to be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub node: Address,
+    /// Whether the slot is on its way there: each command is to be announced by ASKING.
+    pub asking: bool,
+}
+
+/// Another place that a node named in its refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirection {
+    slot: u16,
+    /// `None` where it has no address of its own: the cluster must be asked.
+    node: Option<Address>,
+    /// The slot is on its way there: only what was asked for is there already.
+    asking: bool,
+}
+
+impl Redirection {
+    /// Reads `MOVED 1234 HOST:PORT` and `ASK 1234 HOST:PORT`.
+    pub fn of(refusal: &ServerError) -> Option<Self> {
+        let asking = match refusal.code.as_str() {
+            "MOVED" => false,
+            "ASK" => true,
+            _ => return None,
+        };
+        let (slot, address) = refusal.detail.split_once(' ')?;
+        // An IPv6 address stands here without its brackets.
+        let (host, port) = address.trim().rsplit_once(':')?;
+        Some(Self {
+            slot: slot.parse().ok()?,
+            node: address_of(host, port.parse().ok()?),
+            asking,
+        })
+    }
+}
+
+/// The masters of a cluster with their slots, and all its nodes.
+#[derive(Clone, Debug, Default)]
+pub struct SlotMap {
+    /// First and last slot, and who holds them.
+    ranges: Vec<(u16, u16, Address)>,
+    /// Who is known, masters first.
+    nodes: Vec<Address>,
+    /// What redirections said since.
+    moved: HashMap<u16, Address>,
+    /// Where to go once: a slot that is on its way has some keys on either side.
+    asking: HashMap<u16, Address>,
+}
+
+impl SlotMap {
+    /// Reads the reply to CLUSTER SLOTS of a node. Its preferred endpoint for each node is an address, a host name, or
+    /// nothing: then it is that of the node that was asked, with another port.
+    pub fn read(reply: &Value, asked: &Address) -> Option<Self> {
+        let mut map = Self::default();
+        let mut replicas = Vec::new();
+        for range in array(reply)? {
+            let [first, last, nodes @ ..] = array(range)? else {
+                return None;
+            };
+            let (first, last) = (number(first)?, number(last)?);
+            let mut nodes = nodes.iter().map(|node| node_address(node, asked));
+            if let Some(Some(master)) = nodes.next() {
+                map.ranges.push((first, last, master));
+            }
+            replicas.extend(nodes.flatten());
+        }
+        map.nodes = map.masters();
+        for node in replicas {
+            if !map.nodes.contains(&node) {
+                map.nodes.push(node);
+            }
+        }
+        Some(map)
+    }
+
+    /// Where a slot is; `None` if nobody is known to hold it.
+    pub fn place(&mut self, slot: u16) -> Option<Place> {
+        if let Some(node) = self.asking.remove(&slot) {
+            return Some(Place { node, asking: true });
+        }
+        let range = || {
+            self.ranges
+                .iter()
+                .find(|(first, last, _)| (*first..=*last).contains(&slot))
+        };
+        let node = self.moved.get(&slot).or_else(|| range().map(|(_, _, node)| node))?;
+        Some(Place {
+            node: node.clone(),
+            asking: false,
+        })
+    }
+
+    /// Those that hold slots.
+    pub fn masters(&self) -> Vec<Address> {
+        let mut masters: Vec<Address> = Vec::new();
+        for (_, _, node) in &self.ranges {
+            if !masters.contains(node) {
+                masters.push(node.clone());
+            }
+        }
+        masters
+    }
+
+    pub fn nodes(&self) -> &[Address] {
+        &self.nodes
+    }
+
+    /// Follows a redirection; false if that takes a new look at the cluster.
+    pub fn follow(&mut self, redirection: Redirection) -> bool {
+        let Redirection { slot, node, asking } = redirection;
+        let Some(node) = node else {
+            return false;
+        };
+        let places = if asking { &mut self.asking } else { &mut self.moved };
+        places.insert(slot, node);
+        true
+    }
+}
+
+fn array(value: &Value) -> Option<&[Value]> {
+    match value {
+        Value::Array(elements) => Some(elements),
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> Option<u16> {
+    match value {
+        Value::Int(number) => u16::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+fn node_address(node: &Value, asked: &Address) -> Option<Address> {
+    let [host, port, ..] = array(node)? else {
+        return None;
+    };
+    let port = number(port)?;
+    let host = match host {
+        Value::BulkString(host) => String::from_utf8(host.clone()).ok()?,
+        _ => String::new(),
+    };
+    match (host.as_str(), asked) {
+        ("", Address::Tcp { host, .. }) => address_of(host, port),
+        (host, _) => address_of(host, port),
+    }
+}
+
+/// An address that can be connected to: a host that the cluster does not know either is `?`.
+fn address_of(host: &str, port: u16) -> Option<Address> {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_known = !matches!(host, "" | "?") && port != 0;
+    is_known.then(|| Address::Tcp {
+        host: host.to_owned(),
+        port,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tcp(host: &str, port: u16) -> Address {
+        Address::Tcp {
+            host: host.to_owned(),
+            port,
+        }
+    }
+
+    fn node(host: Value, port: i64) -> Value {
+        Value::Array(vec![host, Value::Int(port), Value::BulkString(b"id".to_vec())])
+    }
+
+    fn host(name: &str) -> Value {
+        Value::BulkString(name.as_bytes().to_vec())
+    }
+
+    fn map(ranges: &[(i64, i64, &[Value])]) -> SlotMap {
+        let range = |(first, last, nodes): &(i64, i64, &[Value])| {
+            let mut range = vec![Value::Int(*first), Value::Int(*last)];
+            range.extend_from_slice(nodes);
+            Value::Array(range)
+        };
+        let reply = Value::Array(ranges.iter().map(range).collect());
+        SlotMap::read(&reply, &tcp("seed", 7000)).unwrap()
+    }
+
+    #[test]
+    fn slots_are_those_of_the_specification() {
+        assert_eq!(slot(b"123456789"), 0x31C3);
+        assert_eq!(slot(b"{user1000}.following"), slot(b"user1000"));
+        assert_eq!(slot(b"foo{{bar}}zap"), slot(b"{bar"));
+        // An empty tag is none, and the first closing brace counts.
+        assert_eq!(hash_tag(b"foo{}{bar}"), None);
+        assert_eq!(hash_tag(b"a{b}c{d}"), Some(&b"b"[..]));
+        assert_eq!(hash_tag(b"a}b{c"), None);
+    }
+
+    #[test]
+    fn nodes_are_named_as_the_cluster_prefers() {
+        let mut map = map(&[
+            (0, 5460, &[node(host("10.0.0.1"), 7001), node(host("10.0.0.4"), 7004)]),
+            (5461, 10_922, &[node(Value::Nil, 7002)]),
+            (10_923, 16_383, &[node(host("?"), 7003), node(host("::1"), 7005)]),
+        ]);
+        let mut at = |slot| map.place(slot).map(|place| place.node);
+        assert_eq!(at(5460), Some(tcp("10.0.0.1", 7001)));
+        assert_eq!(at(5461), Some(tcp("seed", 7002)));
+        assert_eq!(at(16_383), None);
+        assert_eq!(map.masters(), [tcp("10.0.0.1", 7001), tcp("seed", 7002)]);
+        assert_eq!(map.nodes()[2..], [tcp("10.0.0.4", 7004), tcp("::1", 7005)]);
+    }
+
+    #[test]
+    fn redirections_are_followed() {
+        let mut map = map(&[(0, 16_383, &[node(host("a"), 1)])]);
+        let follow = |map: &mut SlotMap, text: &str| {
+            let redirection = Redirection::of(&ServerError::parse(text.as_bytes()));
+            redirection.is_some_and(|redirection| map.follow(redirection))
+        };
+        assert!(follow(&mut map, "MOVED 7 b:2"));
+        assert_eq!(map.place(7).unwrap().node, tcp("b", 2));
+        assert!(follow(&mut map, "MOVED 7 ::1:3"));
+        assert_eq!(map.place(7).unwrap().node, tcp("::1", 3));
+        assert!(!follow(&mut map, "MOVED 8 :7001"));
+        assert!(!follow(&mut map, "ERR 8 b:1"));
+        // What was asked for once says nothing of the next key.
+        assert!(follow(&mut map, "ASK 9 c:4"));
+        let place = |node, asking| Some(Place { node, asking });
+        assert_eq!(map.place(9), place(tcp("c", 4), true));
+        assert_eq!(map.place(9), place(tcp("a", 1), false));
+    }
+}
