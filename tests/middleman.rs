@@ -213,7 +213,7 @@ impl Link {
 }
 
 /// One command, in words and as it stood.
-fn read_command(from: &mut impl BufRead) -> Option<(Words, Vec<u8>)> {
+pub fn read_command(from: &mut impl BufRead) -> Option<(Words, Vec<u8>)> {
     let mut raw = Vec::new();
     let count = read_number(from, &mut raw)?;
     let mut words = Vec::new();

@@ -1,7 +1,7 @@
 //! What is needed and used after a lost connection, and what becomes of the work where a right is missing.
 
 use super::{
-    AS_OF_NOW, GONE, LOST_IDS, MARKER, MEMBER, SENT_IDS, assert_hint, denied, extras, grant, is_for, rights, three,
+    AS_OF_NOW, GONE, LOST_IDS, MARKER, MEMBER, SENT_IDS, assert_hint, denied, extras, grant, rights, three, unlisted,
     without,
 };
 use crate::harness::{End, Fate, Output, Proxy, Server, Signal, Test};
@@ -48,12 +48,10 @@ fn assert_all_sent(server: &Server, output: &Output) {
     assert_eq!(server.bodies("s"), bodies);
 }
 
-/// What was asked for beyond what is listed.
+/// Nothing was asked for beyond what is listed.
+#[track_caller]
 pub fn assert_listed(server: &Server, label: &str) {
-    let extras = extras(label);
-    let unlisted = |denied: &String| !extras.iter().any(|word| is_for(word, denied));
-    let unlisted: Vec<_> = denied(server).into_iter().filter(unlisted).collect();
-    assert!(unlisted.is_empty(), "{unlisted:?}");
+    assert_eq!(unlisted(server, label), [""; 0]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::harness::{Dice, End, Fate, Proxy, Server, wait_until};
 fn added(server: &Server) -> Vec<String> {
     let bodies = additions(server, "s")
         .into_iter()
-        .map(|addition| addition.fields[1].1.clone());
+        .map(|entry| entry.fields[1].1.clone());
     bodies.map(|body| String::from_utf8(body).unwrap()).collect()
 }
 

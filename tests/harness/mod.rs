@@ -20,7 +20,7 @@ pub use chaos::Dice;
 pub use options::{Options, free_port};
 pub use program::Test;
 pub use proxy::{End, Fate, Proxy, ServerSide};
-pub use queries::{Entry, entry};
+pub use queries::{Entry, Fields, entry};
 pub use running::{Output, Running, kill, peak_memory};
 pub use rustix::process::Signal;
 pub use server::Server;

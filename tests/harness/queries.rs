@@ -6,11 +6,14 @@ use redis::{Connection, Value};
 use std::ffi::OsStr;
 use std::process::Command;
 
+/// The names and values of an entry, in order.
+pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// An entry as the server holds it: the ID and the fields in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub id: String,
-    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub fields: Fields,
 }
 
 /// The entry one expects, from text.
@@ -102,7 +105,7 @@ impl Server {
     }
 
     /// The fields of every entry of a stream.
-    pub fn fields(&self, stream: &str) -> Vec<Vec<(Vec<u8>, Vec<u8>)>> {
+    pub fn fields(&self, stream: &str) -> Vec<Fields> {
         self.entries(stream).into_iter().map(|e| e.fields).collect()
     }
 
@@ -201,7 +204,7 @@ fn text(value: Value) -> String {
     String::from_utf8(bytes(value)).unwrap()
 }
 
-fn pairs(value: Value) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn pairs(value: Value) -> Fields {
     let mut values = list(value).into_iter().map(bytes);
     let mut pairs = Vec::new();
     while let (Some(name), Some(value)) = (values.next(), values.next()) {

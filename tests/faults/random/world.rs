@@ -1,8 +1,7 @@
 //! What happens to a run: connections that are cut, servers that fail, other producers.
 
 use super::{Counts, add};
-use crate::faults::history::Fields;
-use crate::harness::{Dice, End, Fate, Proxy, Server, ServerSide, wait_until};
+use crate::harness::{Dice, End, Fate, Fields, Proxy, Server, ServerSide, wait_until};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
