@@ -4,7 +4,7 @@ use super::{
     AS_OF_NOW, GONE, LOST_IDS, MARKER, MEMBER, SENT_IDS, assert_hint, denied, extras, grant, rights, three, unlisted,
     without,
 };
-use crate::harness::{End, Fate, Output, Proxy, Server, Signal, Test};
+use crate::harness::{End, Fate, OOM, Output, Proxy, Server, Signal, Test};
 
 /// The rows that are for lost connections alone.
 pub const ROWS: [&str; 3] = [LOST_IDS, GONE, LOST_RESERVATION];
@@ -130,12 +130,12 @@ fn without_a_marker_a_bad_line_is_rejected_once_however_often_the_next_is_refuse
         "{\n{\"name\":\"n\",\"body\":1}\n{\n{\"name\":\"n\",\"body\":2}\n",
     );
     grant(&server, &rights(&["send-batch"]));
-    server.cli(["CONFIG", "SET", "maxmemory", "1"]);
+    server.refuse(OOM);
     let arguments = "--user eve send-batch s input.txt --on-reject skip --rejects rejects --reconnect-for 30s";
     let mut sending = Test::new(&server).args(arguments.split(' ')).spawn();
     sending.wait_stderr("OOM");
     std::thread::sleep(std::time::Duration::from_secs(1));
-    server.cli(["CONFIG", "SET", "maxmemory", "0"]);
+    server.mend(OOM);
     let output = sending.wait();
     assert_eq!(output.status, 1, "{}", output.stderr());
     assert_eq!(server.bodies("s"), ["1", "2"]);

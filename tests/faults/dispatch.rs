@@ -1,6 +1,6 @@
 //! Which messages get a handler, how many at a time, and how often.
 
-use super::{GROUP, assert_all, assert_once, assert_settled, consume, ids, orders};
+use super::{GROUP, NOTE, assert_all, assert_once, assert_settled, consume, handle, handled, ids, orders};
 use crate::harness::{Server, Signal, Test, wait_until};
 use crate::middleman::{Middleman, Verdict, has};
 use std::path::Path;
@@ -11,19 +11,6 @@ use std::time::{Duration, Instant};
 /// Long enough for any machine; with a pause after every twenty entries it would take over a minute.
 const WELL_UNDER_A_MINUTE: Duration = Duration::from_secs(10);
 const PASSED_OVER: usize = 2000;
-
-fn handled(server: &Server) -> Vec<String> {
-    let notes = std::fs::read_to_string(server.work().join("handled")).unwrap_or_default();
-    notes.lines().map(str::to_owned).collect()
-}
-
-fn handle(server: &Server, options: &str, script: &str) -> Test {
-    consume(server)
-        .args(options.split(' '))
-        .args(["--", "sh", "-c", script])
-}
-
-const NOTE: &str = "echo $REDIS_STREAMER_ID >> handled";
 
 /// `orders` with so many entries that are passed over, and one behind them that is not.
 fn with_one_behind() -> (Server, String) {

@@ -1,23 +1,9 @@
 //! Handlers that fail, misbehave, or take long.
 
-use super::{GROUP, assert_all, assert_once, assert_settled, consume, orders, runs};
+use super::{
+    GROUP, NOTE, assert_all, assert_once, assert_settled, consume, handle, handled, orders, runs, wait_settled,
+};
 use crate::harness::{Dice, Entry, Server, Test, wait_until};
-
-/// A consumer that runs this shell script for each message; scripts append to files of the server's work directory.
-fn handle(server: &Server, options: &str, script: &str) -> Test {
-    consume(server)
-        .args(options.split_whitespace())
-        .args(["--", "sh", "-c", script])
-}
-
-/// The IDs in `handled`, where scripts note what they did.
-fn handled(server: &Server) -> Vec<String> {
-    let notes = std::fs::read_to_string(server.work().join("handled")).unwrap_or_default();
-    notes.lines().map(str::to_owned).collect()
-}
-
-/// Notes the message as handled.
-const NOTE: &str = "echo $REDIS_STREAMER_ID >> handled";
 
 fn field<'a>(entry: &'a Entry, name: &str) -> &'a str {
     let (_, value) = entry.fields.iter().find(|(n, _)| n == name.as_bytes()).unwrap();
@@ -257,9 +243,7 @@ fn killed_consumers_have_their_messages_handled_by_others() {
         consumers[which].kill9_alone();
         consumers[which] = handle(&server, options, NOTE).spawn();
     }
-    wait_until("all to be handled", || {
-        super::undelivered(&server) == 0 && server.pending("orders", GROUP).is_empty()
-    });
+    wait_settled(&server);
     for mut consumer in consumers {
         consumer.signal(crate::harness::Signal::INT);
         assert_eq!(consumer.wait().status, 130);

@@ -1,7 +1,7 @@
 //! Late delivery: the client is cut off at once, and what it had sent reaches the server when it has long gone on.
 
 use super::sending::{assert_stream, batch, durable, input, length, wait_length};
-use crate::harness::{End, Fate, Proxy, Server, ServerSide, Signal, Test, wait_until};
+use crate::harness::{End, Fate, OOM, Proxy, Server, ServerSide, Signal, Test, wait_until};
 use std::time::Duration;
 
 const LATER: Duration = Duration::from_secs(1);
@@ -116,12 +116,12 @@ fn a_signal_while_the_server_refuses() {
     let resumable = || batch(&server).args(["--checkpoint", "c"]);
     let mut first = resumable().args(["--rate", "10000"]).spawn();
     wait_length(&server, &first, 1500);
-    server.cli(["CONFIG", "SET", "maxmemory", "1"]);
+    server.refuse(OOM);
     first.wait_stderr("trying again");
     first.signal(Signal::TERM);
     let output = first.wait();
     assert_eq!(output.status, 143, "{}", output.stderr());
-    server.cli(["CONFIG", "SET", "maxmemory", "0"]);
+    server.mend(OOM);
     resumable().stderr_any().run();
     assert_stream(&server, &bodies);
 }
@@ -177,7 +177,7 @@ fn a_first_connection_that_is_cut_is_made_again() {
 #[test]
 fn a_first_marker_that_comes_late_is_known() {
     let server = Server::start();
-    server.cli(["CONFIG", "SET", "maxmemory", "1"]);
+    server.refuse(OOM);
     let late = Fate::LateAt(b"MULTI", End::Fin, LATER, ServerSide::Open);
     let proxy = Proxy::start(server.socket(), [late]);
     let script = format!(
@@ -188,7 +188,7 @@ fn a_first_marker_that_comes_late_is_known() {
     wait_until("the second connection", || {
         server.cli(["INFO", "commandstats"]).contains("cmdstat_exec")
     });
-    server.cli(["CONFIG", "SET", "maxmemory", "0"]);
+    server.mend(OOM);
     proxy.settle();
     wait_until("the marker", || {
         !server.cli(["KEYS", "redis-streamer:producer:*"]).is_empty()

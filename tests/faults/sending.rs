@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Dice, End, Fate, Output, Proxy, Running, Server, Signal, Test, wait_until};
+use crate::harness::{
+    Dice, End, Fate, NOREPLICAS, OOM, Output, Proxy, READONLY, Refusal, Running, Server, Signal, Test, wait_until,
+};
 
 /// A server whose every write survives a kill.
 pub fn durable() -> Server {
@@ -202,52 +204,35 @@ fn a_server_that_stays_away() {
     assert_stream(&server, &bodies[..length(&server)]);
 }
 
-/// Refusals that pass, and how they are brought about and mended.
-const REFUSALS: [(&str, &[&str], &[&str]); 3] = [
-    (
-        "READONLY",
-        &["REPLICAOF", "127.0.0.1", "1"],
-        &["REPLICAOF", "NO", "ONE"],
-    ),
-    (
-        "NOREPLICAS",
-        &["CONFIG", "SET", "min-replicas-to-write", "1"],
-        &["CONFIG", "SET", "min-replicas-to-write", "0"],
-    ),
-    (
-        "OOM",
-        &["CONFIG", "SET", "maxmemory", "1"],
-        &["CONFIG", "SET", "maxmemory", "0"],
-    ),
-];
+const REFUSALS: [Refusal; 3] = [READONLY, NOREPLICAS, OOM];
 
 #[test]
 fn a_server_that_refuses_for_a_while() {
-    for (code, refuse, mend) in REFUSALS {
+    for refusal in REFUSALS {
         let server = durable();
         let bodies = input(&server, COUNT);
         let mut sending = batch(&server).args(SLOWLY).spawn();
         wait_length(&server, &sending, 3000);
-        server.cli(refuse);
-        sending.wait_stderr(code);
-        server.cli(mend);
+        server.refuse(refusal);
+        sending.wait_stderr(refusal.code);
+        server.mend(refusal);
         let output = sending.wait();
-        assert_eq!(output.status, 0, "{code} {}", output.stderr());
+        assert_eq!(output.status, 0, "{}: {}", refusal.code, output.stderr());
         assert_stream(&server, &bodies);
     }
 }
 
 #[test]
 fn a_server_that_goes_on_refusing() {
-    for (code, refuse, _) in REFUSALS {
+    for refusal in REFUSALS {
         let server = durable();
         let bodies = input(&server, COUNT);
         let mut sending = batch(&server).args(["--reconnect-for", "300ms"]).args(SLOWLY).spawn();
         wait_length(&server, &sending, 3000);
-        server.cli(refuse);
+        server.refuse(refusal);
         let output = sending.wait();
-        assert_eq!(output.status, 3, "{code} {}", output.stderr());
-        assert!(output.stderr().contains(code), "{}", output.stderr());
+        assert_eq!(output.status, 3, "{}: {}", refusal.code, output.stderr());
+        assert!(output.stderr().contains(refusal.code), "{}", output.stderr());
         assert_stream(&server, &bodies[..length(&server)]);
     }
 }

@@ -111,10 +111,14 @@ impl Server {
 
     /// The bodies of every entry of a stream, in order.
     pub fn bodies(&self, stream: &str) -> Vec<String> {
-        self.fields(stream)
-            .into_iter()
-            .flatten()
-            .filter(|(name, _)| name == b"body")
+        self.values(stream, &["body"])
+    }
+
+    /// The values of the fields of these names, in every entry of a stream, as they stand there.
+    pub fn values(&self, stream: &str, names: &[&str]) -> Vec<String> {
+        let fields = self.fields(stream).into_iter().flatten();
+        fields
+            .filter(|(name, _)| names.iter().any(|wanted| name == wanted.as_bytes()))
             .map(|(_, value)| String::from_utf8(value).unwrap())
             .collect()
     }
@@ -129,6 +133,20 @@ impl Server {
             .into_iter()
             .map(|value| text(list(value).swap_remove(0)))
             .collect()
+    }
+
+    /// Whether a group was given all that is in its stream; not if there is no such group.
+    pub fn is_delivered(&self, stream: &str, group: &str) -> bool {
+        let groups = self.groups(stream);
+        groups.iter().find(|(name, _)| name == group).is_some_and(|(_, last)| {
+            let next = ["XRANGE", stream, &format!("({last}"), "+", "COUNT", "1"];
+            entries(self.command(next)).is_empty()
+        })
+    }
+
+    /// Whether, besides, all of that is acknowledged.
+    pub fn is_settled(&self, stream: &str, group: &str) -> bool {
+        self.is_delivered(stream, group) && list(self.command(["XPENDING", stream, group]))[0] == Value::Int(0)
     }
 
     /// The names of a group's consumers, sorted.
