@@ -170,13 +170,11 @@ fn a_marker_that_is_gone() {
     let run = |words: &[String]| {
         server.cli(["FLUSHALL"]);
         grant(&server, words);
-        let socket = server.socket();
+        let other = server.client();
         let delete = move || {
             let script = "for _, key in ipairs(redis.call('KEYS', 'redis-streamer:producer:*')) do \
                           redis.call('DEL', key) end";
-            let url = format!("redis+unix://{}", socket.display());
-            let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
-            let _: redis::Value = redis::cmd("EVAL").arg(script).arg(0).query(&mut connection).unwrap();
+            other.command(["EVAL", script, "0"]);
         };
         // The first batches are answered, the next are not.
         let proxy = Proxy::start(server.socket(), [Fate::Reply(80_000, End::Fin)]).at_cut(delete);

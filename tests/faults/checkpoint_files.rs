@@ -1,8 +1,8 @@
 //! The files that a sending keeps: what they may not be written over, who else may not use them, and what they say
 //! after a run that was cut off and killed.
 
-use super::sending::{COUNT, assert_stream, batch, durable, input, length, wait_length};
-use crate::harness::{End, Fate, Proxy, ServerSide, Test, wait_until};
+use super::sending::{COUNT, assert_stream, batch, durable, input, length, mended_at_cut, wait_length};
+use crate::harness::{End, Fate, NOREPLICAS, Proxy, ServerSide, Test, wait_until};
 use std::collections::HashSet;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
@@ -182,17 +182,8 @@ fn line_of(receipt: &str) -> usize {
 fn a_window_settled_by_refusals() {
     let server = durable();
     let bodies = input(&server, 3000);
-    let proxy = Proxy::start(server.socket(), [Fate::Split(60_000)]);
-    let socket = server.socket();
-    let proxy = proxy.at_cut(move || {
-        let url = format!("redis+unix://{}", socket.display());
-        let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
-        let _: () = redis::cmd("CONFIG")
-            .arg(&["SET", "min-replicas-to-write", "0"])
-            .query(&mut connection)
-            .unwrap();
-    });
-    server.cli(["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    let proxy = mended_at_cut(&server, Fate::Split(60_000), NOREPLICAS);
+    server.refuse(NOREPLICAS);
     let resumable = || batch(&server).args(["--checkpoint", "c", "--on-reject", "skip"]);
     let first = resumable().args(["-u", &proxy.url()]).spawn().wait();
     assert!(length(&server) > 0, "{}", first.stderr());

@@ -3,8 +3,6 @@
 use super::{GROUP, NOTE, assert_all, assert_once, assert_settled, consume, handle, handled, ids, orders};
 use crate::harness::{Server, Signal, Test, wait_until};
 use crate::middleman::{Middleman, Verdict, has};
-use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -43,18 +41,6 @@ fn handlers_pass_over_what_was_processed_quickly() {
     assert_settled(&server);
 }
 
-/// Adds five messages to each of two streams, by the server's socket alone.
-fn fill(socket: &Path) {
-    let script = "for i = 1, 5 do for _, key in ipairs(KEYS) do \
-         redis.call('XADD', key, i .. '-0', 'name', 'n', 'body', tostring(i)) end end";
-    let mut command = Command::new("redis-cli");
-    command
-        .arg("-s")
-        .arg(socket)
-        .args(["EVAL", script, "2", "orders", "returns"]);
-    assert!(command.output().unwrap().status.success());
-}
-
 #[test]
 fn one_job_is_one_handler_for_two_streams_of_a_group() {
     let server = Server::start();
@@ -62,10 +48,12 @@ fn one_job_is_one_handler_for_two_streams_of_a_group() {
         server.cli(["XGROUP", "CREATE", stream, "audit", "0", "MKSTREAM"]);
     }
     // Both streams have something to give just as it begins to wait for either.
-    let (socket, is_filled) = (server.socket(), AtomicBool::new(false));
+    let fill = "for i = 1, 5 do for _, key in ipairs(KEYS) do \
+         redis.call('XADD', key, i .. '-0', 'name', 'n', 'body', tostring(i)) end end";
+    let (other, is_filled) = (server.client(), AtomicBool::new(false));
     let middleman = Middleman::start(&server, move |words| {
         if has(words, "BLOCK") && !is_filled.swap(true, Ordering::SeqCst) {
-            fill(&socket);
+            other.command(["EVAL", fill, "2", "orders", "returns"]);
         }
         Verdict::Pass
     });

@@ -6,18 +6,11 @@ use crate::harness::{Running, Server, Signal, wait_until};
 use crate::middleman::{Middleman, Verdict};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Adds the message 1-0 to `orders`, by the server's socket alone.
-fn add_message(socket: &PathBuf) {
-    let mut stream = UnixStream::connect(socket).unwrap();
-    stream
-        .write_all(b"XADD orders 1-0 name n body 1\r\n")
-        .and_then(|()| stream.read_exact(&mut [0; 4]))
-        .unwrap();
-}
+/// Adds the one message.
+const ADD: [&str; 7] = ["XADD", "orders", "1-0", "name", "n", "body", "1"];
 
 /// How many commands after the loss a test looks at: those of reconnecting, and of leaving.
 const GAPS: usize = 10;
@@ -36,10 +29,10 @@ impl HalfOpen {
         let server = orders(0);
         let (is_lost, is_added) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (lost, added) = (Arc::clone(&is_lost), Arc::clone(&is_added));
-        let (seen, socket) = (AtomicUsize::new(0), server.socket());
+        let (seen, other) = (AtomicUsize::new(0), server.client());
         let middleman = Middleman::start(&server, move |_| {
             if lost.load(Ordering::SeqCst) && seen.fetch_add(1, Ordering::SeqCst) == gap {
-                add_message(&socket);
+                other.command(ADD);
                 added.store(true, Ordering::SeqCst);
             }
             Verdict::Pass
@@ -81,7 +74,7 @@ impl HalfOpen {
     /// The message comes in the end, if it did not come in between.
     fn add_at_last(&self) {
         if !self.is_added() {
-            add_message(&self.server.socket());
+            self.server.command(ADD);
         }
     }
 

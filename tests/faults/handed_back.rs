@@ -88,7 +88,7 @@ struct Claimant {
 impl Claimant {
     fn start(server: &Server) -> Self {
         let state = Arc::new(AtomicU8::new(UNARMED));
-        let (shared, socket) = (Arc::clone(&state), server.socket());
+        let (shared, claimant) = (Arc::clone(&state), server.client());
         let middleman = Middleman::start(server, move |words| {
             let claims = mentions(words, "XCLAIM") || mentions(words, "XNACK");
             if claims
@@ -96,7 +96,7 @@ impl Claimant {
                     .compare_exchange(ARMED, CLAIMING, Ordering::SeqCst, Ordering::SeqCst)
                     .is_ok()
             {
-                claim(&socket);
+                claimant.command(["XCLAIM", "orders", GROUP, "claimant", "0", "1-0"]);
                 shared.store(FIRED, Ordering::SeqCst);
             }
             Verdict::Pass
@@ -119,15 +119,6 @@ impl Claimant {
     fn has_fired(&self) -> bool {
         self.state.load(Ordering::SeqCst) == FIRED
     }
-}
-
-fn claim(socket: &std::path::Path) {
-    let done = std::process::Command::new("redis-cli")
-        .arg("-s")
-        .arg(socket)
-        .args(["XCLAIM", "orders", GROUP, "claimant", "0", "1-0"])
-        .output();
-    assert!(done.unwrap().status.success());
 }
 
 /// Looks for a while whether the entry stays with the claimant.

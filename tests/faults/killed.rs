@@ -93,8 +93,7 @@ fn dedup_shares_its_ledger_with_other_clients() {
             .spawn()
     };
     let mut consumers = [start(), start()];
-    let url = format!("redis+unix://{}", server.socket().display());
-    let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
+    let mut connection = server.connection().unwrap();
     let mut processed = Vec::new();
     while let Some(ids) = consume_by_hand(&mut connection) {
         processed.extend(ids);

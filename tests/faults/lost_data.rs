@@ -90,14 +90,12 @@ fn a_password_that_is_asked_for_in_recovery_ends_it_with_1() {
     input(&server, COUNT);
     let mut sending = batch(&server).args(["--rate", RATE]).spawn();
     wait_length(&server, &sending, COUNT / 4);
-    let mut connection = server.connection().unwrap();
-    let mut tell = |words: &[&str]| {
-        let _: redis::Value = redis::cmd(words[0]).arg(&words[1..]).query(&mut connection).unwrap();
-    };
-    tell(&["CONFIG", "SET", "requirepass", "secret"]);
-    tell(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    // Only who is connected by now needs no password.
+    let other = server.client();
+    other.command(["CONFIG", "SET", "requirepass", "secret"]);
+    other.command(["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     let output = sending.wait();
-    tell(&["CONFIG", "SET", "requirepass", ""]);
+    other.command(["CONFIG", "SET", "requirepass", ""]);
     assert_eq!(output.status, 1, "{}", output.stderr());
     assert!(output.stderr().contains("NOAUTH"), "{}", output.stderr());
     assert!(!output.stderr().contains("secret"), "{}", output.stderr());

@@ -262,25 +262,24 @@ fn a_refusal_of_some_of_what_is_in_flight_that_nobody_hears() {
     assert!(output.stderr().contains(said), "{}", output.stderr());
 }
 
+/// A proxy with a connection of this fate; the server no longer refuses like this when it is met.
+pub fn mended_at_cut(server: &Server, fate: Fate, refusal: Refusal) -> Proxy {
+    let other = server.client();
+    Proxy::start(server.socket(), [fate]).at_cut(move || drop(other.command(refusal.mend)))
+}
+
 /// Lines sent while a server refuses some of them: those that were sent together, as far as these bytes. The proxy keeps
 /// back the answer to the first, and meanwhile the rate allows for several batches.
 fn refused_in_part(fate: Fate) -> (Server, Vec<String>, Output) {
     let server = durable();
     let bodies = input(&server, 3000);
-    let proxy = Proxy::start(server.socket(), [fate]);
-    let socket = server.socket();
-    let proxy = proxy.at_cut(move || {
-        let url = format!("redis+unix://{}", socket.display());
-        let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
-        let _: () = redis::cmd("CONFIG")
-            .arg(&["SET", "min-replicas-to-write", "0"])
-            .query(&mut connection)
-            .unwrap();
-    });
+    let proxy = mended_at_cut(&server, fate, NOREPLICAS);
     let sending = batch(&server).args(["-u", &proxy.url(), "--rate", "8000"]);
+    // Not a program that has to be started first: the proxy is silent for a moment only.
+    let other = server.client();
     let mut sending = sending.spawn();
     wait_length(&server, &sending, 1);
-    server.cli(["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    other.command(NOREPLICAS.begin);
     let output = sending.wait();
     (server, bodies, output)
 }

@@ -32,14 +32,11 @@ fn an_end_that_others_have_read_to_is_an_end() {
         let server = two(5, 3);
         // All of one is done; the other goes on and on.
         server.cli(["XGROUP", "SETID", "quiet", "g", "$"]);
-        let (socket, is_over) = (server.socket(), Arc::new(AtomicBool::new(false)));
+        let (other, is_over) = (server.client(), Arc::new(AtomicBool::new(false)));
         let over = Arc::clone(&is_over);
         let producer = std::thread::spawn(move || {
-            let url = format!("redis+unix://{}", socket.display());
-            let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
             while !over.load(Ordering::SeqCst) {
-                let add = redis::cmd("XADD").arg(&["busy", "*", "name", "n", "body", "1"]).clone();
-                let _: String = add.query(&mut connection).unwrap();
+                other.command(["XADD", "busy", "*", "name", "n", "body", "1"]);
             }
         });
         let output = consume(&server).arg("-e").args(handler).stdout_any().spawn().wait();

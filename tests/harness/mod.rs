@@ -7,6 +7,7 @@ mod chaos;
 #[cfg(test)]
 mod checks;
 mod options;
+mod panics;
 mod pattern;
 mod program;
 mod proxy;
@@ -19,6 +20,7 @@ mod wait;
 
 pub use chaos::Dice;
 pub use options::{Options, free_port};
+pub use panics::Panics;
 pub use program::Test;
 pub use proxy::{End, Fate, Proxy, ServerSide};
 pub use queries::{Entry, Fields, entry};

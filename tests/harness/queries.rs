@@ -5,6 +5,7 @@ use super::wait::wait_until;
 use redis::{Connection, Value};
 use std::ffi::OsStr;
 use std::process::Command;
+use std::sync::Mutex;
 
 /// The names and values of an entry, in order.
 pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
@@ -71,11 +72,12 @@ impl Server {
 
     /// As `command`, where the server may refuse.
     pub fn try_command<A: AsRef<[u8]>>(&self, args: impl IntoIterator<Item = A>) -> redis::RedisResult<Value> {
-        let mut command = redis::Cmd::new();
-        for arg in args {
-            command.arg(arg.as_ref());
-        }
-        command.query(&mut self.connection()?)
+        query(&mut self.connection()?, args)
+    }
+
+    /// A connection for another thread, which has no server.
+    pub fn client(&self) -> Client {
+        Client(Mutex::new(self.connection().unwrap()))
     }
 
     /// Adds an entry of these fields under this ID (`*`: the server's choice).
@@ -186,6 +188,24 @@ impl Server {
             self.cli(["INFO", "clients"]).contains("blocked_clients:1")
         });
     }
+}
+
+/// Somebody else who does something to the server, whenever it is time.
+pub struct Client(Mutex<Connection>);
+
+impl Client {
+    /// One command; panics if the server refuses it.
+    pub fn command<A: AsRef<[u8]>>(&self, args: impl IntoIterator<Item = A>) -> Value {
+        query(&mut self.0.lock().unwrap(), args).unwrap()
+    }
+}
+
+fn query<A: AsRef<[u8]>>(connection: &mut Connection, args: impl IntoIterator<Item = A>) -> redis::RedisResult<Value> {
+    let mut command = redis::Cmd::new();
+    for arg in args {
+        command.arg(arg.as_ref());
+    }
+    command.query(connection)
 }
 
 /// The entries of a reply.
