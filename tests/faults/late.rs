@@ -1,6 +1,6 @@
 //! Late delivery: the client is cut off at once, and what it had sent reaches the server when it has long gone on.
 
-use super::sending::{assert_stream, batch, durable, input, length, wait_length};
+use super::sending::{assert_stream, batch, checkpointed, durable, input, length, wait_length};
 use crate::harness::{End, Fate, OOM, Proxy, Server, ServerSide, Signal, Test, wait_until};
 use std::time::Duration;
 
@@ -35,11 +35,10 @@ fn a_sending_killed_after_a_reconnect_and_resumed() {
             Fate::Swallowed,
         ];
         let proxy = Proxy::start(server.socket(), fates);
-        let resumable = || batch(&server).args(["--checkpoint", "c"]);
-        let mut first = resumable().args(["-u", &proxy.url()]).spawn();
+        let mut first = checkpointed(&server).args(["-u", &proxy.url()]).spawn();
         wait_until("the second cut", || proxy.cuts() == 2);
         first.kill9();
-        resumable().stderr_any().run();
+        checkpointed(&server).stderr_any().run();
         proxy.settle();
         assert_stream(&server, &bodies);
     }
@@ -77,13 +76,12 @@ fn a_signal_during_recovery() {
         let bodies = input(&server, 3000);
         let away = std::iter::repeat_with(|| Fate::Refused(LOADING));
         let proxy = Proxy::start(server.socket(), [fate].into_iter().chain(away));
-        let resumable = || batch(&server).args(["--checkpoint", "c"]);
-        let mut first = resumable().args(["-u", &proxy.url()]).spawn();
+        let mut first = checkpointed(&server).args(["-u", &proxy.url()]).spawn();
         first.wait_stderr("trying again");
         first.signal(Signal::TERM);
         let output = first.wait();
         assert_eq!(output.status, 143, "{}", output.stderr());
-        resumable().stderr_any().run();
+        checkpointed(&server).stderr_any().run();
         proxy.settle();
         assert_stream(&server, &bodies);
     }
@@ -96,15 +94,14 @@ fn a_signal_while_it_is_found_out_what_landed() {
     let bodies = input(&server, 20);
     let fates = [Fate::Landed(300, End::Fin), Fate::Dripping(0, Duration::from_millis(1))];
     let proxy = Proxy::start(server.socket(), fates);
-    let resumable = || batch(&server).args(["--checkpoint", "c"]);
-    let mut first = resumable().args(["-u", &proxy.url()]).spawn();
+    let mut first = checkpointed(&server).args(["-u", &proxy.url()]).spawn();
     first.wait_stderr("trying again");
     // While the first words of the new connection drip in.
     wait_until("the new connection", || proxy.connections() >= 2);
     first.signal(Signal::TERM);
     let output = first.wait();
     assert_eq!(output.status, 143, "{}", output.stderr());
-    resumable().stderr_any().run();
+    checkpointed(&server).stderr_any().run();
     assert_stream(&server, &bodies);
 }
 
@@ -113,8 +110,7 @@ fn a_signal_while_it_is_found_out_what_landed() {
 fn a_signal_while_the_server_refuses() {
     let server = durable();
     let bodies = input(&server, 6000);
-    let resumable = || batch(&server).args(["--checkpoint", "c"]);
-    let mut first = resumable().args(["--rate", "10000"]).spawn();
+    let mut first = checkpointed(&server).args(["--rate", "10000"]).spawn();
     wait_length(&server, &first, 1500);
     server.refuse(OOM);
     first.wait_stderr("trying again");
@@ -122,7 +118,7 @@ fn a_signal_while_the_server_refuses() {
     let output = first.wait();
     assert_eq!(output.status, 143, "{}", output.stderr());
     server.mend(OOM);
-    resumable().stderr_any().run();
+    checkpointed(&server).stderr_any().run();
     assert_stream(&server, &bodies);
 }
 
@@ -180,11 +176,9 @@ fn a_first_marker_that_comes_late_is_known() {
     server.refuse(OOM);
     let late = Fate::LateAt(b"MULTI", End::Fin, LATER, ServerSide::Open);
     let proxy = Proxy::start(server.socket(), [late]);
-    let script = format!(
-        "(until [ -e go ]; do sleep 0.02; done; echo 1; echo 2) | redis-streamer send-batch s --name n --wait 20s -u {}",
-        proxy.url()
-    );
-    let mut sending = Test::shell(&server, &script).spawn();
+    let mut sending = Test::new(&server)
+        .args(["send-batch", "s", "--name", "n", "--wait", "20s", "-u", &proxy.url()])
+        .spawn_open();
     wait_until("the second connection", || {
         server.cli(["INFO", "commandstats"]).contains("cmdstat_exec")
     });
@@ -193,7 +187,8 @@ fn a_first_marker_that_comes_late_is_known() {
     wait_until("the marker", || {
         !server.cli(["KEYS", "redis-streamer:producer:*"]).is_empty()
     });
-    server.file("go", []);
+    sending.feed("1\n2\n");
+    sending.close_stdin();
     let output = sending.wait();
     assert_eq!(output.status, 0, "{}", output.stderr());
     assert_eq!(server.bodies("s"), ["1", "2"]);

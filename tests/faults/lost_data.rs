@@ -1,6 +1,6 @@
 //! Servers that come back without what they had acknowledged, and failures in recovery that do not pass.
 
-use super::sending::{assert_stream, batch, durable, input, wait_length};
+use super::sending::{assert_stream, batch, checkpointed, durable, input, wait_length};
 use crate::harness::{End, Fate, Proxy, Running, Server, Test};
 use std::path::PathBuf;
 
@@ -72,12 +72,11 @@ fn lost_lines_of_a_pipe_are_named() {
 fn a_resumed_sending_finds_its_entries_lost() {
     let server = durable();
     let bodies = input(&server, COUNT);
-    let resumable = || batch(&server).args(["--checkpoint", "c"]);
-    let mut first = resumable().args(["--rate", RATE]).spawn();
+    let mut first = checkpointed(&server).args(["--rate", RATE]).spawn();
     wait_length(&server, &first, COUNT / 4);
     first.kill9();
     server.restart_empty();
-    let output = resumable().spawn().wait();
+    let output = checkpointed(&server).spawn().wait();
     match output.status {
         0 => assert_stream(&server, &bodies),
         status => assert_eq!(status, 1, "{}", output.stderr()),

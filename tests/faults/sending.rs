@@ -24,6 +24,16 @@ pub fn batch(server: &Server) -> Test {
     Test::new(server).args(["send-batch", "s", "input.jsonl", "--name", "n"])
 }
 
+/// A sending of `input.jsonl` that keeps its place in `c`.
+pub fn checkpointed(server: &Server) -> Test {
+    batch(server).args(["--checkpoint", "c"])
+}
+
+/// A sending from stdin that keeps its place there.
+pub fn resuming(server: &Server) -> Test {
+    Test::new(server).args(["send-batch", "s", "--name", "n", "--checkpoint", "c"])
+}
+
 /// The stream holds these bodies, in this order, and nothing else.
 #[track_caller]
 pub fn assert_stream(server: &Server, bodies: &[String]) {
