@@ -152,7 +152,7 @@ fn a_server_that_does_not_speak_tls_is_told_from_none() {
     let server = Server::options().tcp4().start();
     let url = server.url().replace("redis://", "rediss://");
     refused(
-        &["-u", &url, "--connect-timeout", "300ms"],
+        &["-u", &url, "--connect-timeout", "1s"],
         3,
         &[
             "no answer to the TLS handshake",

@@ -27,7 +27,10 @@ mod starved;
 mod turns;
 
 use crate::harness::{Output, Server, Test, wait_until};
+use crate::middleman::{Middleman, Verdict, has};
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const GROUP: &str = "orders:billing:cg";
 
@@ -160,6 +163,18 @@ fn clean_up(server: &Server, more: &[&str]) -> Vec<String> {
         server.pending("orders", GROUP).is_empty()
     });
     processed
+}
+
+/// A middleman that tells when its client waits for entries: the number of blocked clients
+/// does not where there are others, or where it stays the same.
+fn watched(server: &Server) -> (Middleman, Arc<AtomicBool>) {
+    let is_waiting = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&is_waiting);
+    let middleman = Middleman::start(server, move |words| {
+        seen.fetch_or(has(words, "BLOCK"), Ordering::SeqCst);
+        Verdict::Pass
+    });
+    (middleman, is_waiting)
 }
 
 /// Whether a process is there, and no zombie.

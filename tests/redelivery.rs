@@ -127,7 +127,7 @@ fn what_waits_for_ack_is_not_taken_from_oneself() {
             "--ack",
             "manual",
             "--claim-idle",
-            "500ms",
+            "3s",
             "-n",
             "3",
             "--timeout",

@@ -4,7 +4,7 @@ use super::{
     AS_OF_NOW, GONE, LOST_IDS, MARKER, MEMBER, SENT_IDS, assert_hint, denied, extras, grant, rights, three, unlisted,
     without,
 };
-use crate::harness::{End, Fate, OOM, Output, Proxy, Server, Signal, Test};
+use crate::harness::{End, Fate, OOM, Output, Proxy, Refusal, Server, Signal, Test, wait_until};
 
 /// The rows that are for lost connections alone.
 pub const ROWS: [&str; 3] = [LOST_IDS, GONE, LOST_RESERVATION];
@@ -122,6 +122,14 @@ fn sending_without_the_right_to_a_marker() {
     }
 }
 
+/// How often the server has refused something like this.
+fn refusals(server: &Server, refusal: Refusal) -> usize {
+    let stats = server.cli(["INFO", "errorstats"]);
+    let start = format!("errorstat_{}:count=", refusal.code);
+    let count = stats.lines().find_map(|line| line.strip_prefix(&start));
+    count.map_or(0, |count| count.trim().parse().unwrap())
+}
+
 #[test]
 fn without_a_marker_a_bad_line_is_rejected_once_however_often_the_next_is_refused() {
     let server = Server::start();
@@ -134,7 +142,7 @@ fn without_a_marker_a_bad_line_is_rejected_once_however_often_the_next_is_refuse
     let arguments = "--user eve send-batch s input.txt --on-reject skip --rejects rejects --reconnect-for 30s";
     let mut sending = Test::new(&server).args(arguments.split(' ')).spawn();
     sending.wait_stderr("OOM");
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    wait_until("several refusals", || refusals(&server, OOM) > 3);
     server.mend(OOM);
     let output = sending.wait();
     assert_eq!(output.status, 1, "{}", output.stderr());

@@ -36,12 +36,12 @@ fn a_dead_letter_that_is_refused_until_the_end_is_a_failure() {
 fn a_message_whose_dead_letter_is_refused_again_and_again_stays_with_its_consumer() {
     let server = orders(1);
     server.refuse(OOM);
-    let mut first = failing(&server, "-e --claim-idle 1s --reconnect-for 60s").spawn();
+    let mut first = failing(&server, "-e --claim-idle 2s --reconnect-for 60s").spawn();
     first.wait_stderr("OOM");
-    let mut second = consume(&server).args(["--claim-idle", "1s", "--block", "50ms"]).spawn();
+    let mut second = consume(&server).args(["--claim-idle", "2s", "--block", "50ms"]).spawn();
     // Several times the claim idle, in which the dead letter is refused more than twice.
     assert_eq!(
-        second.line_within(Duration::from_secs(5)),
+        second.line_within(Duration::from_secs(9)),
         None,
         "the message was taken away"
     );

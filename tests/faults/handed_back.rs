@@ -1,10 +1,10 @@
 //! Who gets what a consumer lets go of, and who keeps what has been claimed meanwhile.
 
-use super::{GROUP, NOTE, assert_settled, consume, handle, handled, ids, orders};
+use super::{GROUP, NOTE, assert_settled, consume, handle, handled, ids, orders, watched};
 use crate::harness::{Server, Signal, wait_until};
-use crate::middleman::{Middleman, Verdict, has, mentions};
+use crate::middleman::{Middleman, Verdict, mentions};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 /// About a second is promised; a consumer that does not look by itself takes over four.
@@ -14,18 +14,6 @@ const SOON: Duration = Duration::from_secs(3);
 fn owner(server: &Server) -> String {
     let rows = server.cli(["XPENDING", "orders", GROUP, "-", "+", "10"]);
     rows.lines().nth(1).unwrap_or_default().to_owned()
-}
-
-/// A middleman that tells when its client waits for entries: the number of blocked clients says nothing of that here,
-/// since a consumer that holds messages may wait for more as well.
-fn watched(server: &Server) -> (Middleman, Arc<AtomicBool>) {
-    let is_waiting = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&is_waiting);
-    let middleman = Middleman::start(server, move |words| {
-        seen.fetch_or(has(words, "BLOCK"), Ordering::SeqCst);
-        Verdict::Pass
-    });
-    (middleman, is_waiting)
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 use super::{
     NOTE, assert_all, assert_once, assert_settled, consume, dead_ids, handle, handled, ids, orders, wait_settled,
+    watched,
 };
 use crate::harness::{Dice, End, Fate, NOREPLICAS, OOM, Proxy, READONLY, Server, Signal, Test, wait_until};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -35,11 +37,16 @@ fn printing_goes_on_when_the_server_comes_back() {
 fn ending_while_the_server_holds_up_writes_leaves_it_alive() {
     for handler in [&[][..], &["--", "true"]] {
         let server = orders(0);
-        let mut consumer = consume(&server).args(["--block", "100ms"]).args(handler).spawn();
+        let (middleman, is_waiting) = watched(&server);
+        let mut consumer = consume(&server)
+            .args(["--block", "100ms", "-u", &middleman.url()])
+            .args(handler)
+            .spawn();
         server.wait_blocked();
         server.cli(["CLIENT", "PAUSE", "1500", "WRITE"]);
-        // A read is sent anew ten times a second: by then one of them is held up.
-        std::thread::sleep(Duration::from_millis(300));
+        // The next read is held up.
+        is_waiting.store(false, Ordering::SeqCst);
+        wait_until("the next read", || is_waiting.load(Ordering::SeqCst));
         consumer.signal(Signal::TERM);
         assert_eq!(consumer.wait().status, 143);
         assert_eq!(server.cli(["PING"]), "PONG");

@@ -5,7 +5,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-const AFTER: Duration = Duration::from_millis(300);
+/// So much later than a slow machine tells of an end.
+const AFTER: Duration = Duration::from_secs(2);
 
 fn dial(proxy: &Proxy) -> TcpStream {
     let address = proxy.url();
