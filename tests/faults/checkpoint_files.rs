@@ -2,7 +2,7 @@
 //! after a run that was cut off and killed.
 
 use super::sending::{
-    COUNT, assert_stream, batch, checkpointed, durable, input, length, mended_at_cut, resuming, wait_length,
+    COUNT, LOADING, assert_stream, batch, checkpointed, durable, input, length, mended_at_cut, resuming, wait_length,
 };
 use crate::harness::{End, Fate, NOREPLICAS, Proxy, ServerSide, Test, wait_until};
 use std::collections::HashSet;
@@ -132,7 +132,6 @@ fn receipts_and_rejects_of_a_sending_that_reconnected_and_was_killed() {
 fn killed_after_a_reconnect(after: Duration) {
     const LINES: usize = 60_000;
     const BAD: usize = 49;
-    const LOADING: &[u8] = b"-LOADING Redis is loading the dataset in memory\r\n";
     let server = durable();
     let is_bad = |n: &usize| n.is_multiple_of(BAD);
     let line = |n: usize| if is_bad(&n) { "{".to_owned() } else { n.to_string() };

@@ -1,6 +1,6 @@
 //! Late delivery: the client is cut off at once, and what it had sent reaches the server when it has long gone on.
 
-use super::sending::{assert_stream, batch, checkpointed, durable, input, length, wait_length};
+use super::sending::{LOADING, assert_stream, batch, checkpointed, durable, input, length, wait_length};
 use crate::harness::{End, Fate, OOM, Proxy, Server, ServerSide, Signal, Test, wait_until};
 use std::time::Duration;
 
@@ -66,7 +66,6 @@ fn without_client_a_late_delivery_is_noticed() {
 /// A signal while it is not known what landed: the checkpoint must not say that nothing is open.
 #[test]
 fn a_signal_during_recovery() {
-    const LOADING: &[u8] = b"-LOADING Redis is loading the dataset in memory\r\n";
     for fate in [
         Fate::Landed(4000, End::Fin),
         Fate::Request(60_000, End::Reset),

@@ -34,6 +34,9 @@ pub fn resuming(server: &Server) -> Test {
     Test::new(server).args(["send-batch", "s", "--name", "n", "--checkpoint", "c"])
 }
 
+/// What a server says that is there and has yet to read its data.
+pub const LOADING: &[u8] = b"-LOADING Redis is loading the dataset in memory\r\n";
+
 /// The stream holds these bodies, in this order, and nothing else.
 #[track_caller]
 pub fn assert_stream(server: &Server, bodies: &[String]) {
@@ -189,10 +192,7 @@ fn a_hung_server_is_waited_for() {
     let mut sending = batch(&server).spawn();
     wait_length(&server, &sending, 3000);
     server.pause();
-    let state = format!("/proc/{}/stat", sending.pid());
-    wait_until("it to wait", || {
-        std::fs::read_to_string(&state).is_ok_and(|stat| stat.contains(") S "))
-    });
+    sending.wait_asleep();
     server.resume();
     let output = sending.wait();
     assert_eq!(output.status, 0, "{}", output.stderr());

@@ -152,6 +152,14 @@ impl Running {
         String::from_utf8_lossy(&self.stderr.lock().unwrap()).into_owned()
     }
 
+    /// Returns once it waits for something.
+    pub fn wait_asleep(&self) {
+        let state = format!("/proc/{}/stat", self.pid());
+        wait_until("it to wait", || {
+            std::fs::read_to_string(&state).is_ok_and(|stat| stat.contains(") S "))
+        });
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
