@@ -1,6 +1,7 @@
 //! Ways to a server: addresses, credentials, TLS, patience.
 
-use crate::harness::{Server, Signal, Test, free_port, wait_until};
+use crate::deadlines::black_hole;
+use crate::harness::{Server, Signal, Test, free_port};
 use std::time::{Duration, Instant};
 
 /// Sends one message with these arguments in front, and nothing else said about the server.
@@ -152,7 +153,7 @@ fn a_server_that_does_not_speak_tls_is_told_from_none() {
     let server = Server::options().tcp4().start();
     let url = server.url().replace("redis://", "rediss://");
     refused(
-        &["-u", &url, "--connect-timeout", "300ms"],
+        &["-u", &url, "--connect-timeout", "1s"],
         3,
         &[
             "no answer to the TLS handshake",
@@ -175,16 +176,8 @@ fn a_user_without_a_password() {
 
 #[test]
 fn an_address_that_never_answers_is_given_up() {
-    // A queue of one that is full: further connections are neither taken nor refused.
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
-    socket.bind(&any.into()).unwrap();
-    socket.listen(0).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
-    let mut held = Vec::new();
-    while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
-        held.push(stream);
-    }
+    let hole = black_hole("127.0.0.1:0".parse().unwrap());
+    let address = hole.address;
     let start = Instant::now();
     refused(
         &["-u", &format!("redis://{address}"), "--connect-timeout", "200ms"],
@@ -202,10 +195,7 @@ fn waits_for_a_server_that_starts_later() {
     server.kill9();
     let mut sending = send(&["-u", &server.url(), "--wait", "20s"]).spawn();
     // Sleeping between two attempts shows that the first has failed.
-    let state = format!("/proc/{}/stat", sending.pid());
-    wait_until("the first attempt", || {
-        std::fs::read_to_string(&state).is_ok_and(|stat| stat.contains(") S "))
-    });
+    sending.wait_asleep();
     server.restart();
     assert_eq!(sending.wait().status, 0);
     assert_eq!(server.ids("s").len(), 1);

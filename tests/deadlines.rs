@@ -161,20 +161,24 @@ fn the_time_for_a_connection_covers_the_password_and_tls() {
 }
 
 /// A socket with a queue of one that is full: further connections are neither taken nor refused.
-struct BlackHole {
+pub struct BlackHole {
+    pub address: SocketAddr,
     _socket: socket2::Socket,
     _held: Vec<TcpStream>,
 }
 
-fn black_hole(address: SocketAddr) -> BlackHole {
+pub fn black_hole(address: SocketAddr) -> BlackHole {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&address.into()).unwrap();
     socket.listen(0).unwrap();
+    // It had the port 0, perhaps: any.
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
     let mut held = Vec::new();
     while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
         held.push(stream);
     }
     BlackHole {
+        address,
         _socket: socket,
         _held: held,
     }

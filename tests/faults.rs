@@ -27,7 +27,10 @@ mod starved;
 mod turns;
 
 use crate::harness::{Output, Server, Test, wait_until};
+use crate::middleman::{Middleman, Verdict, has};
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const GROUP: &str = "orders:billing:cg";
 
@@ -49,15 +52,42 @@ fn consume_from(server: &Server, stream: &str, listener: &str) -> Test {
     Test::new(server).args(["consume", stream, "-l", listener])
 }
 
+/// A consumer that runs this shell script for each message; scripts append to files of the server's work directory.
+fn handle(server: &Server, options: &str, script: &str) -> Test {
+    consume(server)
+        .args(options.split_whitespace())
+        .args(["--", "sh", "-c", script])
+}
+
+/// What a handler's script does to note its message: all of it in the shell itself, which needs no further process.
+const NOTE: &str = "echo $REDIS_STREAMER_ID >> handled";
+
+/// The IDs that were noted.
+fn handled(server: &Server) -> Vec<String> {
+    server.lines("handled")
+}
+
+/// The IDs of the messages that became dead letters in a stream.
+fn dead_ids(server: &Server, stream: &str) -> Vec<String> {
+    server.values(stream, &["dead-id"])
+}
+
+/// The names in the group, but for the one that what was handed back is kept under.
+fn consumers(server: &Server) -> Vec<String> {
+    let mut names = server.consumers("orders", GROUP);
+    names.retain(|name| name != "handed-back");
+    names
+}
+
 /// The IDs of the whole lines of an output; what was cut off by a kill was not processed.
 fn ids(output: &Output) -> Vec<String> {
-    let whole = output
-        .stdout
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |at| at + 1);
-    let text = std::str::from_utf8(&output.stdout[..whole]).unwrap();
-    text.lines().map(id_of).collect()
+    whole_lines(output).map(id_of).collect()
+}
+
+fn whole_lines(output: &Output) -> impl Iterator<Item = &str> {
+    let end = output.stdout.iter().rposition(|byte| *byte == b'\n');
+    let whole = &output.stdout[..end.map_or(0, |at| at + 1)];
+    std::str::from_utf8(whole).unwrap().lines()
 }
 
 /// The ID in a line.
@@ -105,14 +135,18 @@ fn assert_once<S: AsRef<str>>(ids: &[S]) {
 #[track_caller]
 fn assert_settled(server: &Server) {
     assert_eq!(server.pending("orders", GROUP), Vec::<String>::new());
-    assert_eq!(undelivered(server), 0);
+    assert!(is_delivered(server), "not all was delivered");
 }
 
-/// How many entries the group has not been given yet.
-fn undelivered(server: &Server) -> usize {
-    let last = &server.groups("orders")[0].1;
-    let rest = server.cli(["XRANGE", "orders", &format!("({last}"), "+", "COUNT", "1"]);
-    usize::from(!rest.is_empty())
+/// Whether the group was given all there is.
+fn is_delivered(server: &Server) -> bool {
+    server.is_delivered("orders", GROUP)
+}
+
+/// Waits until all there is was given to the group and acknowledged.
+#[track_caller]
+fn wait_settled(server: &Server) {
+    wait_until("all to be acknowledged", || server.is_settled("orders", GROUP));
 }
 
 /// Takes on what is left until nothing is pending; returns the IDs.
@@ -129,6 +163,18 @@ fn clean_up(server: &Server, more: &[&str]) -> Vec<String> {
         server.pending("orders", GROUP).is_empty()
     });
     processed
+}
+
+/// A middleman that tells when its client waits for entries: the number of blocked clients
+/// does not where there are others, or where it stays the same.
+fn watched(server: &Server) -> (Middleman, Arc<AtomicBool>) {
+    let is_waiting = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&is_waiting);
+    let middleman = Middleman::start(server, move |words| {
+        seen.fetch_or(has(words, "BLOCK"), Ordering::SeqCst);
+        Verdict::Pass
+    });
+    (middleman, is_waiting)
 }
 
 /// Whether a process is there, and no zombie.

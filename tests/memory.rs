@@ -1,6 +1,6 @@
 //! How much memory the program takes: it follows the largest entry or line, not how many there are.
 
-use crate::harness::{Output, Running, Server, Test};
+use crate::harness::{Output, Running, Server, Test, peak_memory};
 use crate::middleman::{Middleman, Verdict, is};
 use std::time::{Duration, Instant};
 
@@ -11,21 +11,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// `/proc`, nothing is measured.
 #[track_caller]
 pub fn stays_below(mebibytes: u64, patience: Duration, mut running: Running) -> Output {
-    let path = format!("/proc/{}/status", running.pid());
     let start = Instant::now();
     // A process that has ended takes none.
-    while let Some(peak) = std::fs::read_to_string(&path).ok().and_then(|status| peak_of(&status)) {
+    while let Some(peak) = peak_memory(running.pid()) {
         assert!(peak < mebibytes * 1024, "{peak} KiB: {}", running.stderr_so_far());
         assert!(start.elapsed() < patience, "still running: {}", running.stderr_so_far());
         std::thread::sleep(Duration::from_millis(1));
     }
     running.wait()
-}
-
-/// The most memory that was resident, in KiB.
-fn peak_of(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 /// A script whose last command takes the place of the shell, so that it is the program that is watched.
@@ -122,9 +115,9 @@ fn waiting_stays_below(mebibytes: u64, (count, bytes): (usize, usize), pause: Du
     let mut sending = Test::new(&server)
         .args(["-u", &middleman.url(), "send-batch", "s", "lines", "--name", "n"])
         .spawn();
-    let (path, start) = (format!("/proc/{}/status", sending.pid()), Instant::now());
+    let start = Instant::now();
     while start.elapsed() < Duration::from_secs(6) {
-        let peak = std::fs::read_to_string(&path).ok().and_then(|status| peak_of(&status));
+        let peak = peak_memory(sending.pid());
         assert!(peak.unwrap_or(0) < mebibytes * 1024, "{peak:?} KiB");
         std::thread::sleep(Duration::from_millis(20));
     }

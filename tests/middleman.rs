@@ -2,7 +2,7 @@
 //!
 //! The harness's proxy cuts at bytes. This one reads what it carries, so that a fault can hang on a command.
 
-use crate::harness::Server;
+use crate::harness::{Panics, Server};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -51,6 +51,7 @@ type Judge = dyn Fn(&Words) -> Verdict + Send + Sync;
 pub struct Middleman {
     path: PathBuf,
     links: Arc<Mutex<Vec<Arc<Link>>>>,
+    panics: Panics,
 }
 
 /// One connection's two sockets.
@@ -74,6 +75,8 @@ impl Middleman {
         let (socket, judge): (_, Arc<Judge>) = (server.socket(), Arc::new(judge));
         let links = Arc::new(Mutex::new(Vec::new()));
         let known = Arc::clone(&links);
+        let panics = Panics::default();
+        let noting = panics.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let Ok(real) = UnixStream::connect(&socket) else {
@@ -86,13 +89,13 @@ impl Middleman {
                     is_quiet: AtomicBool::new(false),
                 });
                 known.lock().unwrap().push(Arc::clone(&link));
-                let (back, judge) = (Arc::clone(&link), Arc::clone(&judge));
+                let (back, judge, noting) = (Arc::clone(&link), Arc::clone(&judge), noting.clone());
                 let (sender, receiver) = channel();
                 std::thread::spawn(move || back.carry_replies(&receiver));
-                std::thread::spawn(move || link.carry_commands(&*judge, &sender));
+                std::thread::spawn(move || link.carry_commands(|words| noting.note(|| judge(words)), &sender));
             }
         });
-        Self { path, links }
+        Self { path, links, panics }
     }
 
     /// Ends all connections for the client; the server goes on to believe in them.
@@ -115,6 +118,12 @@ impl Middleman {
     }
 }
 
+impl Drop for Middleman {
+    fn drop(&mut self) {
+        self.panics.assert_none();
+    }
+}
+
 /// Whether this is the command of that name.
 pub fn is(words: &Words, name: &str) -> bool {
     words[0].eq_ignore_ascii_case(name.as_bytes())
@@ -133,7 +142,7 @@ pub fn mentions(words: &Words, part: &str) -> bool {
 }
 
 impl Link {
-    fn carry_commands(&self, judge: &Judge, next: &Sender<Next>) {
+    fn carry_commands(&self, judge: impl Fn(&Words) -> Verdict, next: &Sender<Next>) {
         let mut commands = BufReader::new(&self.client);
         while let Some((words, raw)) = read_command(&mut commands) {
             let expected = match judge(&words) {
@@ -213,7 +222,7 @@ impl Link {
 }
 
 /// One command, in words and as it stood.
-fn read_command(from: &mut impl BufRead) -> Option<(Words, Vec<u8>)> {
+pub fn read_command(from: &mut impl BufRead) -> Option<(Words, Vec<u8>)> {
     let mut raw = Vec::new();
     let count = read_number(from, &mut raw)?;
     let mut words = Vec::new();

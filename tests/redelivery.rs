@@ -1,11 +1,8 @@
 //! What others left is taken over, what is held is handed back, and what is gone is said.
 
-use std::io::{Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use crate::harness::{Server, Signal, Test};
+use crate::middleman::{Middleman, Verdict, is};
 use std::sync::{Arc, Mutex};
-use std::thread;
-
-use crate::harness::{Server, Signal, Test, wait_until};
 
 /// A stream of `count` messages and a group at its beginning.
 fn grouped(options: crate::harness::Options, count: usize) -> Server {
@@ -130,7 +127,7 @@ fn what_waits_for_ack_is_not_taken_from_oneself() {
             "--ack",
             "manual",
             "--claim-idle",
-            "500ms",
+            "3s",
             "-n",
             "3",
             "--timeout",
@@ -220,64 +217,22 @@ fn what_is_handed_back_is_delivered_at_once() {
 #[test]
 fn xnack_hands_back_where_the_server_has_it() {
     let server = grouped(Server::options(), 1);
-    let newer = Newer::start(&server);
+    // It knows XNACK, as Redis 8.8 does and no server that can be installed here.
+    let nacks = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&nacks);
+    let newer = Middleman::start(&server, move |words| {
+        if !is(words, "XNACK") {
+            return Verdict::Pass;
+        }
+        let line = String::from_utf8(words.join(&b' ')).unwrap();
+        heard.lock().unwrap().push(line);
+        Verdict::Answer(b":1\r\n".to_vec())
+    });
     let mut failing = consume(&server)
         .args(["-u", &newer.url(), "--retry-delay", "1h", "--", "false"])
         .spawn();
     failing.wait_stderr("again in");
     failing.signal(Signal::TERM);
     assert_eq!(failing.wait().status, 128 + 15);
-    let nacks = newer.nacks.lock().unwrap().clone();
-    assert_eq!(nacks, ["XNACK s g SILENT IDS 1 1-0 RETRYCOUNT 1"]);
-}
-
-/// A server that knows XNACK, as Redis 8.8 does and no server that can be installed here: everything else is
-/// passed on to the real one.
-struct Newer {
-    path: std::path::PathBuf,
-    nacks: Arc<Mutex<Vec<String>>>,
-}
-
-impl Newer {
-    fn start(server: &Server) -> Self {
-        let path = server.dir().join("newer.sock");
-        let listener = UnixListener::bind(&path).unwrap();
-        let nacks = Arc::new(Mutex::new(Vec::new()));
-        let (socket, heard) = (server.socket(), nacks.clone());
-        // Ends with the test: the sockets do.
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let (real, heard) = (UnixStream::connect(&socket).unwrap(), heard.clone());
-                thread::spawn(move || serve(client, real, &heard));
-            }
-        });
-        wait_until("the newer server to listen", || UnixStream::connect(&path).is_ok());
-        Self { path, nacks }
-    }
-
-    fn url(&self) -> String {
-        format!("redis+unix://{}", self.path.display())
-    }
-}
-
-/// Passes commands on, but answers XNACK. Its client waits for the answer before it says anything else.
-fn serve(mut client: UnixStream, mut real: UnixStream, nacks: &Mutex<Vec<String>>) {
-    let (mut replies, mut back) = (real.try_clone().unwrap(), client.try_clone().unwrap());
-    thread::spawn(move || std::io::copy(&mut replies, &mut back));
-    let mut buffer = [0; 64 * 1024];
-    while let Ok(read @ 1..) = client.read(&mut buffer) {
-        let text = String::from_utf8_lossy(&buffer[..read]);
-        if text.contains("\r\nXNACK\r\n") {
-            let words: Vec<_> = text
-                .split("\r\n")
-                .skip(2)
-                .step_by(2)
-                .filter(|word| !word.is_empty())
-                .collect();
-            nacks.lock().unwrap().push(words.join(" "));
-            client.write_all(b":1\r\n").unwrap();
-        } else if real.write_all(&buffer[..read]).is_err() {
-            break;
-        }
-    }
+    assert_eq!(*nacks.lock().unwrap(), ["XNACK s g SILENT IDS 1 1-0 RETRYCOUNT 1"]);
 }

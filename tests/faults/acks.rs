@@ -1,7 +1,7 @@
 //! `ack` across lost connections and signals: what it was told of is acknowledged, and counted once.
 
 use super::{GROUP, orders};
-use crate::harness::{End, Fate, Proxy, Server, Signal, Test, wait_until};
+use crate::harness::{End, Fate, Proxy, Running, Server, Signal, Test, wait_until};
 
 /// `orders` with so many entries, all of them pending.
 fn pending(count: usize) -> Server {
@@ -52,16 +52,17 @@ fn what_an_answer_was_lost_about_counts_and_is_told() {
 }
 
 /// Acknowledges from a stdin that stays open behind the first IDs.
-fn waiting(server: &Server, ids: &str, options: &str) -> Test {
-    server.file("ids", ids);
-    let ack = format!("exec redis-streamer ack orders -l billing {options} - < <(cat ids; sleep 60)");
-    Test::shell(server, &ack)
+fn waiting(server: &Server, ids: &str, options: &[&str]) -> Running {
+    let ack = Test::new(server).args(["ack", "orders", "-l", "billing", "-"]);
+    let mut ack = ack.args(options).spawn_open();
+    ack.feed(ids);
+    ack
 }
 
 #[test]
 fn a_signal_ends_it_behind_what_it_has_read() {
     let server = pending(5);
-    let mut ack = waiting(&server, "1-0\n2-0\n3", "").spawn();
+    let mut ack = waiting(&server, "1-0\n2-0\n3", &[]);
     wait_until("two to be acknowledged", || server.pending("orders", GROUP).len() == 3);
     ack.signal(Signal::TERM);
     let output = ack.wait();
@@ -73,15 +74,10 @@ fn a_signal_ends_it_behind_what_it_has_read() {
 fn a_signal_while_the_server_is_away_leaves_it_some_time() {
     let server = pending(5);
     let hung = Proxy::start(server.socket(), [Fate::Unanswered(b"XACK", End::Fin)]);
-    server.file("ids", "1-0\n2-0\n");
-    let script = format!(
-        "exec redis-streamer -u {} ack orders -l billing - < <(cat ids; sleep 60)",
-        hung.url()
-    );
     let killed = std::sync::Arc::new(server);
     let at_cut = std::sync::Arc::clone(&killed);
     let hung = hung.at_cut(move || at_cut.kill9());
-    let mut ack = Test::shell(&killed, &script).spawn();
+    let mut ack = waiting(&killed, "1-0\n2-0\n", &["-u", &hung.url()]);
     ack.wait_stderr("trying again");
     ack.signal(Signal::INT);
     killed.restart();
@@ -99,7 +95,7 @@ fn a_signal_while_the_server_is_away_leaves_it_some_time() {
 #[test]
 fn a_server_that_stays_away_is_given_up() {
     let server = pending(5);
-    let mut ack = waiting(&server, "1-0\n", "--reconnect-for 300ms").spawn();
+    let mut ack = waiting(&server, "1-0\n", &["--reconnect-for", "300ms"]);
     wait_until("one to be acknowledged", || server.pending("orders", GROUP).len() == 4);
     server.kill9();
     ack.signal(Signal::TERM);

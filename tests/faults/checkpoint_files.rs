@@ -1,8 +1,10 @@
 //! The files that a sending keeps: what they may not be written over, who else may not use them, and what they say
 //! after a run that was cut off and killed.
 
-use super::sending::{COUNT, assert_stream, batch, durable, input, length, wait_length};
-use crate::harness::{End, Fate, Proxy, ServerSide, Test, wait_until};
+use super::sending::{
+    COUNT, LOADING, assert_stream, batch, checkpointed, durable, input, length, mended_at_cut, resuming, wait_length,
+};
+use crate::harness::{End, Fate, NOREPLICAS, Proxy, ServerSide, Test, wait_until};
 use std::collections::HashSet;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
@@ -33,21 +35,15 @@ fn a_checkpoint_leaves_its_neighbours_alone() {
 fn receipts_beside_a_checkpoint_are_kept() {
     let server = durable();
     input(&server, COUNT);
-    batch(&server)
-        .args(["--checkpoint", "c", "--receipts", "c.new"])
-        .stderr_any()
-        .run();
+    checkpointed(&server).args(["--receipts", "c.new"]).stderr_any().run();
     assert_eq!(server.read("c.new").lines().count(), COUNT);
-    batch(&server)
-        .args(["--checkpoint", "c", "--receipts", "c.new"])
-        .stderr_any()
-        .run();
+    checkpointed(&server).args(["--receipts", "c.new"]).stderr_any().run();
     assert_eq!(server.read("c.new").lines().count(), COUNT);
     assert_eq!(length(&server), COUNT);
     // Somebody took the receipts away: that is said.
     server.file("c.new", "");
-    batch(&server)
-        .args(["--checkpoint", "c", "--receipts", "c.new"])
+    checkpointed(&server)
+        .args(["--receipts", "c.new"])
         .stderr_has(["warning: c.new has 0 bytes", "not written again"])
         .run();
     assert_eq!(length(&server), COUNT);
@@ -79,27 +75,23 @@ fn a_link_stays_a_link() {
 #[test]
 fn a_checkpoint_in_use_is_refused() {
     let server = durable();
-    let resumable = || Test::new(&server).args(["send-batch", "s", "--name", "n", "--checkpoint", "c"]);
-    let mut child = resumable().command().spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    std::io::Write::write_all(&mut stdin, b"1\n").unwrap();
+    let mut first = resuming(&server).spawn_open();
+    first.feed("1\n");
     wait_until("the first line", || length(&server) == 1);
-    resumable()
+    resuming(&server)
         .stdin("1\n2\n")
         .status(1)
         .stderr_has(["error: ", "in use"])
         .run();
     assert_eq!(length(&server), 1);
-    drop(stdin);
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    first.close_stdin();
+    assert_eq!(first.wait().status, 0);
     // With the first its lock is gone; also with one that was killed.
-    let mut killed = resumable().command().spawn().unwrap();
-    let mut stdin = killed.stdin.take().unwrap();
-    std::io::Write::write_all(&mut stdin, b"1\n2\n").unwrap();
+    let mut killed = resuming(&server).spawn_open();
+    killed.feed("1\n2\n");
     wait_until("the second line", || length(&server) == 2);
-    killed.kill().unwrap();
-    killed.wait().unwrap();
-    resumable().stdin("1\n2\n3\n").stderr_any().run();
+    killed.kill9();
+    resuming(&server).stdin("1\n2\n3\n").stderr_any().run();
     assert_eq!(server.bodies("s"), ["1", "2", "3"]);
 }
 
@@ -109,7 +101,7 @@ fn an_old_copy_of_a_checkpoint() {
     let server = durable();
     let bodies = input(&server, 3000);
     let all = server.read("input.jsonl");
-    let resumable = || batch(&server).args(["--checkpoint", "c", "--receipts", "receipts"]);
+    let resumable = || checkpointed(&server).args(["--receipts", "receipts"]);
     let half: String = all.split_inclusive('\n').take(1500).collect();
     server.file("input.jsonl", half);
     resumable().stderr_any().run();
@@ -140,13 +132,12 @@ fn receipts_and_rejects_of_a_sending_that_reconnected_and_was_killed() {
 fn killed_after_a_reconnect(after: Duration) {
     const LINES: usize = 60_000;
     const BAD: usize = 49;
-    const LOADING: &[u8] = b"-LOADING Redis is loading the dataset in memory\r\n";
     let server = durable();
     let is_bad = |n: &usize| n.is_multiple_of(BAD);
     let line = |n: usize| if is_bad(&n) { "{".to_owned() } else { n.to_string() };
     let lines: Vec<_> = (1..=LINES).map(line).collect();
     server.file("input.jsonl", lines.join("\n") + "\n");
-    let resumable = || batch(&server).args(["--checkpoint", "c", "--rejects", "rejects", "--receipts", "receipts"]);
+    let resumable = || checkpointed(&server).args(["--rejects", "rejects", "--receipts", "receipts"]);
     // The server is away for so long that the checkpoint is due when it is back.
     let away = (0..5).map(|_| Fate::Refused(LOADING));
     // All that is in flight lands meanwhile.
@@ -182,18 +173,9 @@ fn line_of(receipt: &str) -> usize {
 fn a_window_settled_by_refusals() {
     let server = durable();
     let bodies = input(&server, 3000);
-    let proxy = Proxy::start(server.socket(), [Fate::Split(60_000)]);
-    let socket = server.socket();
-    let proxy = proxy.at_cut(move || {
-        let url = format!("redis+unix://{}", socket.display());
-        let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
-        let _: () = redis::cmd("CONFIG")
-            .arg(&["SET", "min-replicas-to-write", "0"])
-            .query(&mut connection)
-            .unwrap();
-    });
-    server.cli(["CONFIG", "SET", "min-replicas-to-write", "1"]);
-    let resumable = || batch(&server).args(["--checkpoint", "c", "--on-reject", "skip"]);
+    let proxy = mended_at_cut(&server, vec![Fate::Split(60_000)], NOREPLICAS);
+    server.refuse(NOREPLICAS);
+    let resumable = || checkpointed(&server).args(["--on-reject", "skip"]);
     let first = resumable().args(["-u", &proxy.url()]).spawn().wait();
     assert!(length(&server) > 0, "{}", first.stderr());
     let again = resumable().spawn().wait();

@@ -1,16 +1,16 @@
 //! `send-batch --checkpoint`, killed and started again, or given what is not its own.
 
-use super::sending::{COUNT, assert_stream, batch, durable, input, length, wait_length};
-use crate::harness::{Dice, Server, Test, wait_until};
+use super::sending::{COUNT, assert_stream, checkpointed, durable, input, length, resuming, wait_length};
+use crate::harness::{Dice, Running, Server, Signal, Test, wait_until};
+use std::time::Duration;
 
 #[test]
 fn a_killed_sending_goes_on_from_its_checkpoint() {
     let server = durable();
     let bodies = input(&server, COUNT);
     let mut dice = Dice::new();
-    let resumable = || batch(&server).args(["--checkpoint", "c"]);
     for part in 1..=5 {
-        let mut sending = resumable().spawn();
+        let mut sending = checkpointed(&server).spawn();
         wait_length(&server, &sending, dice.between(part * 4000, part * 4000 + 2000));
         sending.kill9();
         if part == 3 {
@@ -18,10 +18,10 @@ fn a_killed_sending_goes_on_from_its_checkpoint() {
             server.restart();
         }
     }
-    resumable().stderr_any().run();
+    checkpointed(&server).stderr_any().run();
     assert_stream(&server, &bodies);
     // Done is done.
-    resumable().stderr_any().run();
+    checkpointed(&server).stderr_any().run();
     assert_stream(&server, &bodies);
 }
 
@@ -39,7 +39,7 @@ fn a_killed_sending_keeps_its_rejects_and_receipts_exact() {
     let lines: Vec<_> = (1..=COUNT).map(line).collect();
     server.file("input.jsonl", lines.join("\n") + "\n");
     let mut dice = Dice::new();
-    let resumable = || batch(&server).args(["--checkpoint", "c", "--rejects", "rejects", "--receipts", "receipts"]);
+    let resumable = || checkpointed(&server).args(["--rejects", "rejects", "--receipts", "receipts"]);
     for part in 1..=5 {
         let mut sending = resumable().spawn();
         wait_length(&server, &sending, dice.between(part * 4000, part * 4000 + 2000));
@@ -74,7 +74,7 @@ fn half_sent(server: &Server) -> Vec<String> {
         .collect();
     let good = std::mem::replace(&mut lines[4500], "{\"n\":".to_owned());
     server.file("input.jsonl", lines.join("\n") + "\n");
-    batch(server).args(["--checkpoint", "c"]).status(1).stderr_any().run();
+    checkpointed(server).status(1).stderr_any().run();
     lines[4500] = good;
     lines
 }
@@ -84,42 +84,51 @@ fn a_checkpoint_goes_on_behind_a_line_that_was_mended() {
     let server = Server::start();
     let lines = half_sent(&server);
     server.file("input.jsonl", lines.join("\n") + "\n");
-    batch(&server).args(["--checkpoint", "c"]).stderr_any().run();
+    checkpointed(&server).stderr_any().run();
     assert_stream(&server, &lines);
+}
+
+/// A sending from stdin that has added so many of these lines and was killed; its checkpoint is as it was before the
+/// first of them.
+fn killed_behind(server: &Server, lines: &[String], count: usize) {
+    let mut first = resuming(server).spawn_open();
+    wait_until("the checkpoint of a sending that has begun", || {
+        !server.lines("c").is_empty()
+    });
+    let fresh = server.read("c");
+    first.feed(&text(&lines[..count]));
+    wait_until("lines to be added", || length(server) == count);
+    first.kill9();
+    server.file("c", fresh);
+}
+
+/// A sending that goes on from there and has read these lines, for longer than a checkpoint is left unwritten.
+fn resumed(server: &Server, lines: &[String]) -> Running {
+    let mut second = resuming(server).spawn_open();
+    second.feed(&text(lines));
+    second.wait_fed();
+    std::thread::sleep(Duration::from_millis(300));
+    second
+}
+
+fn text(lines: &[String]) -> String {
+    lines.join("\n") + "\n"
 }
 
 /// The place is not the file's alone: one that is as old as the sending takes nothing back.
 #[test]
 fn a_sending_killed_while_it_resumed() {
-    use std::io::Write;
     let server = durable();
     let bodies = input(&server, 30_000);
-    let text = |from: usize, to: usize| bodies[from..to].join("\n") + "\n";
-    let command = || Test::new(&server).args(["send-batch", "s", "--name", "n", "--checkpoint", "c"]);
-    // The first is killed when 20,000 lines have landed; its checkpoint is as it was before the first.
-    let mut first = command().command().spawn().unwrap();
-    let mut stdin = first.stdin.take().unwrap();
-    wait_until("the checkpoint of a sending that has begun", || {
-        std::fs::read_to_string(server.work().join("c")).is_ok_and(|text| !text.is_empty())
-    });
+    killed_behind(&server, &bodies, 20_000);
     let fresh = server.read("c");
-    stdin.write_all(text(0, 20_000).as_bytes()).unwrap();
-    wait_until("lines to land", || length(&server) == 20_000);
-    first.kill().unwrap();
-    first.wait().unwrap();
-    server.file("c", &fresh);
     // The second is killed while it reads what the first has sent.
-    let mut second = command().command().spawn().unwrap();
-    let mut stdin = second.stdin.take().unwrap();
-    stdin.write_all(text(0, 10).as_bytes()).unwrap();
-    // Longer than a checkpoint is left unwritten.
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    stdin.write_all(text(10, 15_000).as_bytes()).unwrap();
-    second.kill().unwrap();
-    second.wait().unwrap();
+    let mut second = resumed(&server, &bodies[..10]);
+    second.feed(&text(&bodies[10..15_000]));
+    second.kill9();
     assert_eq!(length(&server), 20_000);
     // The third sends the rest.
-    let output = command().stdin(text(0, 30_000)).spawn().wait();
+    let output = resuming(&server).stdin(text(&bodies)).spawn().wait();
     assert_eq!(output.status, 0, "the checkpoint was {fresh}: {}", output.stderr());
     assert_stream(&server, &bodies);
 }
@@ -128,35 +137,18 @@ fn a_sending_killed_while_it_resumed() {
 /// knows how far that is.
 #[test]
 fn a_sending_stopped_while_it_resumed() {
-    use std::io::Write;
     let server = durable();
     let bodies = input(&server, 2000);
-    let text = |from: usize, to: usize| bodies[from..to].join("\n") + "\n";
-    let command = || Test::new(&server).args(["send-batch", "s", "--name", "n", "--checkpoint", "c"]);
-    let mut first = command().command().spawn().unwrap();
-    let mut stdin = first.stdin.take().unwrap();
-    wait_until("the checkpoint of a sending that has begun", || {
-        std::fs::read_to_string(server.work().join("c")).is_ok_and(|text| !text.is_empty())
-    });
-    let fresh = server.read("c");
-    stdin.write_all(text(0, 1000).as_bytes()).unwrap();
-    wait_until("lines to be added", || length(&server) == 1000);
-    first.kill().unwrap();
-    first.wait().unwrap();
-    server.file("c", &fresh);
-    let mut second = command().command().spawn().unwrap();
-    let mut stdin = second.stdin.take().unwrap();
-    stdin.write_all(text(0, 10).as_bytes()).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    let pid = second.id().to_string();
-    std::process::Command::new("kill").arg(&pid).status().unwrap();
-    second.wait().unwrap();
+    killed_behind(&server, &bodies, 1000);
+    let mut second = resumed(&server, &bodies[..10]);
+    second.signal(Signal::TERM);
+    second.wait();
     let state = server.read("c");
     assert!(state.contains("\"settled\":false"), "{state}");
     // The marker expires.
     let marker = server.cli(["KEYS", "redis-streamer:*"]);
     server.cli(["DEL", &marker]);
-    let output = command().stdin(text(0, 2000)).spawn().wait();
+    let output = resuming(&server).stdin(text(&bodies)).spawn().wait();
     assert_eq!(output.status, 1, "{}", output.stderr());
     assert_eq!(length(&server), 1000);
 }
@@ -198,17 +190,16 @@ fn an_empty_checkpoint_is_a_fresh_one() {
     let server = Server::start();
     let bodies = input(&server, 3);
     server.file("c", "");
-    batch(&server).args(["--checkpoint", "c"]).stderr_any().run();
+    checkpointed(&server).stderr_any().run();
     assert_stream(&server, &bodies);
 }
 
 #[test]
 fn a_checkpoint_of_a_done_sending_does_not_hide_another_input() {
     let server = Server::start();
-    let done = || Test::new(&server).args(["send-batch", "s", "--name", "n", "--checkpoint", "c"]);
-    done().stdin("1\n2\n3\n").stderr_any().run();
+    resuming(&server).stdin("1\n2\n3\n").stderr_any().run();
     // Exit code 0 would mean that all of these lines are in the stream.
-    let output = done().stdin("4\n5\n6\n7\n").spawn().wait();
+    let output = resuming(&server).stdin("4\n5\n6\n7\n").spawn().wait();
     let found = server.bodies("s");
     assert!(
         output.status != 0 || found == ["1", "2", "3", "4", "5", "6", "7"],
@@ -222,9 +213,9 @@ fn a_checkpoint_of_a_done_sending_does_not_hide_another_input() {
 fn a_checkpoint_of_a_done_sending_does_not_hide_lines_that_were_added() {
     let server = Server::start();
     server.file("input.jsonl", "1\n2\n3\n");
-    batch(&server).args(["--checkpoint", "c"]).stderr_any().run();
+    checkpointed(&server).stderr_any().run();
     server.file("input.jsonl", "1\n2\n3\n4\n");
-    let output = batch(&server).args(["--checkpoint", "c"]).spawn().wait();
+    let output = checkpointed(&server).spawn().wait();
     let found = server.bodies("s");
     assert!(
         output.status != 0 || found == ["1", "2", "3", "4"],

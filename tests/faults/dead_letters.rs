@@ -1,38 +1,31 @@
 //! Dead letters that are refused or whose answer is lost: one copy in the end, and never none.
 
-use super::{GROUP, assert_all, assert_once, assert_settled, consume, ids, orders};
-use crate::harness::{End, Fate, Proxy, Server, Test};
+use super::{GROUP, assert_all, assert_once, assert_settled, consume, dead_ids, handle, ids, orders};
+use crate::harness::{End, Fate, OOM, Proxy, Server, Test};
 use std::time::{Duration, Instant};
 
 const OPTIONS: &str = "--max-deliveries 1 --dead-letter dead";
 
 /// A consumer whose handlers always fail.
 fn failing(server: &Server, options: &str) -> Test {
-    consume(server)
-        .args(OPTIONS.split(' '))
-        .args(options.split(' '))
-        .args(["--", "sh", "-c", "exit 7"])
+    handle(server, &format!("{OPTIONS} {options}"), "exit 7")
 }
 
 /// The IDs of the messages in the dead letters.
 fn dead(server: &Server) -> Vec<String> {
-    let fields = server.fields("dead").into_iter().flatten();
-    fields
-        .filter(|(name, _)| name == b"dead-id")
-        .map(|(_, id)| String::from_utf8(id).unwrap())
-        .collect()
+    dead_ids(server, "dead")
 }
 
 #[test]
 fn a_dead_letter_that_is_refused_until_the_end_is_a_failure() {
     let server = orders(1);
-    server.cli(["CONFIG", "SET", "maxmemory", "1"]);
+    server.refuse(OOM);
     let output = failing(&server, "-e --reconnect-for 3s").spawn().wait();
     assert_ne!(output.status, 0, "{}", output.stderr());
     assert!(output.stderr().contains("OOM"), "{}", output.stderr());
     assert_eq!(server.pending("orders", GROUP), ["1-0"]);
     assert_eq!(dead(&server), [""; 0]);
-    server.cli(["CONFIG", "SET", "maxmemory", "0"]);
+    server.mend(OOM);
     // It was handed back: the next consumer gets it at once, although its --claim-idle is five minutes.
     let rest = consume(&server).arg("-e").stdout_any().stderr_any().run();
     assert_eq!(ids(&rest), ["1-0"]);
@@ -42,18 +35,18 @@ fn a_dead_letter_that_is_refused_until_the_end_is_a_failure() {
 #[test]
 fn a_message_whose_dead_letter_is_refused_again_and_again_stays_with_its_consumer() {
     let server = orders(1);
-    server.cli(["CONFIG", "SET", "maxmemory", "1"]);
-    let mut first = failing(&server, "-e --claim-idle 1s --reconnect-for 60s").spawn();
+    server.refuse(OOM);
+    let mut first = failing(&server, "-e --claim-idle 2s --reconnect-for 60s").spawn();
     first.wait_stderr("OOM");
-    let mut second = consume(&server).args(["--claim-idle", "1s", "--block", "50ms"]).spawn();
+    let mut second = consume(&server).args(["--claim-idle", "2s", "--block", "50ms"]).spawn();
     // Several times the claim idle, in which the dead letter is refused more than twice.
     assert_eq!(
-        second.line_within(Duration::from_secs(5)),
+        second.line_within(Duration::from_secs(9)),
         None,
         "the message was taken away"
     );
     drop(second);
-    server.cli(["CONFIG", "SET", "maxmemory", "0"]);
+    server.mend(OOM);
     let output = first.wait();
     assert_eq!(output.status, 1, "{}", output.stderr());
     assert_eq!(dead(&server), ["1-0"]);
@@ -84,9 +77,8 @@ fn a_delivery_whose_reply_is_lost_is_no_try() {
         // Twice in a row: what was read, and what was claimed in its place.
         let fates = [Fate::Unanswered(b"XREADGROUP", end), Fate::Unanswered(b"XCLAIM", end)];
         let proxy = Proxy::start(server.socket(), fates);
-        let output = consume(&server)
-            .args(OPTIONS.split(' '))
-            .args(["-e", "-u", &proxy.url(), "--", "sh", "-c", "echo $REDIS_STREAMER_ID"])
+        let options = format!("{OPTIONS} -e -u {}", proxy.url());
+        let output = handle(&server, &options, "echo $REDIS_STREAMER_ID")
             .stdout_any()
             .stderr_any()
             .run();
@@ -120,10 +112,7 @@ fn dead_letters_and_a_server_that_is_killed_meanwhile_stand_once() {
 /// A handler that fails after somebody else has claimed its message, and perhaps done it.
 fn fails_after(server: &Server, more: &str) -> Test {
     let script = format!("redis-cli -s \"$SOCKET\" XCLAIM orders {GROUP} other 0 $REDIS_STREAMER_ID; {more} exit 7");
-    consume(server)
-        .args(OPTIONS.split(' '))
-        .args(["-e", "--", "sh", "-c", &script])
-        .env("SOCKET", server.socket())
+    handle(server, &format!("{OPTIONS} -e"), &script).env("SOCKET", server.socket())
 }
 
 #[test]

@@ -1,29 +1,14 @@
 //! Which messages get a handler, how many at a time, and how often.
 
-use super::{GROUP, assert_all, assert_once, assert_settled, consume, ids, orders};
+use super::{GROUP, NOTE, assert_all, assert_once, assert_settled, consume, handle, handled, ids, orders};
 use crate::harness::{Server, Signal, Test, wait_until};
 use crate::middleman::{Middleman, Verdict, has};
-use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Long enough for any machine; with a pause after every twenty entries it would take over a minute.
 const WELL_UNDER_A_MINUTE: Duration = Duration::from_secs(10);
 const PASSED_OVER: usize = 2000;
-
-fn handled(server: &Server) -> Vec<String> {
-    let notes = std::fs::read_to_string(server.work().join("handled")).unwrap_or_default();
-    notes.lines().map(str::to_owned).collect()
-}
-
-fn handle(server: &Server, options: &str, script: &str) -> Test {
-    consume(server)
-        .args(options.split(' '))
-        .args(["--", "sh", "-c", script])
-}
-
-const NOTE: &str = "echo $REDIS_STREAMER_ID >> handled";
 
 /// `orders` with so many entries that are passed over, and one behind them that is not.
 fn with_one_behind() -> (Server, String) {
@@ -56,18 +41,6 @@ fn handlers_pass_over_what_was_processed_quickly() {
     assert_settled(&server);
 }
 
-/// Adds five messages to each of two streams, by the server's socket alone.
-fn fill(socket: &Path) {
-    let script = "for i = 1, 5 do for _, key in ipairs(KEYS) do \
-         redis.call('XADD', key, i .. '-0', 'name', 'n', 'body', tostring(i)) end end";
-    let mut command = Command::new("redis-cli");
-    command
-        .arg("-s")
-        .arg(socket)
-        .args(["EVAL", script, "2", "orders", "returns"]);
-    assert!(command.output().unwrap().status.success());
-}
-
 #[test]
 fn one_job_is_one_handler_for_two_streams_of_a_group() {
     let server = Server::start();
@@ -75,10 +48,12 @@ fn one_job_is_one_handler_for_two_streams_of_a_group() {
         server.cli(["XGROUP", "CREATE", stream, "audit", "0", "MKSTREAM"]);
     }
     // Both streams have something to give just as it begins to wait for either.
-    let (socket, is_filled) = (server.socket(), AtomicBool::new(false));
+    let fill = "for i = 1, 5 do for _, key in ipairs(KEYS) do \
+         redis.call('XADD', key, i .. '-0', 'name', 'n', 'body', tostring(i)) end end";
+    let (other, is_filled) = (server.client(), AtomicBool::new(false));
     let middleman = Middleman::start(&server, move |words| {
         if has(words, "BLOCK") && !is_filled.swap(true, Ordering::SeqCst) {
-            fill(&socket);
+            other.command(["EVAL", fill, "2", "orders", "returns"]);
         }
         Verdict::Pass
     });

@@ -1,6 +1,6 @@
 //! How a consumer ends: what it holds is finished or handed back, and its name is gone.
 
-use super::{GROUP, assert_all, assert_once, assert_settled, consume, ids, orders, runs};
+use super::{GROUP, assert_all, assert_once, assert_settled, consume, consumers, handle, handled, ids, orders, runs};
 use crate::harness::{Server, Signal, Test, wait_until};
 use std::time::{Duration, Instant};
 
@@ -11,19 +11,6 @@ pub const FULL: u64 = 65_536 - 4096;
 
 /// Long enough for any machine, short enough to tell that nothing was waited for.
 const AT_ONCE: Duration = Duration::from_secs(2);
-
-fn handle(server: &Server, options: &str, script: &str) -> Test {
-    consume(server)
-        .args(options.split_whitespace())
-        .args(["--", "sh", "-c", script])
-}
-
-/// The names in the group, but for the one that what was handed back is kept under.
-fn consumers(server: &Server) -> Vec<String> {
-    let mut names = server.consumers("orders", GROUP);
-    names.retain(|name| name != "handed-back");
-    names
-}
 
 #[test]
 fn a_signal_ends_waiting_handlers_at_once() {
@@ -44,31 +31,26 @@ fn a_signal_ends_waiting_handlers_at_once() {
 const WAIT_FOR_GO: &str = "echo $REDIS_STREAMER_ID >> started; while ! [ -e go ]; do sleep 0.01; done; \
      echo $REDIS_STREAMER_ID >> handled";
 
-fn lines_of(server: &Server, name: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(server.work().join(name)).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
-}
-
 #[test]
 fn handlers_at_work_finish_and_are_acknowledged() {
     for (signal, status) in SIGNALS {
         let server = orders(10);
         let mut consumer = handle(&server, "--jobs 3", WAIT_FOR_GO).spawn();
-        wait_until("three handlers", || lines_of(&server, "started").len() == 3);
+        wait_until("three handlers", || server.lines("started").len() == 3);
         consumer.signal(signal);
         // It has seen the signal when nothing of its group is read any more: the handlers are still at work.
         server.file("go", "");
         let output = consumer.wait();
         assert_eq!((output.status, output.stderr().as_str()), (status, ""));
-        let handled = lines_of(&server, "handled");
-        assert_once(&handled);
-        assert!(handled.len() >= 3, "{handled:?}");
-        assert_eq!(handled.len(), lines_of(&server, "started").len());
+        let done = handled(&server);
+        assert_once(&done);
+        assert!(done.len() >= 3, "{done:?}");
+        assert_eq!(done.len(), server.lines("started").len());
         assert_eq!(server.pending("orders", GROUP), Vec::<String>::new());
         assert_eq!(consumers(&server), Vec::<String>::new());
         handle(&server, "-e", WAIT_FOR_GO).run();
-        assert_once(&lines_of(&server, "handled"));
-        assert_all(&lines_of(&server, "handled"), 10);
+        assert_once(&handled(&server));
+        assert_all(&handled(&server), 10);
         assert_settled(&server);
     }
 }
@@ -97,7 +79,7 @@ fn the_second_signal_ends_handlers_too() {
         let server = orders(2);
         let script = "echo $$ >> started; exec sleep 60";
         let mut consumer = handle(&server, "--jobs 2", script).spawn();
-        wait_until("two handlers", || lines_of(&server, "started").len() == 2);
+        wait_until("two handlers", || server.lines("started").len() == 2);
         consumer.signal(signal);
         let start = Instant::now();
         // The second one counts only once the first was heard.
@@ -107,7 +89,7 @@ fn the_second_signal_ends_handlers_too() {
         });
         assert_eq!(consumer.wait().status, status);
         assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
-        for pid in lines_of(&server, "started") {
+        for pid in server.lines("started") {
             wait_until("the handlers to be gone", || !runs(&pid));
         }
         // Nothing was acknowledged: it is all there for others.

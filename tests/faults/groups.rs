@@ -1,6 +1,6 @@
 //! Groups that vanish and entries that are gone while they are pending.
 
-use super::{GROUP, assert_settled, consume, orders};
+use super::{GROUP, assert_settled, consume, handle, orders, wait_settled};
 use crate::harness::{Output, Running, Server, Signal, wait_until};
 
 /// Ways in which a group vanishes, and whether its stream does, too.
@@ -16,9 +16,7 @@ fn waiting(server: &Server, action: &str, handler: &[&str]) -> Running {
         .args(["--on-nogroup", action, "--block", "60s"])
         .args(handler)
         .spawn();
-    wait_until("the first message to be acknowledged", || {
-        server.groups("orders")[0].1 == "1-0" && server.pending("orders", GROUP).is_empty()
-    });
+    wait_settled(server);
     server.wait_blocked();
     consumer
 }
@@ -57,9 +55,7 @@ fn a_lost_group_is_made_again_and_goes_on() {
                 wait_until("the group", || !server.groups("orders").is_empty());
                 server.wait_blocked();
                 server.add_message("orders", "2-0", "n", "2");
-                wait_until("the next message to be acknowledged", || {
-                    server.groups("orders")[0].1 == "2-0" && server.pending("orders", GROUP).is_empty()
-                });
+                wait_settled(&server);
                 let output = end(consumer);
                 let expected: &[&str] = match (action, stream_too) {
                     ("beginning", false) => &["1-0", "1-0", "2-0"],
@@ -86,13 +82,7 @@ fn a_group_that_vanishes_in_the_middle_of_much_work() {
         .spawn();
     consumer.line();
     server.cli(["XGROUP", "DESTROY", "orders", GROUP]);
-    wait_until("the end", || {
-        server
-            .groups("orders")
-            .first()
-            .is_some_and(|group| group.1 == "20000-0")
-            && server.pending("orders", GROUP).is_empty()
-    });
+    wait_settled(&server);
     let output = end(consumer);
     super::assert_all(&super::ids(&output), 20_000);
     assert_settled(&server);
@@ -141,8 +131,7 @@ fn what_is_gone_is_acknowledged_and_reported_once() {
 fn what_is_deleted_while_it_waits_for_its_retry_is_let_go() {
     let server = orders(1);
     let script = "redis-cli -s \"$SOCKET\" XDEL orders 1-0; exit 1";
-    let consumer = consume(&server)
-        .args(["--retry-delay", "300ms", "--", "sh", "-c", script])
+    let consumer = handle(&server, "--retry-delay 300ms", script)
         .env("SOCKET", server.socket())
         .spawn();
     consumer.wait_stderr("deleted or trimmed");

@@ -1,18 +1,14 @@
 //! Who gets what a consumer lets go of, and who keeps what has been claimed meanwhile.
 
-use super::{GROUP, assert_settled, consume, ids, orders};
-use crate::harness::{Server, Signal, Test, wait_until};
-use crate::middleman::{Middleman, Verdict, has, mentions};
+use super::{GROUP, NOTE, assert_settled, consume, handle, handled, ids, orders, watched};
+use crate::harness::{Server, Signal, wait_until};
+use crate::middleman::{Middleman, Verdict, mentions};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 /// About a second is promised; a consumer that does not look by itself takes over four.
 const SOON: Duration = Duration::from_secs(3);
-
-fn handle(server: &Server, options: &[&str], script: &str) -> Test {
-    consume(server).args(options).args(["--", "sh", "-c", script])
-}
 
 /// The consumer under whose name the one pending entry is.
 fn owner(server: &Server) -> String {
@@ -20,24 +16,12 @@ fn owner(server: &Server) -> String {
     rows.lines().nth(1).unwrap_or_default().to_owned()
 }
 
-/// A middleman that tells when its client waits for entries: the number of blocked clients says nothing of that here,
-/// since a consumer that holds messages may wait for more as well.
-fn watched(server: &Server) -> (Middleman, Arc<AtomicBool>) {
-    let is_waiting = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&is_waiting);
-    let middleman = Middleman::start(server, move |words| {
-        seen.fetch_or(has(words, "BLOCK"), Ordering::SeqCst);
-        Verdict::Pass
-    });
-    (middleman, is_waiting)
-}
-
 #[test]
 fn what_is_handed_back_reaches_a_waiting_consumer_soon() {
     for block in ["5s", "25s", "60s"] {
         for handler in [&[][..], &["--", "cat"]] {
             let server = orders(3);
-            let mut leaving = handle(&server, &["--jobs", "3", "--retry-delay", "1h"], "exit 1").spawn();
+            let mut leaving = handle(&server, "--jobs 3 --retry-delay 1h", "exit 1").spawn();
             wait_until("three failures", || {
                 leaving.stderr_so_far().matches("the handler failed").count() == 3
             });
@@ -65,8 +49,7 @@ fn what_is_handed_back_reaches_a_waiting_consumer_soon() {
 #[test]
 fn a_consumer_with_a_given_name_hands_back_like_any_other() {
     let server = orders(1);
-    let options = ["-c", "till-1", "--retry-delay", "1h"];
-    let mut leaving = handle(&server, &options, "exit 1").spawn();
+    let mut leaving = handle(&server, "-c till-1 --retry-delay 1h", "exit 1").spawn();
     leaving.wait_stderr("again in");
     assert_eq!(owner(&server), "till-1");
     leaving.signal(Signal::TERM);
@@ -93,7 +76,7 @@ struct Claimant {
 impl Claimant {
     fn start(server: &Server) -> Self {
         let state = Arc::new(AtomicU8::new(UNARMED));
-        let (shared, socket) = (Arc::clone(&state), server.socket());
+        let (shared, claimant) = (Arc::clone(&state), server.client());
         let middleman = Middleman::start(server, move |words| {
             let claims = mentions(words, "XCLAIM") || mentions(words, "XNACK");
             if claims
@@ -101,7 +84,7 @@ impl Claimant {
                     .compare_exchange(ARMED, CLAIMING, Ordering::SeqCst, Ordering::SeqCst)
                     .is_ok()
             {
-                claim(&socket);
+                claimant.command(["XCLAIM", "orders", GROUP, "claimant", "0", "1-0"]);
                 shared.store(FIRED, Ordering::SeqCst);
             }
             Verdict::Pass
@@ -126,15 +109,6 @@ impl Claimant {
     }
 }
 
-fn claim(socket: &std::path::Path) {
-    let done = std::process::Command::new("redis-cli")
-        .arg("-s")
-        .arg(socket)
-        .args(["XCLAIM", "orders", GROUP, "claimant", "0", "1-0"])
-        .output();
-    assert!(done.unwrap().status.success());
-}
-
 /// Looks for a while whether the entry stays with the claimant.
 #[track_caller]
 fn assert_kept(server: &Server) {
@@ -150,7 +124,8 @@ fn keeping_a_message_alive_takes_it_from_no_fresh_claimant() {
     let server = orders(1);
     let claimant = Claimant::start(&server);
     let script = "touch started; until [ -e go ]; do sleep 0.01; done";
-    let mut consumer = handle(&server, &["--claim-idle", "1s", "-u", &claimant.url()], script).spawn();
+    let options = format!("--claim-idle 1s -u {}", claimant.url());
+    let mut consumer = handle(&server, &options, script).spawn();
     wait_until("the handler", || server.work().join("started").exists());
     claimant.arm();
     claimant.wait_fired();
@@ -164,7 +139,7 @@ fn keeping_a_message_alive_takes_it_from_no_fresh_claimant() {
 fn handing_back_takes_nothing_from_a_fresh_claimant() {
     let server = orders(1);
     let claimant = Claimant::start(&server);
-    let options = ["--retry-delay", "1h", "-u", &claimant.url()];
+    let options = format!("--retry-delay 1h -u {}", claimant.url());
     let mut consumer = handle(&server, &options, "exit 1").spawn();
     consumer.wait_stderr("again in");
     claimant.arm();
@@ -178,18 +153,13 @@ fn handing_back_takes_nothing_from_a_fresh_claimant() {
 fn trying_again_takes_nothing_from_a_fresh_claimant() {
     let server = orders(1);
     let claimant = Claimant::start(&server);
-    let script = "echo $REDIS_STREAMER_ID >> handled; exit 1";
-    let options = ["--retry-delay", "2s", "-u", &claimant.url()];
-    let mut consumer = handle(&server, &options, script).spawn();
+    let options = format!("--retry-delay 2s -u {}", claimant.url());
+    let mut consumer = handle(&server, &options, &format!("{NOTE}; exit 1")).spawn();
     consumer.wait_stderr("again in");
     claimant.arm();
     claimant.wait_fired();
     assert_kept(&server);
-    assert_eq!(
-        server.read("handled"),
-        "1-0\n",
-        "it ran although the message is another's"
-    );
+    assert_eq!(handled(&server), ["1-0"], "it ran although the message is another's");
     consumer.signal(Signal::TERM);
     assert_eq!(consumer.wait().status, 143);
     assert_eq!(owner(&server), "claimant");

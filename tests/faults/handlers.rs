@@ -1,23 +1,9 @@
 //! Handlers that fail, misbehave, or take long.
 
-use super::{GROUP, assert_all, assert_once, assert_settled, consume, orders, runs};
+use super::{
+    GROUP, NOTE, assert_all, assert_once, assert_settled, consume, handle, handled, orders, runs, wait_settled,
+};
 use crate::harness::{Dice, Entry, Server, Test, wait_until};
-
-/// A consumer that runs this shell script for each message; scripts append to files of the server's work directory.
-fn handle(server: &Server, options: &str, script: &str) -> Test {
-    consume(server)
-        .args(options.split_whitespace())
-        .args(["--", "sh", "-c", script])
-}
-
-/// The IDs in `handled`, where scripts note what they did.
-fn handled(server: &Server) -> Vec<String> {
-    let notes = std::fs::read_to_string(server.work().join("handled")).unwrap_or_default();
-    notes.lines().map(str::to_owned).collect()
-}
-
-/// Notes the message as handled.
-const NOTE: &str = "echo $REDIS_STREAMER_ID >> handled";
 
 fn field<'a>(entry: &'a Entry, name: &str) -> &'a str {
     let (_, value) = entry.fields.iter().find(|(n, _)| n == name.as_bytes()).unwrap();
@@ -73,8 +59,8 @@ fn each_message_is_handled_or_dead_once() {
 #[test]
 fn a_long_handler_is_not_run_twice() {
     let server = orders(4);
-    let script = format!("{NOTE}; sleep 2.5");
-    let options = "-e --jobs 2 --claim-idle 1s";
+    let script = format!("{NOTE}; sleep 4.5");
+    let options = "-e --jobs 2 --claim-idle 2s";
     let mut consumers = [
         handle(&server, options, &script).spawn(),
         handle(&server, options, &script).spawn(),
@@ -92,9 +78,9 @@ fn a_long_handler_is_not_run_twice() {
 fn what_waits_for_its_retry_is_not_claimed_by_others() {
     let server = orders(1);
     let script = format!("[ $REDIS_STREAMER_DELIVERIES -eq 2 ] || exit 1; {NOTE}");
-    let mut first = handle(&server, "-n 1 --retry-delay 4s --claim-idle 1s", &script).spawn();
+    let mut first = handle(&server, "-n 1 --retry-delay 6s --claim-idle 2s", &script).spawn();
     first.wait_stderr("again in");
-    let mut second = handle(&server, "--claim-idle 1s --block 50ms", "echo stolen >> handled").spawn();
+    let mut second = handle(&server, "--claim-idle 2s --block 50ms", "echo stolen >> handled").spawn();
     assert_eq!(first.wait().status, 0);
     second.signal(crate::harness::Signal::TERM);
     assert_eq!(second.wait().status, 143);
@@ -203,12 +189,12 @@ fn a_handler_killed_by_a_signal_has_failed() {
 #[test]
 fn a_handler_that_overruns_its_time_is_ended_with_its_group() {
     let server = orders(1);
-    let options = "-e --handler-timeout 300ms --max-deliveries 1 --dead-letter orders:dead";
+    let options = "-e --handler-timeout 2s --max-deliveries 1 --dead-letter orders:dead";
     // The child shrugs TERM off: it is killed once the handler itself is gone.
     let script = "sh -c 'trap \"\" TERM; echo $$ > child; exec sleep 60' & echo $$ > parent; wait";
     handle(&server, options, script)
         .status(1)
-        .stderr_has(["it ran for more than 0.3 s"])
+        .stderr_has(["it ran for more than 2 s"])
         .run();
     for name in ["parent", "child"] {
         let pid = server.read(name);
@@ -216,7 +202,7 @@ fn a_handler_that_overruns_its_time_is_ended_with_its_group() {
     }
     let dead = server.entries("orders:dead");
     assert_eq!(dead.len(), 1);
-    assert!(field(&dead[0], "dead-reason").contains("it ran for more than 0.3 s"));
+    assert!(field(&dead[0], "dead-reason").contains("it ran for more than 2 s"));
     assert_settled(&server);
 }
 
@@ -257,9 +243,7 @@ fn killed_consumers_have_their_messages_handled_by_others() {
         consumers[which].kill9_alone();
         consumers[which] = handle(&server, options, NOTE).spawn();
     }
-    wait_until("all to be handled", || {
-        super::undelivered(&server) == 0 && server.pending("orders", GROUP).is_empty()
-    });
+    wait_settled(&server);
     for mut consumer in consumers {
         consumer.signal(crate::harness::Signal::INT);
         assert_eq!(consumer.wait().status, 130);
@@ -317,9 +301,9 @@ fn one_streams_dead_letters_do_not_end_the_others() {
 fn a_read_that_waits_keeps_no_retry_waiting() {
     let server = orders(2);
     let script = format!("[ $REDIS_STREAMER_DELIVERIES -gt 1 ] || exit 1; {NOTE}");
-    handle(&server, "-n 3 --block 600s --timeout 600ms --retry-delay 50ms", &script)
+    handle(&server, "-n 3 --block 600s --timeout 3s --retry-delay 50ms", &script)
         .status(4)
-        .stderr_has(["600ms passed, and 1 message did not come"])
+        .stderr_has(["3s passed, and 1 message did not come"])
         .run();
     assert_all(&handled(&server), 2);
     assert_settled(&server);
@@ -328,16 +312,16 @@ fn a_read_that_waits_keeps_no_retry_waiting() {
 #[test]
 fn the_last_handler_may_take_longer_than_the_timeout() {
     let server = orders(1);
-    handle(&server, "-n 1 --timeout 200ms", &format!("sleep 0.5; {NOTE}")).run();
+    handle(&server, "-n 1 --timeout 2s", &format!("sleep 2.1; {NOTE}")).run();
     assert_settled(&server);
 }
 
 #[test]
 fn what_fails_until_the_timeout_is_not_done() {
     let server = orders(1);
-    handle(&server, "-n 1 --timeout 300ms --retry-delay 10s", "exit 1")
+    handle(&server, "-n 1 --timeout 2s --retry-delay 10s", "exit 1")
         .status(4)
-        .stderr_has(["300ms passed, and 1 message had failed and waited to be tried again"])
+        .stderr_has(["2s passed, and 1 message had failed and waited to be tried again"])
         .run();
     assert_eq!(server.pending("orders", GROUP), ["1-0"]);
 }

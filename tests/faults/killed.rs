@@ -1,6 +1,6 @@
 //! Consumers that are killed while they print.
 
-use super::{GROUP, assert_all, assert_once, assert_settled, clean_up, consume, ids, orders, undelivered};
+use super::{GROUP, assert_all, assert_once, assert_settled, clean_up, consume, ids, is_delivered, orders};
 use crate::harness::{Dice, End, Fate, Proxy, Running, Server, Test};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn kill_consumers(server: &Server, dice: &mut Dice, more: &[&str]) -> (Vec<Strin
     };
     let mut consumers: Vec<Running> = (0..3).map(|_| start()).collect();
     let (mut printed, mut kills) = (Vec::new(), 0);
-    while undelivered(server) > 0 {
+    while !is_delivered(server) {
         let which = dice.between(0, consumers.len());
         for _ in 0..dice.between(1, 300) {
             // It may find nothing more.
@@ -93,8 +93,7 @@ fn dedup_shares_its_ledger_with_other_clients() {
             .spawn()
     };
     let mut consumers = [start(), start()];
-    let url = format!("redis+unix://{}", server.socket().display());
-    let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
+    let mut connection = server.connection().unwrap();
     let mut processed = Vec::new();
     while let Some(ids) = consume_by_hand(&mut connection) {
         processed.extend(ids);

@@ -1,7 +1,7 @@
 //! Late delivery: the client is cut off at once, and what it had sent reaches the server when it has long gone on.
 
-use super::sending::{assert_stream, batch, durable, input, length, wait_length};
-use crate::harness::{End, Fate, Proxy, Server, ServerSide, Signal, Test, wait_until};
+use super::sending::{LOADING, assert_stream, batch, checkpointed, durable, input, length, wait_length};
+use crate::harness::{End, Fate, OOM, Proxy, Server, ServerSide, Signal, Test, wait_until};
 use std::time::Duration;
 
 const LATER: Duration = Duration::from_secs(1);
@@ -35,11 +35,10 @@ fn a_sending_killed_after_a_reconnect_and_resumed() {
             Fate::Swallowed,
         ];
         let proxy = Proxy::start(server.socket(), fates);
-        let resumable = || batch(&server).args(["--checkpoint", "c"]);
-        let mut first = resumable().args(["-u", &proxy.url()]).spawn();
+        let mut first = checkpointed(&server).args(["-u", &proxy.url()]).spawn();
         wait_until("the second cut", || proxy.cuts() == 2);
         first.kill9();
-        resumable().stderr_any().run();
+        checkpointed(&server).stderr_any().run();
         proxy.settle();
         assert_stream(&server, &bodies);
     }
@@ -67,7 +66,6 @@ fn without_client_a_late_delivery_is_noticed() {
 /// A signal while it is not known what landed: the checkpoint must not say that nothing is open.
 #[test]
 fn a_signal_during_recovery() {
-    const LOADING: &[u8] = b"-LOADING Redis is loading the dataset in memory\r\n";
     for fate in [
         Fate::Landed(4000, End::Fin),
         Fate::Request(60_000, End::Reset),
@@ -77,13 +75,12 @@ fn a_signal_during_recovery() {
         let bodies = input(&server, 3000);
         let away = std::iter::repeat_with(|| Fate::Refused(LOADING));
         let proxy = Proxy::start(server.socket(), [fate].into_iter().chain(away));
-        let resumable = || batch(&server).args(["--checkpoint", "c"]);
-        let mut first = resumable().args(["-u", &proxy.url()]).spawn();
+        let mut first = checkpointed(&server).args(["-u", &proxy.url()]).spawn();
         first.wait_stderr("trying again");
         first.signal(Signal::TERM);
         let output = first.wait();
         assert_eq!(output.status, 143, "{}", output.stderr());
-        resumable().stderr_any().run();
+        checkpointed(&server).stderr_any().run();
         proxy.settle();
         assert_stream(&server, &bodies);
     }
@@ -96,15 +93,14 @@ fn a_signal_while_it_is_found_out_what_landed() {
     let bodies = input(&server, 20);
     let fates = [Fate::Landed(300, End::Fin), Fate::Dripping(0, Duration::from_millis(1))];
     let proxy = Proxy::start(server.socket(), fates);
-    let resumable = || batch(&server).args(["--checkpoint", "c"]);
-    let mut first = resumable().args(["-u", &proxy.url()]).spawn();
+    let mut first = checkpointed(&server).args(["-u", &proxy.url()]).spawn();
     first.wait_stderr("trying again");
     // While the first words of the new connection drip in.
     wait_until("the new connection", || proxy.connections() >= 2);
     first.signal(Signal::TERM);
     let output = first.wait();
     assert_eq!(output.status, 143, "{}", output.stderr());
-    resumable().stderr_any().run();
+    checkpointed(&server).stderr_any().run();
     assert_stream(&server, &bodies);
 }
 
@@ -113,16 +109,15 @@ fn a_signal_while_it_is_found_out_what_landed() {
 fn a_signal_while_the_server_refuses() {
     let server = durable();
     let bodies = input(&server, 6000);
-    let resumable = || batch(&server).args(["--checkpoint", "c"]);
-    let mut first = resumable().args(["--rate", "10000"]).spawn();
+    let mut first = checkpointed(&server).args(["--rate", "10000"]).spawn();
     wait_length(&server, &first, 1500);
-    server.cli(["CONFIG", "SET", "maxmemory", "1"]);
+    server.refuse(OOM);
     first.wait_stderr("trying again");
     first.signal(Signal::TERM);
     let output = first.wait();
     assert_eq!(output.status, 143, "{}", output.stderr());
-    server.cli(["CONFIG", "SET", "maxmemory", "0"]);
-    resumable().stderr_any().run();
+    server.mend(OOM);
+    checkpointed(&server).stderr_any().run();
     assert_stream(&server, &bodies);
 }
 
@@ -177,23 +172,22 @@ fn a_first_connection_that_is_cut_is_made_again() {
 #[test]
 fn a_first_marker_that_comes_late_is_known() {
     let server = Server::start();
-    server.cli(["CONFIG", "SET", "maxmemory", "1"]);
+    server.refuse(OOM);
     let late = Fate::LateAt(b"MULTI", End::Fin, LATER, ServerSide::Open);
     let proxy = Proxy::start(server.socket(), [late]);
-    let script = format!(
-        "(until [ -e go ]; do sleep 0.02; done; echo 1; echo 2) | redis-streamer send-batch s --name n --wait 20s -u {}",
-        proxy.url()
-    );
-    let mut sending = Test::shell(&server, &script).spawn();
+    let mut sending = Test::new(&server)
+        .args(["send-batch", "s", "--name", "n", "--wait", "20s", "-u", &proxy.url()])
+        .spawn_open();
     wait_until("the second connection", || {
         server.cli(["INFO", "commandstats"]).contains("cmdstat_exec")
     });
-    server.cli(["CONFIG", "SET", "maxmemory", "0"]);
+    server.mend(OOM);
     proxy.settle();
     wait_until("the marker", || {
         !server.cli(["KEYS", "redis-streamer:producer:*"]).is_empty()
     });
-    server.file("go", []);
+    sending.feed("1\n2\n");
+    sending.close_stdin();
     let output = sending.wait();
     assert_eq!(output.status, 0, "{}", output.stderr());
     assert_eq!(server.bodies("s"), ["1", "2"]);

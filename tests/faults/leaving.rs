@@ -1,23 +1,11 @@
 //! Leaving while something else goes wrong: the server away, the disk full.
 
-use super::{GROUP, assert_all, assert_once, assert_settled, consume, ids, orders};
+use super::{GROUP, NOTE, assert_all, assert_once, assert_settled, consume, consumers, handle, handled, ids, orders};
 use crate::harness::{Running, Server, Signal, Test, wait_until};
 use crate::middleman::{Middleman, Verdict, mentions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-fn handled(server: &Server) -> Vec<String> {
-    let notes = std::fs::read_to_string(server.work().join("handled")).unwrap_or_default();
-    notes.lines().map(str::to_owned).collect()
-}
-
-/// The names in the group, but for the one that what was handed back is kept under.
-fn consumers(server: &Server) -> Vec<String> {
-    let mut names = server.consumers("orders", GROUP);
-    names.retain(|name| name != "handed-back");
-    names
-}
 
 #[test]
 fn what_stands_whole_in_a_file_is_not_processed_again_when_the_disk_is_full() {
@@ -43,10 +31,8 @@ fn what_stands_whole_in_a_file_is_not_processed_again_when_the_disk_is_full() {
 #[test]
 fn what_handlers_finish_after_a_signal_is_acknowledged_although_the_server_was_away() {
     let server = orders(6);
-    let script = "touch started-$REDIS_STREAMER_ID; while ! [ -e go ]; do sleep 0.01; done; \
-         echo $REDIS_STREAMER_ID >> handled";
-    let handle = |options: &[&str]| consume(&server).args(options).args(["--", "sh", "-c", script]);
-    let mut consumer = handle(&["--jobs", "3"]).spawn();
+    let script = format!("touch started-$REDIS_STREAMER_ID; while ! [ -e go ]; do sleep 0.01; done; {NOTE}");
+    let mut consumer = handle(&server, "--jobs 3", &script).spawn();
     let started = |n: usize| server.work().join(format!("started-{n}-0")).exists();
     wait_until("three handlers", || (1..=3).all(started));
     consumer.signal(Signal::TERM);
@@ -58,7 +44,7 @@ fn what_handlers_finish_after_a_signal_is_acknowledged_although_the_server_was_a
     assert_eq!(output.status, 143, "{}", output.stderr());
     assert_eq!(server.pending("orders", GROUP), [""; 0]);
     assert_eq!(consumers(&server), [""; 0]);
-    handle(&["-e"]).run();
+    handle(&server, "-e", &script).run();
     assert_once(&handled(&server));
     assert_all(&handled(&server), 6);
     assert_settled(&server);

@@ -1,6 +1,6 @@
 //! Servers that come back without what they had acknowledged, and failures in recovery that do not pass.
 
-use super::sending::{assert_stream, batch, durable, input, wait_length};
+use super::sending::{assert_stream, batch, checkpointed, durable, input, wait_length};
 use crate::harness::{End, Fate, Proxy, Running, Server, Test};
 use std::path::PathBuf;
 
@@ -72,12 +72,11 @@ fn lost_lines_of_a_pipe_are_named() {
 fn a_resumed_sending_finds_its_entries_lost() {
     let server = durable();
     let bodies = input(&server, COUNT);
-    let resumable = || batch(&server).args(["--checkpoint", "c"]);
-    let mut first = resumable().args(["--rate", RATE]).spawn();
+    let mut first = checkpointed(&server).args(["--rate", RATE]).spawn();
     wait_length(&server, &first, COUNT / 4);
     first.kill9();
     server.restart_empty();
-    let output = resumable().spawn().wait();
+    let output = checkpointed(&server).spawn().wait();
     match output.status {
         0 => assert_stream(&server, &bodies),
         status => assert_eq!(status, 1, "{}", output.stderr()),
@@ -90,14 +89,12 @@ fn a_password_that_is_asked_for_in_recovery_ends_it_with_1() {
     input(&server, COUNT);
     let mut sending = batch(&server).args(["--rate", RATE]).spawn();
     wait_length(&server, &sending, COUNT / 4);
-    let mut connection = server.connection().unwrap();
-    let mut tell = |words: &[&str]| {
-        let _: redis::Value = redis::cmd(words[0]).arg(&words[1..]).query(&mut connection).unwrap();
-    };
-    tell(&["CONFIG", "SET", "requirepass", "secret"]);
-    tell(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    // Only who is connected by now needs no password.
+    let other = server.client();
+    other.command(["CONFIG", "SET", "requirepass", "secret"]);
+    other.command(["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     let output = sending.wait();
-    tell(&["CONFIG", "SET", "requirepass", ""]);
+    other.command(["CONFIG", "SET", "requirepass", ""]);
     assert_eq!(output.status, 1, "{}", output.stderr());
     assert!(output.stderr().contains("NOAUTH"), "{}", output.stderr());
     assert!(!output.stderr().contains("secret"), "{}", output.stderr());

@@ -9,7 +9,7 @@ use crate::harness::{Dice, End, Fate, Proxy, Server, wait_until};
 fn added(server: &Server) -> Vec<String> {
     let bodies = additions(server, "s")
         .into_iter()
-        .map(|addition| addition.fields[1].1.clone());
+        .map(|entry| entry.fields[1].1.clone());
     bodies.map(|body| String::from_utf8(body).unwrap()).collect()
 }
 
@@ -25,24 +25,19 @@ fn assert_added(server: &Server, bodies: &[String], what: &str) {
 
 /// Does something on a connection of its own, when the client is about to be cut off.
 fn at_cut(server: &Server, fate: Fate, script: &'static str) -> Proxy {
-    let socket = server.socket();
+    let other = server.client();
     Proxy::start(server.socket(), [fate]).at_cut(move || {
-        let url = format!("redis+unix://{}", socket.display());
-        let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
         // So that all the server was sent is in the stream.
         let mut before = None;
         loop {
-            let length: usize = redis::cmd("XLEN").arg("s").query(&mut connection).unwrap();
-            if before == Some(length) {
+            let length = Some(other.command(["XLEN", "s"]));
+            if before == length {
                 break;
             }
-            before = Some(length);
+            before = length;
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
-        let _: redis::Value = redis::cmd("EVAL")
-            .arg(&[script, "1", "s"])
-            .query(&mut connection)
-            .unwrap();
+        other.command(["EVAL", script, "1", "s"]);
     })
 }
 

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Dice, End, Fate, Output, Proxy, Running, Server, Signal, Test, wait_until};
+use crate::harness::{
+    Dice, End, Fate, NOREPLICAS, OOM, Output, Proxy, READONLY, Refusal, Running, Server, Signal, Test, wait_until,
+};
 
 /// A server whose every write survives a kill.
 pub fn durable() -> Server {
@@ -22,6 +24,19 @@ pub fn input(server: &Server, count: usize) -> Vec<String> {
 pub fn batch(server: &Server) -> Test {
     Test::new(server).args(["send-batch", "s", "input.jsonl", "--name", "n"])
 }
+
+/// A sending of `input.jsonl` that keeps its place in `c`.
+pub fn checkpointed(server: &Server) -> Test {
+    batch(server).args(["--checkpoint", "c"])
+}
+
+/// A sending from stdin that keeps its place there.
+pub fn resuming(server: &Server) -> Test {
+    Test::new(server).args(["send-batch", "s", "--name", "n", "--checkpoint", "c"])
+}
+
+/// What a server says that is there and has yet to read its data.
+pub const LOADING: &[u8] = b"-LOADING Redis is loading the dataset in memory\r\n";
 
 /// The stream holds these bodies, in this order, and nothing else.
 #[track_caller]
@@ -178,10 +193,7 @@ fn a_hung_server_is_waited_for() {
     let mut sending = batch(&server).spawn();
     wait_length(&server, &sending, 3000);
     server.pause();
-    let state = format!("/proc/{}/stat", sending.pid());
-    wait_until("it to wait", || {
-        std::fs::read_to_string(&state).is_ok_and(|stat| stat.contains(") S "))
-    });
+    sending.wait_asleep();
     server.resume();
     let output = sending.wait();
     assert_eq!(output.status, 0, "{}", output.stderr());
@@ -203,52 +215,35 @@ fn a_server_that_stays_away() {
     assert_stream(&server, &bodies[..length(&server)]);
 }
 
-/// Refusals that pass, and how they are brought about and mended.
-const REFUSALS: [(&str, &[&str], &[&str]); 3] = [
-    (
-        "READONLY",
-        &["REPLICAOF", "127.0.0.1", "1"],
-        &["REPLICAOF", "NO", "ONE"],
-    ),
-    (
-        "NOREPLICAS",
-        &["CONFIG", "SET", "min-replicas-to-write", "1"],
-        &["CONFIG", "SET", "min-replicas-to-write", "0"],
-    ),
-    (
-        "OOM",
-        &["CONFIG", "SET", "maxmemory", "1"],
-        &["CONFIG", "SET", "maxmemory", "0"],
-    ),
-];
+const REFUSALS: [Refusal; 3] = [READONLY, NOREPLICAS, OOM];
 
 #[test]
 fn a_server_that_refuses_for_a_while() {
-    for (code, refuse, mend) in REFUSALS {
+    for refusal in REFUSALS {
         let server = durable();
         let bodies = input(&server, COUNT);
         let mut sending = batch(&server).args(SLOWLY).spawn();
         wait_length(&server, &sending, 3000);
-        server.cli(refuse);
-        sending.wait_stderr(code);
-        server.cli(mend);
+        server.refuse(refusal);
+        sending.wait_stderr(refusal.code);
+        server.mend(refusal);
         let output = sending.wait();
-        assert_eq!(output.status, 0, "{code} {}", output.stderr());
+        assert_eq!(output.status, 0, "{}: {}", refusal.code, output.stderr());
         assert_stream(&server, &bodies);
     }
 }
 
 #[test]
 fn a_server_that_goes_on_refusing() {
-    for (code, refuse, _) in REFUSALS {
+    for refusal in REFUSALS {
         let server = durable();
         let bodies = input(&server, COUNT);
         let mut sending = batch(&server).args(["--reconnect-for", "300ms"]).args(SLOWLY).spawn();
         wait_length(&server, &sending, 3000);
-        server.cli(refuse);
+        server.refuse(refusal);
         let output = sending.wait();
-        assert_eq!(output.status, 3, "{code} {}", output.stderr());
-        assert!(output.stderr().contains(code), "{}", output.stderr());
+        assert_eq!(output.status, 3, "{}: {}", refusal.code, output.stderr());
+        assert!(output.stderr().contains(refusal.code), "{}", output.stderr());
         assert_stream(&server, &bodies[..length(&server)]);
     }
 }
@@ -302,25 +297,24 @@ fn a_refusal_of_some_of_what_is_in_flight_that_nobody_lives_to_hear() {
     assert_eq!(resumed(&[]).status, 0);
 }
 
+/// A proxy with connections of these fates; the server no longer refuses like this when the first is met.
+pub fn mended_at_cut(server: &Server, fates: Vec<Fate>, refusal: Refusal) -> Proxy {
+    let other = server.client();
+    Proxy::start(server.socket(), fates).at_cut(move || drop(other.command(refusal.mend)))
+}
+
 /// Lines sent while a server refuses some of them: those that were sent together, as far as these bytes. The proxy keeps
 /// back the answer to the first, and meanwhile the rate allows for several batches.
 fn refused_in_part(fates: Vec<Fate>, options: &[&str]) -> (Server, Vec<String>, Running) {
     let server = durable();
     let bodies = input(&server, 3000);
-    let proxy = Proxy::start(server.socket(), fates);
-    let socket = server.socket();
-    let proxy = proxy.at_cut(move || {
-        let url = format!("redis+unix://{}", socket.display());
-        let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
-        let _: () = redis::cmd("CONFIG")
-            .arg(&["SET", "min-replicas-to-write", "0"])
-            .query(&mut connection)
-            .unwrap();
-    });
+    let proxy = mended_at_cut(&server, fates, NOREPLICAS);
     let sending = batch(&server).args(["-u", &proxy.url(), "--rate", "8000"]);
+    // Not a program that has to be started first: the proxy is silent for a moment only.
+    let other = server.client();
     let sending = sending.args(options).spawn();
     wait_length(&server, &sending, 1);
-    server.cli(["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    other.command(NOREPLICAS.begin);
     (server, bodies, sending)
 }
 

@@ -1,7 +1,11 @@
 //! Servers that die, hang, refuse or come back while messages are consumed.
 
-use super::{GROUP, assert_all, assert_once, assert_settled, consume, ids, orders, undelivered};
-use crate::harness::{Dice, End, Fate, Proxy, Server, Signal, Test, wait_until};
+use super::{
+    NOTE, assert_all, assert_once, assert_settled, consume, dead_ids, handle, handled, ids, orders, wait_settled,
+    watched,
+};
+use crate::harness::{Dice, End, Fate, NOREPLICAS, OOM, Proxy, READONLY, Server, Signal, Test, wait_until};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -17,9 +21,7 @@ fn printing_goes_on_when_the_server_comes_back() {
         server.kill9();
         server.restart();
     }
-    wait_until("all to be acknowledged", || {
-        undelivered(&server) == 0 && server.pending("orders", GROUP).is_empty()
-    });
+    wait_settled(&server);
     consumer.signal(Signal::TERM);
     let output = consumer.wait();
     assert_eq!(output.status, 143);
@@ -35,26 +37,20 @@ fn printing_goes_on_when_the_server_comes_back() {
 fn ending_while_the_server_holds_up_writes_leaves_it_alive() {
     for handler in [&[][..], &["--", "true"]] {
         let server = orders(0);
-        let mut consumer = consume(&server).args(["--block", "100ms"]).args(handler).spawn();
+        let (middleman, is_waiting) = watched(&server);
+        let mut consumer = consume(&server)
+            .args(["--block", "100ms", "-u", &middleman.url()])
+            .args(handler)
+            .spawn();
         server.wait_blocked();
         server.cli(["CLIENT", "PAUSE", "1500", "WRITE"]);
-        // A read is sent anew ten times a second: by then one of them is held up.
-        std::thread::sleep(Duration::from_millis(300));
+        // The next read is held up.
+        is_waiting.store(false, Ordering::SeqCst);
+        wait_until("the next read", || is_waiting.load(Ordering::SeqCst));
         consumer.signal(Signal::TERM);
         assert_eq!(consumer.wait().status, 143);
         assert_eq!(server.cli(["PING"]), "PONG");
     }
-}
-
-fn handled(server: &Server) -> Vec<String> {
-    let notes = std::fs::read_to_string(server.work().join("handled")).unwrap_or_default();
-    notes.lines().map(str::to_owned).collect()
-}
-
-fn handle(server: &Server, options: &str) -> Test {
-    consume(server)
-        .args(options.split_whitespace())
-        .args(["--", "sh", "-c", "echo $REDIS_STREAMER_ID >> handled"])
 }
 
 #[test]
@@ -62,16 +58,14 @@ fn handlers_go_on_when_the_server_comes_back() {
     const COUNT: usize = 300;
     let server = orders(COUNT);
     let mut dice = Dice::new();
-    let mut consumer = handle(&server, "--jobs 4").spawn();
+    let mut consumer = handle(&server, "--jobs 4", NOTE).spawn();
     for _ in 0..3 {
         let goal = (handled(&server).len() + dice.between(5, 60)).min(COUNT);
         wait_until("some to be handled", || handled(&server).len() >= goal);
         server.kill9();
         server.restart();
     }
-    wait_until("all to be acknowledged", || {
-        undelivered(&server) == 0 && server.pending("orders", GROUP).is_empty()
-    });
+    wait_settled(&server);
     consumer.signal(Signal::TERM);
     assert_eq!(consumer.wait().status, 143);
     assert_once(&handled(&server));
@@ -82,10 +76,8 @@ fn handlers_go_on_when_the_server_comes_back() {
 #[test]
 fn handlers_finish_while_the_server_is_away() {
     let server = orders(3);
-    let script = "echo $REDIS_STREAMER_ID >> handled; while ! [ -e go ]; do sleep 0.01; done";
-    let mut consumer = consume(&server)
-        .args(["-e", "--jobs", "3", "--", "sh", "-c", script])
-        .spawn();
+    let script = format!("{NOTE}; while ! [ -e go ]; do sleep 0.01; done");
+    let mut consumer = handle(&server, "-e --jobs 3", &script).spawn();
     wait_until("three handlers", || handled(&server).len() == 3);
     server.kill9();
     server.file("go", "");
@@ -104,9 +96,7 @@ fn a_server_that_stays_away_ends_it() {
             .args(["--reconnect-for", "300ms", "--block", "60s"])
             .args(handler)
             .spawn();
-        wait_until("the first message to be done", || {
-            undelivered(&server) == 0 && server.pending("orders", GROUP).is_empty()
-        });
+        wait_settled(&server);
         server.wait_blocked();
         let start = Instant::now();
         server.kill9();
@@ -227,32 +217,18 @@ fn connections_cut_anywhere_lose_and_repeat_nothing() {
     }
 }
 
-/// Refusals that pass, and how they are brought about and mended.
-const REFUSALS: [(&str, &[&str], &[&str]); 2] = [
-    (
-        "READONLY",
-        &["REPLICAOF", "127.0.0.1", "1"],
-        &["REPLICAOF", "NO", "ONE"],
-    ),
-    (
-        "NOREPLICAS",
-        &["CONFIG", "SET", "min-replicas-to-write", "1"],
-        &["CONFIG", "SET", "min-replicas-to-write", "0"],
-    ),
-];
-
 #[test]
 fn a_server_that_refuses_for_a_while_is_asked_again() {
     const COUNT: usize = 3000;
-    for (code, refuse, mend) in REFUSALS {
+    for refusal in [READONLY, NOREPLICAS] {
         for handler in [&["--count", "10"][..], &["--jobs", "4", "--", "cat"]] {
             let count = if handler.len() == 2 { COUNT } else { 60 };
             let server = orders(count);
             let mut consumer = consume(&server).arg("-e").args(handler).spawn();
             consumer.line();
-            server.cli(refuse);
-            consumer.wait_stderr(code);
-            server.cli(mend);
+            server.refuse(refusal);
+            consumer.wait_stderr(refusal.code);
+            server.mend(refusal);
             let output = consumer.wait();
             assert_eq!(output.status, 0, "{}", output.stderr());
             assert_once(&ids(&output));
@@ -266,32 +242,17 @@ fn a_server_that_refuses_for_a_while_is_asked_again() {
 fn a_dead_letter_that_finds_no_room_is_not_lost() {
     let server = orders(5);
     let options = "-e --jobs 2 --max-deliveries 1 --dead-letter orders:dead --reconnect-for 20s";
-    server.cli(["CONFIG", "SET", "maxmemory", "1"]);
-    let mut consumer = consume(&server)
-        .args(options.split_whitespace())
-        .args(["--", "sh", "-c", "exit 7"])
-        .spawn();
+    server.refuse(OOM);
+    let mut consumer = handle(&server, options, "exit 7").spawn();
     consumer.wait_stderr("OOM");
     assert_eq!(server.ids("orders:dead"), Vec::<String>::new());
-    server.cli(["CONFIG", "SET", "maxmemory", "0"]);
+    server.mend(OOM);
     let output = consumer.wait();
     assert_eq!(output.status, 1, "{}", output.stderr());
-    let dead: Vec<String> = server
-        .fields("orders:dead")
-        .into_iter()
-        .flatten()
-        .filter(|(name, _)| name == b"dead-id")
-        .map(|(_, id)| String::from_utf8(id).unwrap())
-        .collect();
+    let dead = dead_ids(&server, "orders:dead");
     assert_once(&dead);
     assert_all(&dead, 5);
-    let reasons: Vec<_> = server
-        .fields("orders:dead")
-        .into_iter()
-        .flatten()
-        .filter(|(name, _)| name == b"dead-reason" || name == b"dead-deliveries")
-        .map(|(_, value)| String::from_utf8(value).unwrap())
-        .collect();
+    let reasons = server.values("orders:dead", &["dead-deliveries", "dead-reason"]);
     assert_eq!(reasons, ["1", "exit status 7"].repeat(5));
     assert_settled(&server);
 }

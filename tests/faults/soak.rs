@@ -1,8 +1,8 @@
 //! The long form, run by `scripts/soak`: everything at once, for a while.
 #![allow(clippy::print_stdout, reason = "the report")]
 
-use super::{consume_from, id_of};
-use crate::harness::{Dice, Running, Server, Signal, Test, wait_until};
+use super::{consume_from, dead_ids, ids, whole_lines};
+use crate::harness::{Dice, Output, Running, Server, Signal, Test, wait_until};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -68,12 +68,10 @@ fn start(server: &Server, mode: usize) -> Running {
 }
 
 /// The IDs of the whole lines that a consumer printed, or its handlers.
-fn processed(mode: usize, stdout: &[u8]) -> Vec<String> {
-    let whole = stdout.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let text = std::str::from_utf8(&stdout[..whole]).unwrap();
+fn processed(mode: usize, output: &Output) -> Vec<String> {
     match mode {
-        2 => text.lines().map(str::to_owned).collect(),
-        _ => text.lines().map(id_of).collect(),
+        2 => whole_lines(output).map(str::to_owned).collect(),
+        _ => ids(output),
     }
 }
 
@@ -157,23 +155,13 @@ fn wreak(server: &Server, slots: &mut [Slot], dice: &mut Dice, until: Instant, d
                     slot.running.signal(Signal::KILL);
                 }
                 let output = slot.running.wait();
-                done[slot.mode].extend(processed(slot.mode, &output.stdout));
+                done[slot.mode].extend(processed(slot.mode, &output));
                 kills.consumers += usize::from(!gently);
                 slot.running = start(server, slot.mode);
             }
         }
     }
     kills
-}
-
-fn settled(server: &Server, mode: usize) -> bool {
-    let (stream, group) = group(mode);
-    let last = server.ids(stream).pop().unwrap();
-    let delivered = server
-        .groups(stream)
-        .into_iter()
-        .any(|(name, id)| name == group && id == last);
-    delivered && server.pending(stream, &group).is_empty()
 }
 
 /// A promise about a group's messages, held against what was processed.
@@ -227,12 +215,13 @@ fn soak() {
     for slot in &mut slots {
         // One that the server left as it began has ended.
         if !super::runs(&slot.running.pid().to_string()) {
-            done[slot.mode].extend(processed(slot.mode, &slot.running.wait().stdout));
+            done[slot.mode].extend(processed(slot.mode, &slot.running.wait()));
             slot.running = start(&server, slot.mode);
         }
     }
     for mode in 0..3 {
-        wait_until("everything to be settled", || settled(&server, mode));
+        let (stream, group) = group(mode);
+        wait_until("everything to be settled", || server.is_settled(stream, &group));
     }
     for mut slot in slots {
         slot.running.signal(Signal::TERM);
@@ -243,7 +232,7 @@ fn soak() {
             output.status,
             output.stderr()
         );
-        done[slot.mode].extend(processed(slot.mode, &output.stdout));
+        done[slot.mode].extend(processed(slot.mode, &output));
     }
     println!(
         "{} servers, {} consumers, {} producers killed",
@@ -254,15 +243,12 @@ fn soak() {
         if server.bodies(stream) != *bodies {
             failures.push(format!(
                 "send-batch: {stream} does not equal the input: {} of {}",
-                server.ids(stream).len(),
+                server.cli(["XLEN", stream]),
                 bodies.len()
             ));
         }
     }
-    for letter in server.fields("dead") {
-        let id = letter.iter().find(|(name, _)| name == b"dead-id").unwrap();
-        done[2].push(String::from_utf8(id.1.clone()).unwrap());
-    }
+    done[2].extend(dead_ids(&server, "dead"));
     for (mode, done) in done.iter().enumerate() {
         failures.extend(broken(mode, &server.ids(group(mode).0), done));
     }

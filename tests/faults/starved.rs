@@ -1,18 +1,13 @@
 //! A system that has no more files, processes or threads to give: that is not the messages' fault.
 
-use super::{GROUP, assert_all, assert_once, assert_settled, consume, ids, orders};
+use super::{
+    GROUP, NOTE, assert_all, assert_once, assert_settled, consume, handle, handled, ids, orders, wait_settled,
+};
 use crate::harness::{Running, Server, Signal, Test, wait_until};
 use rustix::process::{Pid, Resource, Rlimit, geteuid, prlimit};
 
 const COUNT: usize = 60;
 const OPTIONS: &str = "--jobs 50 --max-deliveries 1 --dead-letter dead";
-/// What each message's handler does: all of it in the shell itself, which needs no further process.
-const NOTE: &str = "echo $REDIS_STREAMER_ID >> handled";
-
-fn handled(server: &Server) -> Vec<String> {
-    let notes = std::fs::read_to_string(server.work().join("handled")).unwrap_or_default();
-    notes.lines().map(str::to_owned).collect()
-}
 
 #[track_caller]
 fn assert_handled_once(server: &Server) {
@@ -85,8 +80,7 @@ fn assert_gives_up(server: &Server, mut consumer: Running) {
 #[test]
 fn without_files_for_a_handler_all_is_handed_back() {
     let server = orders(0);
-    let handle = consume(&server).args(OPTIONS.split(' ')).args(["--", "sh", "-c", NOTE]);
-    let consumer = waiting(&server, handle);
+    let consumer = waiting(&server, handle(&server, OPTIONS, NOTE));
     // One is left for a connection to hand back on, too few for a handler's pipe.
     leave_files(&consumer, 1);
     server.add_numbered("orders", COUNT);
@@ -155,9 +149,7 @@ fn few_processes_mean_few_handlers() {
     let threads = numbers(&consumer, "task").len();
     limit_processes(&server, &consumer, user(1), threads + 3);
     server.add_numbered("orders", COUNT);
-    wait_until("all to be dealt with", || {
-        super::undelivered(&server) == 0 && server.pending("orders", GROUP).is_empty()
-    });
+    wait_settled(&server);
     consumer.signal(Signal::TERM);
     let output = consumer.wait();
     assert_eq!(output.status, 143, "{}", output.stderr());
@@ -186,7 +178,7 @@ fn children_that_keep_their_stdin_open_cost_neither_threads_nor_files() {
         server.add_message("orders", &format!("{n}-0"), "n", &body);
     }
     let script = format!("exec 3<&0; sleep 60 <&3 >/dev/null 2>&1 & echo $! >> children; {NOTE}");
-    let mut consumer = consume(&server).args(["--", "sh", "-c", &script]).spawn();
+    let mut consumer = handle(&server, "", &script).spawn();
     wait_until("all to be acknowledged", || {
         handled(&server).len() == MESSAGES && server.pending("orders", GROUP).is_empty()
     });

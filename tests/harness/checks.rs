@@ -5,7 +5,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-const AFTER: Duration = Duration::from_millis(300);
+/// So much later than a slow machine tells of an end.
+const AFTER: Duration = Duration::from_secs(2);
 
 fn dial(proxy: &Proxy) -> TcpStream {
     let address = proxy.url();
@@ -50,12 +51,10 @@ fn late_requests_arrive_when_the_client_is_long_gone() {
 #[test]
 fn what_has_landed_is_there_before_the_client_is_cut_off() {
     let server = Server::start();
-    let socket = server.socket();
+    let other = server.client();
     let proxy = Proxy::start(server.socket(), [Fate::Landed(3, End::Fin)]).at_cut(move || {
-        let url = format!("redis+unix://{}", socket.display());
-        let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
-        let found: String = redis::cmd("GETSET").arg(&["n", "seen"]).query(&mut connection).unwrap();
-        assert_eq!(found, "2");
+        let found = other.command(["GETSET", "n", "seen"]);
+        assert_eq!(found, redis::Value::BulkString(b"2".to_vec()));
     });
     let mut client = dial(&proxy);
     client.write_all(b"INCR n\r\nINCR n\r\n").unwrap();
@@ -109,4 +108,16 @@ fn an_error_reply_does_not_pass_for_an_answer() {
     server.kill9();
     server.restart_empty();
     assert_eq!(server.cli(["XLEN", "s"]), "0");
+}
+
+#[test]
+fn a_hook_that_panics_fails_the_test() {
+    let server = Server::start();
+    let proxy = Proxy::start(server.socket(), [Fate::Request(1, End::Fin)]).at_cut(|| panic!("as it is meant to"));
+    let mut client = dial(&proxy);
+    client.write_all(b"PING\r\n").unwrap();
+    // The connection ends when both of its threads have.
+    let _ = client.read(&mut [0; 1]);
+    let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(proxy)));
+    assert!(dropped.is_err());
 }

@@ -7,10 +7,12 @@ mod chaos;
 #[cfg(test)]
 mod checks;
 mod options;
+mod panics;
 mod pattern;
 mod program;
 mod proxy;
 mod queries;
+mod refusal;
 mod running;
 mod server;
 mod tls;
@@ -18,9 +20,11 @@ mod wait;
 
 pub use chaos::Dice;
 pub use options::{Options, free_port};
+pub use panics::Panics;
 pub use program::Test;
 pub use proxy::{End, Fate, Proxy, ServerSide};
-pub use queries::{Entry, entry};
+pub use queries::{Entry, Fields, entry};
+pub use refusal::{NOREPLICAS, OOM, READONLY, Refusal};
 pub use running::{Output, Running, kill, peak_memory};
 pub use rustix::process::Signal;
 pub use server::Server;

@@ -181,6 +181,11 @@ impl Test {
         Running::start(self.command(), self.own_group, Some(&self.stdin))
     }
 
+    /// As `spawn`, with stdin left open: see [`Running::feed`].
+    pub fn spawn_open(self) -> Running {
+        Running::start(self.command(), self.own_group, None)
+    }
+
     /// Starts it with nobody to read its stdout, and waits until the pipe holds so many bytes.
     pub fn spawn_unread(self, bytes: u64) -> Unread {
         Unread::start(self.command(), bytes)

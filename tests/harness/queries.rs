@@ -5,12 +5,16 @@ use super::wait::wait_until;
 use redis::{Connection, Value};
 use std::ffi::OsStr;
 use std::process::Command;
+use std::sync::Mutex;
+
+/// The names and values of an entry, in order.
+pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// An entry as the server holds it: the ID and the fields in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub id: String,
-    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub fields: Fields,
 }
 
 /// The entry one expects, from text.
@@ -68,11 +72,12 @@ impl Server {
 
     /// As `command`, where the server may refuse.
     pub fn try_command<A: AsRef<[u8]>>(&self, args: impl IntoIterator<Item = A>) -> redis::RedisResult<Value> {
-        let mut command = redis::Cmd::new();
-        for arg in args {
-            command.arg(arg.as_ref());
-        }
-        command.query(&mut self.connection()?)
+        query(&mut self.connection()?, args)
+    }
+
+    /// A connection for another thread, which has no server.
+    pub fn client(&self) -> Client {
+        Client(Mutex::new(self.connection().unwrap()))
     }
 
     /// Adds an entry of these fields under this ID (`*`: the server's choice).
@@ -102,16 +107,20 @@ impl Server {
     }
 
     /// The fields of every entry of a stream.
-    pub fn fields(&self, stream: &str) -> Vec<Vec<(Vec<u8>, Vec<u8>)>> {
+    pub fn fields(&self, stream: &str) -> Vec<Fields> {
         self.entries(stream).into_iter().map(|e| e.fields).collect()
     }
 
     /// The bodies of every entry of a stream, in order.
     pub fn bodies(&self, stream: &str) -> Vec<String> {
-        self.fields(stream)
-            .into_iter()
-            .flatten()
-            .filter(|(name, _)| name == b"body")
+        self.values(stream, &["body"])
+    }
+
+    /// The values of the fields of these names, in every entry of a stream, as they stand there.
+    pub fn values(&self, stream: &str, names: &[&str]) -> Vec<String> {
+        let fields = self.fields(stream).into_iter().flatten();
+        fields
+            .filter(|(name, _)| names.iter().any(|wanted| name == wanted.as_bytes()))
             .map(|(_, value)| String::from_utf8(value).unwrap())
             .collect()
     }
@@ -126,6 +135,20 @@ impl Server {
             .into_iter()
             .map(|value| text(list(value).swap_remove(0)))
             .collect()
+    }
+
+    /// Whether a group was given all that is in its stream; not if there is no such group.
+    pub fn is_delivered(&self, stream: &str, group: &str) -> bool {
+        let groups = self.groups(stream);
+        groups.iter().find(|(name, _)| name == group).is_some_and(|(_, last)| {
+            let next = ["XRANGE", stream, &format!("({last}"), "+", "COUNT", "1"];
+            entries(self.command(next)).is_empty()
+        })
+    }
+
+    /// Whether, besides, all of that is acknowledged.
+    pub fn is_settled(&self, stream: &str, group: &str) -> bool {
+        self.is_delivered(stream, group) && list(self.command(["XPENDING", stream, group]))[0] == Value::Int(0)
     }
 
     /// The names of a group's consumers, sorted.
@@ -167,6 +190,24 @@ impl Server {
     }
 }
 
+/// Somebody else who does something to the server, whenever it is time.
+pub struct Client(Mutex<Connection>);
+
+impl Client {
+    /// One command; panics if the server refuses it.
+    pub fn command<A: AsRef<[u8]>>(&self, args: impl IntoIterator<Item = A>) -> Value {
+        query(&mut self.0.lock().unwrap(), args).unwrap()
+    }
+}
+
+fn query<A: AsRef<[u8]>>(connection: &mut Connection, args: impl IntoIterator<Item = A>) -> redis::RedisResult<Value> {
+    let mut command = redis::Cmd::new();
+    for arg in args {
+        command.arg(arg.as_ref());
+    }
+    command.query(connection)
+}
+
 /// The entries of a reply.
 pub fn entries(reply: Value) -> Vec<Entry> {
     list(reply)
@@ -201,7 +242,7 @@ fn text(value: Value) -> String {
     String::from_utf8(bytes(value)).unwrap()
 }
 
-fn pairs(value: Value) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn pairs(value: Value) -> Fields {
     let mut values = list(value).into_iter().map(bytes);
     let mut pairs = Vec::new();
     while let (Some(name), Some(value)) = (values.next(), values.next()) {

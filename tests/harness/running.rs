@@ -91,6 +91,22 @@ impl Running {
         self.child.id()
     }
 
+    /// Writes to a stdin that was left open.
+    pub fn feed(&mut self, text: &str) {
+        self.child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Returns once it has read all that it was fed.
+    pub fn wait_fed(&self) {
+        let stdin = self.child.stdin.as_ref().unwrap();
+        wait_until("stdin to be read", || rustix::io::ioctl_fionread(stdin).unwrap() == 0);
+    }
+
+    /// Ends a stdin that was left open.
+    pub fn close_stdin(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
     /// The next line of stdout, without its line break.
     pub fn line(&mut self) -> String {
         let Ok(line) = self.lines.recv_timeout(DEADLINE) else {
@@ -134,6 +150,14 @@ impl Running {
 
     pub fn stderr_so_far(&self) -> String {
         String::from_utf8_lossy(&self.stderr.lock().unwrap()).into_owned()
+    }
+
+    /// Returns once it waits for something.
+    pub fn wait_asleep(&self) {
+        let state = format!("/proc/{}/stat", self.pid());
+        wait_until("it to wait", || {
+            std::fs::read_to_string(&state).is_ok_and(|stat| stat.contains(") S "))
+        });
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -105,6 +105,12 @@ impl Server {
         path
     }
 
+    /// The lines that programs of the test wrote to the file of this name so far; none if there is no such file.
+    pub fn lines(&self, name: &str) -> Vec<String> {
+        let text = std::fs::read_to_string(self.work().join(name)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
     /// What a program of the test wrote to the file of this name.
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.work().join(name)).unwrap()

@@ -4,8 +4,7 @@ use super::input::Line;
 use super::producer::{OnBad, Outcome};
 use super::receipts;
 use super::{Counts, Verdict, add};
-use crate::faults::history::Addition;
-use crate::harness::Output;
+use crate::harness::{Entry, Output};
 use std::collections::HashSet;
 
 /// The names of the files.
@@ -44,7 +43,7 @@ fn wanted<'a>(outcome: &'a Outcome) -> Vec<&'a Line> {
 }
 
 /// Whether all lines are there; the first difference otherwise.
-fn compare(ours: &[Addition], wanted: &[&Line]) -> Result<bool, String> {
+fn compare(ours: &[Entry], wanted: &[&Line]) -> Result<bool, String> {
     let differs = ours
         .iter()
         .zip(wanted)
@@ -98,7 +97,7 @@ fn excused(outcome: &Outcome, wanted: &[&Line], difference: &str) -> Result<bool
     let is_told = |line: &Line| named.contains(&line.number) || rejected.contains(&line.text);
     // Among equal lines it takes those that were told to know which are missing.
     let rest: Vec<&Line> = wanted.iter().copied().filter(|line| !is_told(line)).collect();
-    let equals = |(added, line): (&Addition, &&Line)| Some(&added.fields) == line.fields.as_ref();
+    let equals = |(added, line): (&Entry, &&Line)| Some(&added.fields) == line.fields.as_ref();
     if outcome.ours.len() <= rest.len() && outcome.ours.iter().zip(&rest).all(equals) {
         return Ok(false);
     }
@@ -109,7 +108,7 @@ fn excused(outcome: &Outcome, wanted: &[&Line], difference: &str) -> Result<bool
 }
 
 /// The lines that are not there, with how many of the lines before them are; None if order is lost or one came twice.
-fn missing<'a>(ours: &[Addition], wanted: &[&'a Line]) -> Option<Vec<(usize, &'a Line)>> {
+fn missing<'a>(ours: &[Entry], wanted: &[&'a Line]) -> Option<Vec<(usize, &'a Line)>> {
     let mut left = ours.iter().peekable();
     let mut found = 0;
     let mut missing = Vec::new();
@@ -137,8 +136,7 @@ fn named(text: &str) -> HashSet<usize> {
 
 /// The lines of a file that the program wrote; none if there is no such file.
 pub fn lines_of(outcome: &Outcome, name: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(outcome.server.work().join(name)).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
+    outcome.server.lines(name)
 }
 
 fn rejects(outcome: &Outcome) -> Verdict {
@@ -164,7 +162,7 @@ fn rejects(outcome: &Outcome) -> Verdict {
 }
 
 /// A run more of a sending that is done changes nothing and ends alike.
-pub fn nothing_changed(outcome: &Outcome, status: i32, again: &Output, all: &[Addition]) -> Verdict {
+pub fn nothing_changed(outcome: &Outcome, status: i32, again: &Output, all: &[Entry]) -> Verdict {
     if again.status != status {
         return Err(format!(
             "run again, it ended with {} and not {status}: {}",

@@ -2,7 +2,7 @@
 
 use super::world::{Over, Weather, calm, fates};
 use super::{Counts, Verdict, add};
-use crate::faults::{GROUP, consume, counted, id_of, undelivered};
+use crate::faults::{GROUP, NOTE, consume, counted, dead_ids, handled, ids, is_delivered};
 use crate::harness::{DEADLINE, Dice, Output, Proxy, Running, Server, Signal, Test};
 use std::collections::HashSet;
 use std::panic::resume_unwind;
@@ -81,10 +81,7 @@ impl Config {
         match self.mode {
             Mode::Printing => test,
             Mode::Dedup => test.arg("--dedup"),
-            Mode::Handlers => {
-                test.args(["--jobs", &jobs, "--"])
-                    .args(["sh", "-c", "echo $REDIS_STREAMER_ID >> handled"])
-            }
+            Mode::Handlers => test.args(["--jobs", &jobs, "--"]).args(["sh", "-c", NOTE]),
             Mode::DeadLetters => test
                 .args(["--jobs", &jobs, "--retry-delay", "10ms"])
                 .args(["--max-deliveries", "3", "--dead-letter", "dead", "--"])
@@ -178,7 +175,7 @@ fn by_itself(output: &Output) -> String {
 /// Waits until the group was given everything, and the consumers have had time to work on it.
 fn wait_delivered(server: &Server, places: &mut [Place]) -> Verdict {
     let begun = Instant::now();
-    while undelivered(server) > 0 {
+    while !is_delivered(server) {
         if let Some(place) = places
             .iter_mut()
             .find_map(|place| place.running.has_ended().then_some(place))
@@ -265,18 +262,10 @@ fn clean_up(config: &Config, server: &Server) -> Result<Vec<String>, String> {
     Err(format!("still pending: {:?}", server.pending("orders", GROUP)))
 }
 
-/// What a consumer printed.
-fn ids(output: &Output) -> Vec<String> {
-    let whole = output.stdout.iter().rposition(|byte| *byte == b'\n');
-    let text = String::from_utf8_lossy(&output.stdout[..whole.map_or(0, |at| at + 1)]);
-    text.lines().map(id_of).collect()
-}
-
 fn check(config: &Config, server: &Server, printed: &[String], deleted: &HashSet<String>) -> Verdict {
-    let handled = std::fs::read_to_string(server.work().join("handled")).unwrap_or_default();
-    let mut processed: Vec<String> = handled.lines().map(str::to_owned).collect();
+    let mut processed = handled(server);
     processed.extend_from_slice(printed);
-    let dead = dead_letters(server);
+    let dead = dead_ids(server, "dead");
     let twice = |ids: &[String]| counted(ids).into_iter().find(|(_, times)| *times > 1);
     if let Some((id, times)) = twice(&dead) {
         return Err(format!("{id} became {times} dead letters"));
@@ -301,13 +290,4 @@ fn check(config: &Config, server: &Server, printed: &[String], deleted: &HashSet
         None => Ok(()),
         Some(first) => Err(format!("{} messages never processed, the first {first}", lost.len())),
     }
-}
-
-/// The IDs of the messages that became dead letters.
-fn dead_letters(server: &Server) -> Vec<String> {
-    let fields = server.fields("dead").into_iter().flatten();
-    fields
-        .filter(|(name, _)| name == b"dead-id")
-        .map(|(_, id)| String::from_utf8(id).unwrap())
-        .collect()
 }

@@ -1,7 +1,6 @@
 //! The input of a sending, and what has to become of each of its lines.
 
-use crate::faults::history::Fields;
-use crate::harness::Dice;
+use crate::harness::{Dice, Fields};
 
 /// How lines are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use super::check;
 use super::input::{Format, Input};
 use super::world::{Fault, Others, Over, Weather, calm, fates};
 use super::{Counts, Verdict, add};
-use crate::faults::history::{self, Addition, Fields};
-use crate::harness::{Dice, Output, Proxy, Server, Signal, Test};
+use crate::faults::history;
+use crate::harness::{Dice, Entry, Fields, Output, Proxy, Server, Signal, Test};
 use std::collections::HashSet;
 use std::panic::resume_unwind;
 use std::time::Duration;
@@ -51,9 +51,9 @@ pub struct Outcome<'a> {
     pub input: &'a Input,
     pub server: &'a Server,
     /// What this producer added, in order.
-    pub ours: Vec<Addition>,
+    pub ours: Vec<Entry>,
     /// What anybody added.
-    pub all: &'a [Addition],
+    pub all: &'a [Entry],
     /// What is in the stream in the end.
     pub present: HashSet<String>,
     /// How each run of the program ended.

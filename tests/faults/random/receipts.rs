@@ -4,7 +4,7 @@ use super::check::{RECEIPTS, lines_of};
 use super::input::Line;
 use super::producer::Outcome;
 use super::{Counts, Verdict, add};
-use crate::faults::history::Addition;
+use crate::harness::Entry;
 use std::collections::{HashMap, HashSet};
 
 /// A line's receipt.
@@ -111,7 +111,7 @@ fn is_torn(outcome: &Outcome) -> bool {
 
 /// What was added, and which of it was named.
 struct Seen<'a> {
-    by_id: HashMap<&'a str, &'a Addition>,
+    by_id: HashMap<&'a str, &'a Entry>,
     named: HashSet<String>,
 }
 

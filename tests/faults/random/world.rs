@@ -1,8 +1,7 @@
 //! What happens to a run: connections that are cut, servers that fail, other producers.
 
 use super::{Counts, add};
-use crate::faults::history::Fields;
-use crate::harness::{Dice, End, Fate, Proxy, Server, ServerSide, wait_until};
+use crate::harness::{Dice, End, Fate, Fields, OOM, Proxy, Server, ServerSide, wait_until};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -74,9 +73,9 @@ fn bring_about(fault: Fault, server: &Server, dice: &mut Dice) {
             server.cli(["CLIENT", "PAUSE", &dice.between(1, 150).to_string(), kind]);
         }
         Fault::OutOfMemory => {
-            server.cli(["CONFIG", "SET", "maxmemory", "1"]);
+            server.refuse(OOM);
             std::thread::sleep(dice.millis(1, 80));
-            server.cli(["CONFIG", "SET", "maxmemory", "0"]);
+            server.mend(OOM);
         }
     }
 }

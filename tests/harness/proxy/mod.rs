@@ -3,6 +3,7 @@
 mod link;
 mod split;
 
+use super::panics::Panics;
 use super::wait::wait_until;
 use link::{Late, Link};
 use split::Then;
@@ -74,6 +75,7 @@ struct Shared {
     connections: AtomicUsize,
     /// How many deliveries are still to be made.
     late: AtomicUsize,
+    panics: Panics,
 }
 
 impl Shared {
@@ -81,7 +83,7 @@ impl Shared {
         // Not held while it runs.
         let hook = self.hook.lock().unwrap().take();
         if let Some(hook) = hook {
-            hook();
+            self.panics.note(hook);
         }
     }
 
@@ -113,6 +115,7 @@ impl Proxy {
             cuts: Mutex::default(),
             connections: AtomicUsize::new(0),
             late: AtomicUsize::new(0),
+            panics: Panics::default(),
         });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -153,6 +156,12 @@ impl Proxy {
     /// How many connections were cut.
     pub fn cuts(&self) -> usize {
         *self.shared.cuts.lock().unwrap()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.panics.assert_none();
     }
 }
 
