@@ -6,22 +6,26 @@ mod abilities;
 mod chaos;
 #[cfg(test)]
 mod checks;
+mod cluster;
 mod options;
 mod pattern;
 mod program;
 mod proxy;
 mod queries;
 mod running;
+mod sentinel;
 mod server;
 mod tls;
 mod wait;
 
 pub use chaos::Dice;
+pub use cluster::Cluster;
 pub use options::{Options, free_port};
 pub use program::Test;
 pub use proxy::{End, Fate, Proxy, ServerSide};
 pub use queries::{Entry, entry};
 pub use running::{Output, Running, kill, peak_memory};
 pub use rustix::process::Signal;
+pub use sentinel::Sentinels;
 pub use server::Server;
 pub use wait::{DEADLINE, wait_until};
