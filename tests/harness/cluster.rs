@@ -1,12 +1,15 @@
 //! A cluster of private servers: made, asked, broken, and its slots moved about.
 
-use super::options::Options;
+use super::options::{NODE_TIMEOUT, Options};
 use super::queries::{bytes, list, text};
 use super::server::Server;
 use super::wait::wait_long;
 use redis::Value;
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::process::Command;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 const SLOTS: u16 = 16384;
 
@@ -23,6 +26,8 @@ pub struct ClusterOptions {
 pub struct Cluster {
     nodes: Vec<Server>,
     options: Options,
+    /// When a node, known by its port, was elected last.
+    elections: Mutex<HashMap<u16, Instant>>,
 }
 
 impl ClusterOptions {
@@ -76,7 +81,11 @@ impl ClusterOptions {
         for _ in 1..self.masters * (1 + self.replicas) {
             nodes.push(options.clone().start());
         }
-        let cluster = Cluster { nodes, options };
+        let cluster = Cluster {
+            nodes,
+            options,
+            elections: Mutex::default(),
+        };
         cluster.form(self.masters);
         Ok(cluster)
     }
@@ -119,7 +128,7 @@ impl Cluster {
             wait_long("the nodes to know each other", || self.knows_itself());
         }
         for (number, replica) in self.nodes.iter().enumerate().skip(masters) {
-            let master = self.id(&self.nodes[number % masters]);
+            let master = id(&self.nodes[number % masters]);
             replica.cli(["CLUSTER", "REPLICATE", &master]);
         }
         self.wait_agreed();
@@ -177,7 +186,7 @@ impl Cluster {
 
     /// The replicas of a master, of those that answer.
     pub fn replicas_of(&self, master: &Server) -> Vec<&Server> {
-        let id = self.id(master);
+        let id = id(master);
         let replicas = self.selves().filter(|(_, itself)| itself.master == id);
         replicas.map(|(node, _)| node).collect()
     }
@@ -201,19 +210,37 @@ impl Cluster {
     pub fn fail_over(&self, master: &Server, harm: impl FnOnce(&Server)) -> &Server {
         let peer = Peer::itself(master).expect("a master that answers");
         let slot = *peer.slots[0].start();
+        for replica in self.replicas_of(master) {
+            self.wait_electable(replica);
+        }
         harm(master);
         let heir = self.owner(slot);
+        self.was_elected(heir);
         self.wait_agreed();
         heir
     }
 
     /// Has a replica and its master change places, and waits until they have.
     pub fn switch_to(&self, replica: &Server) {
+        self.wait_electable(replica);
         replica.cli(["CLUSTER", "FAILOVER"]);
         wait_long("the replica to be master", || {
             Peer::itself(replica).is_some_and(|itself| itself.is_master())
         });
+        self.was_elected(replica);
         self.wait_agreed();
+    }
+
+    fn was_elected(&self, node: &Server) {
+        self.elections.lock().unwrap().insert(node.port(), Instant::now());
+    }
+
+    /// For four times the node timeout a node holds on to the votes that it was given. If it has become a replica by
+    /// then, and its master fails, it takes over by those old votes, in an old epoch, and nobody follows it.
+    fn wait_electable(&self, node: &Server) {
+        let rest = 4 * Duration::from_millis(NODE_TIMEOUT.parse().unwrap());
+        let last = self.elections.lock().unwrap().get(&node.port()).copied();
+        wait_long("old votes to lapse", || last.is_none_or(|last| last.elapsed() > rest));
     }
 
     /// Adds a master without slots, and gives its place among the nodes.
@@ -238,8 +265,8 @@ impl Cluster {
     pub fn begin_move<'a>(&'a self, slot: u16, to: &'a Server) -> Move<'a> {
         let from = self.owner(slot);
         let number = slot.to_string();
-        to.cli(["CLUSTER", "SETSLOT", &number, "IMPORTING", &self.id(from)]);
-        from.cli(["CLUSTER", "SETSLOT", &number, "MIGRATING", &self.id(to)]);
+        to.cli(["CLUSTER", "SETSLOT", &number, "IMPORTING", &id(from)]);
+        from.cli(["CLUSTER", "SETSLOT", &number, "MIGRATING", &id(to)]);
         Move {
             cluster: self,
             slot: number,
@@ -262,14 +289,10 @@ impl Cluster {
         let seed = format!("{}:{}", from.host(), from.port());
         command.args(["--cluster", "reshard", &seed, "--cluster-yes"]);
         command.args(["--cluster-slots", &count.to_string()]);
-        command.args(["--cluster-from", &self.id(from), "--cluster-to", &self.id(to)]);
+        command.args(["--cluster-from", &id(from), "--cluster-to", &id(to)]);
         let output = command.output().expect("redis-cli is needed on PATH");
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "no reshard: {said}");
-    }
-
-    fn id(&self, node: &Server) -> String {
-        node.cli(["CLUSTER", "MYID"])
     }
 
     fn awake(&self) -> impl Iterator<Item = &Server> {
@@ -287,8 +310,8 @@ impl Cluster {
             return false;
         };
         let known = |view: &Vec<Peer>| {
-            let peers = self.awake().map(|node| {
-                let peer = view.iter().find(|peer| peer.port == node.port())?;
+            let peers = views.iter().map(|other| {
+                let peer = view.iter().find(|peer| peer.id == other[0].id)?;
                 peer.is_at_hand.then(|| peer.clone())
             });
             peers.collect::<Option<Vec<_>>>()
@@ -333,7 +356,7 @@ impl Move<'_> {
 
     /// Gives the slot, none of whose keys may be left, to its new master.
     pub fn finish(self) {
-        let id = self.cluster.id(self.to);
+        let id = id(self.to);
         let told = |node: &Server| node.cli(["CLUSTER", "SETSLOT", &self.slot, "NODE", &id]);
         // The new master first: a crash in between must not leave the slot without one.
         told(self.to);
@@ -349,8 +372,8 @@ impl Move<'_> {
 /// What CLUSTER NODES says of a node.
 #[derive(Clone, PartialEq, Eq)]
 struct Peer {
+    id: String,
     address: String,
-    port: u16,
     /// Empty for a master.
     master: String,
     epoch: u64,
@@ -376,14 +399,12 @@ impl Peer {
     /// `ID HOST:PORT@BUS[,HOSTNAME…] FLAGS MASTER PING PONG EPOCH LINK SLOT…`
     fn parse(line: &str) -> Self {
         let words: Vec<&str> = line.split(' ').collect();
-        let (address, _) = words[1].split_once('@').unwrap();
-        let (_, port) = address.rsplit_once(':').unwrap();
         let is_lost = words[2].contains("fail") || words[2].contains("handshake") || words[2].contains("noaddr");
         // Those on their way are in brackets.
         let settled = words[8..].iter().filter(|slots| !slots.starts_with('['));
         Self {
+            id: words[0].into(),
             address: words[1].into(),
-            port: port.parse().unwrap(),
             master: words[3].trim_matches('-').into(),
             epoch: words[6].parse().unwrap(),
             slots: settled.map(|slots| range(slots)).collect(),
@@ -404,6 +425,10 @@ impl Peer {
 fn range(slots: &str) -> RangeInclusive<u16> {
     let (first, last) = slots.split_once('-').unwrap_or((slots, slots));
     first.parse().unwrap()..=last.parse().unwrap()
+}
+
+fn id(node: &Server) -> String {
+    node.cli(["CLUSTER", "MYID"])
 }
 
 fn meet(node: &Server, other: &Server) {

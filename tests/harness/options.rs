@@ -266,10 +266,13 @@ impl Options {
 /// The configuration file of a sentinel, in its directory.
 const SENTINEL_FILE: &str = "sentinel.conf";
 
+/// After so many milliseconds without an answer a node of a cluster is thought to have failed.
+pub(super) const NODE_TIMEOUT: &str = "1000";
+
 /// What a node of a cluster is told.
 const CLUSTER_NODE: [[&str; 2]; 4] = [
     ["--cluster-enabled", "yes"],
-    ["--cluster-node-timeout", "1000"],
+    ["--cluster-node-timeout", NODE_TIMEOUT],
     // Replicas stay where the test put them.
     ["--cluster-allow-replica-migration", "no"],
     // A replica takes over however long it was without its master.

@@ -117,11 +117,10 @@ fn nodes_have_names_and_certificates() {
     let [from, to, _] = cluster.nodes() else { panic!() };
     let stream = cluster.name_at(from, "s");
     add_ten(from, &stream);
+    // Which port is told depends on how one asks, from 7.2 on: here not over TLS.
     let told = to.try_cli(["XLEN", &stream]).unwrap_err();
-    assert_eq!(
-        told,
-        format!("MOVED {} localhost:{}", cluster.slot(&stream), from.port())
-    );
+    let address = format!("MOVED {} localhost:", cluster.slot(&stream));
+    assert!(told.starts_with(&address), "{told}");
     cluster.reshard(2, from, to);
     cluster.move_slots(cluster.slot(&stream)..=cluster.slot(&stream), to);
     cluster.wait_agreed();
