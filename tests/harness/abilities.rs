@@ -1,6 +1,8 @@
 //! What the server at hand can do, asked of the server itself: names and versions tell little of it.
 
+use super::cluster::{Cluster, ClusterOptions};
 use super::options::Options;
+use super::sentinel::{Sentinels, SentinelsOptions};
 use super::server::Server;
 
 /// Says that a test, or a part of it, is left out, and why. `scripts/compat` collects these lines.
@@ -11,15 +13,41 @@ fn left_out(why: &str) {
 impl Options {
     /// Starts a server with TLS, where it is built with it.
     pub fn start_if_it_has_tls(self) -> Option<Server> {
-        let log = match Server::try_launched(self) {
-            Ok(server) => return Some(server),
-            Err(log) => log,
-        };
-        let knows_the_setting = !Server::start().cli(["CONFIG", "GET", "tls-port"]).is_empty();
-        let lacks_it = log.contains("Failed finding TLS support");
-        assert!(lacks_it || !knows_the_setting, "the server does not start: {log}");
-        left_out("the server is built without TLS");
-        None
+        unless_it_lacks_tls(Server::try_launched(self))
+    }
+}
+
+fn unless_it_lacks_tls<T>(started: Result<T, String>) -> Option<T> {
+    let log = match started {
+        Ok(started) => return Some(started),
+        Err(log) => log,
+    };
+    let lacks_it = log.contains("Failed finding TLS support");
+    assert!(lacks_it || !knows("tls-port"), "the server does not start: {log}");
+    left_out("the server is built without TLS");
+    None
+}
+
+/// Whether the server knows a setting.
+fn knows(setting: &str) -> bool {
+    !Server::start().cli(["CONFIG", "GET", setting]).is_empty()
+}
+
+impl ClusterOptions {
+    /// Starts a cluster with TLS or with host names, where the server has that.
+    pub fn start_if_able(self) -> Option<Cluster> {
+        if self.has_hostnames() && !knows("cluster-announce-hostname") {
+            left_out("the server announces no host name");
+            return None;
+        }
+        unless_it_lacks_tls(self.try_start())
+    }
+}
+
+impl SentinelsOptions {
+    /// Starts servers and sentinels with TLS, where they are built with it.
+    pub fn start_if_able(self) -> Option<Sentinels> {
+        unless_it_lacks_tls(self.try_start())
     }
 }
 

@@ -1,5 +1,8 @@
 //! What the tests rely on, held against itself: a fault that does not happen proves nothing.
 
+mod cluster;
+mod sentinel;
+
 use super::{End, Fate, Proxy, Server, ServerSide, wait_until};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;

@@ -6,6 +6,7 @@ mod abilities;
 mod chaos;
 #[cfg(test)]
 mod checks;
+mod cluster;
 mod options;
 mod panics;
 mod pattern;
@@ -14,11 +15,13 @@ mod proxy;
 mod queries;
 mod refusal;
 mod running;
+mod sentinel;
 mod server;
 mod tls;
 mod wait;
 
 pub use chaos::Dice;
+pub use cluster::Cluster;
 pub use options::{Options, free_port};
 pub use panics::Panics;
 pub use program::Test;
@@ -27,5 +30,6 @@ pub use queries::{Entry, Fields, entry};
 pub use refusal::{NOREPLICAS, OOM, READONLY, Refusal};
 pub use running::{Output, Running, kill, peak_memory};
 pub use rustix::process::Signal;
+pub use sentinel::Sentinels;
 pub use server::Server;
 pub use wait::{DEADLINE, wait_until};

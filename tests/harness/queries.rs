@@ -172,6 +172,13 @@ impl Server {
             .collect()
     }
 
+    /// A line of its INFO on replication; none where there is no such line, or no answer.
+    pub fn replication(&self, name: &str) -> Option<String> {
+        let info = text(self.try_command(["INFO", "replication"]).ok()?);
+        let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        value.map(|value| value.trim().to_owned())
+    }
+
     /// How often a command was called.
     pub fn calls(&self, command: &str) -> u64 {
         let stats = self.cli(["INFO", "commandstats"]);
@@ -222,14 +229,14 @@ pub fn entries(reply: Value) -> Vec<Entry> {
         .collect()
 }
 
-fn list(value: Value) -> Vec<Value> {
+pub(super) fn list(value: Value) -> Vec<Value> {
     match value {
         Value::Array(values) => values,
         other => panic!("not an array: {other:?}"),
     }
 }
 
-fn bytes(value: Value) -> Vec<u8> {
+pub(super) fn bytes(value: Value) -> Vec<u8> {
     match value {
         Value::BulkString(bytes) => bytes,
         Value::SimpleString(text) => text.into_bytes(),
@@ -238,7 +245,7 @@ fn bytes(value: Value) -> Vec<u8> {
     }
 }
 
-fn text(value: Value) -> String {
+pub(super) fn text(value: Value) -> String {
     String::from_utf8(bytes(value)).unwrap()
 }
 
@@ -252,7 +259,7 @@ fn pairs(value: Value) -> Fields {
 }
 
 /// A value out of a reply that alternates names and values, some of which are no strings.
-fn attribute(reply: Value, name: &str) -> String {
+pub(super) fn attribute(reply: Value, name: &str) -> String {
     let mut values = list(reply).into_iter();
     while let (Some(key), Some(value)) = (values.next(), values.next()) {
         if text(key) == name {

@@ -1,6 +1,6 @@
 //! A private server for one test: started, killed, paused, started again.
 
-use super::options::{Options, free_port};
+use super::options::Options;
 use super::wait::wait_until;
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
@@ -8,6 +8,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
 /// A running server, killed when dropped; its log is shown if the test failed.
@@ -17,6 +18,7 @@ pub struct Server {
     port: u16,
     options: Options,
     child: Mutex<Option<Child>>,
+    is_paused: AtomicBool,
 }
 
 /// The server that the tests run against: `$REDIS_STREAMER_TEST_SERVER`, else `redis-server` from PATH.
@@ -59,10 +61,11 @@ impl Server {
             port: 0,
             options,
             child: Mutex::new(None),
+            is_paused: AtomicBool::new(false),
         };
         // Another process may take the free port before the server does: then try the next.
         for _ in 0..10 {
-            server.port = server.options.host().map_or(0, free_port);
+            server.port = server.options.port();
             server.args = server.options.args(server.dir.path(), server.port);
             if server.launch() {
                 return Ok(server);
@@ -78,6 +81,15 @@ impl Server {
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The address it listens on besides its socket.
+    pub(super) fn host(&self) -> &'static str {
+        self.options.host().expect("a server with a port")
+    }
+
+    pub(super) fn has_tls(&self) -> bool {
+        self.options.has_tls()
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -168,12 +180,14 @@ impl Server {
 
     /// Stops the server in its tracks: connections stay open, nothing is answered.
     pub fn pause(&self) {
+        self.is_paused.store(true, Ordering::SeqCst);
         self.signal(Signal::STOP);
     }
 
     /// Lets a paused server go on.
     pub fn resume(&self) {
         self.signal(Signal::CONT);
+        self.is_paused.store(false, Ordering::SeqCst);
     }
 
     fn signal(&self, signal: Signal) {
@@ -184,15 +198,10 @@ impl Server {
 
     /// Waits until this replica has all that its master has.
     pub fn wait_in_sync(&self, master: &Self) {
-        let offset = |server: &Self, name: &str| {
-            let info = server.cli(["INFO", "replication"]);
-            let value = info.lines().find_map(|line| line.strip_prefix(name));
-            value.map(|value| value.trim().to_owned())
-        };
         wait_until("the replica to have all", || {
-            let has = offset(self, "slave_repl_offset:");
-            let link = offset(self, "master_link_status:");
-            link.as_deref() == Some("up") && has == offset(master, "master_repl_offset:")
+            let has = self.replication("slave_repl_offset");
+            let link = self.replication("master_link_status");
+            link.as_deref() == Some("up") && has == master.replication("master_repl_offset")
         });
     }
 
@@ -210,6 +219,11 @@ impl Server {
         self.child.lock().unwrap().is_none()
     }
 
+    /// Whether it is neither down nor paused.
+    pub fn is_awake(&self) -> bool {
+        !self.is_down() && !self.is_paused.load(Ordering::SeqCst)
+    }
+
     /// Makes a replica a master.
     pub fn promote(&self) {
         self.cli(["REPLICAOF", "NO", "ONE"]);
@@ -217,6 +231,7 @@ impl Server {
 
     /// Whether the server came up: it answers on the socket and, if it has a port, there too.
     fn launch(&self) -> bool {
+        self.is_paused.store(false, Ordering::SeqCst);
         let binary = binary();
         let mut child = Command::new(&binary)
             .args(&self.args)

@@ -10,10 +10,21 @@ pub const POLL: Duration = Duration::from_millis(3);
 
 /// Returns once `condition` holds; panics, naming `what`, when it does not in time.
 #[track_caller]
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    wait(DEADLINE, POLL, what, condition);
+}
+
+/// As `wait_until`, for what takes seconds, of several servers, and is dear to look at.
+#[track_caller]
+pub fn wait_long(what: &str, condition: impl FnMut() -> bool) {
+    wait(3 * DEADLINE, 5 * POLL, what, condition);
+}
+
+#[track_caller]
+fn wait(deadline: Duration, poll: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < DEADLINE, "waited in vain: {what}");
-        std::thread::sleep(POLL);
+        assert!(start.elapsed() < deadline, "waited in vain: {what}");
+        std::thread::sleep(poll);
     }
 }
