@@ -205,9 +205,17 @@ fn hint_for_refusal(code: &str, detail: &str) -> Option<String> {
             "the server is out of memory (maxmemory): trim streams with --maxlen or --retention, or raise the limit"
         }
         "MISCONF" => "the server cannot save its data: see its log",
-        "MOVED" | "ASK" => "this is a node of a cluster, and the stream lives on another one",
+        "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" => {
+            "the cluster has not settled which of its nodes serves the stream: try again in a while"
+        }
         "CROSSSLOT" => {
-            "this is a node of a cluster, where streams of one read must be of one slot: consume each by itself"
+            "this is a node of a cluster: allow this user CLUSTER SLOTS, by which it is told where each stream lives"
+        }
+        _ if detail.starts_with("SELECT is not allowed in cluster mode") => {
+            "a cluster has only database 0: leave the number out of the URL"
+        }
+        _ if detail.starts_with("This instance has cluster support disabled") => {
+            "a server by itself is reached by redis:// or rediss://"
         }
         _ if detail.contains("equal or smaller than the target stream top item") => {
             "IDs must grow: the stream already holds this ID or a later one"

@@ -5,6 +5,7 @@
 
 mod ack;
 mod acl;
+mod cluster;
 mod connection;
 mod consume;
 mod contract;

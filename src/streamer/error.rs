@@ -108,6 +108,11 @@ impl ServerError {
         matches!(self.code.as_str(), "MOVED" | "ASK")
     }
 
+    /// The keys of a command, or of a transaction, are in several slots of a cluster.
+    pub fn is_about_slots(&self) -> bool {
+        self.code == "CROSSSLOT"
+    }
+
     /// There is nothing at the key that the command asks about.
     pub fn is_no_such_key(&self) -> bool {
         self.detail == "no such key"

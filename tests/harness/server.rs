@@ -96,7 +96,7 @@ impl Server {
         self.dir.path().join("s")
     }
 
-    pub(super) fn password(&self) -> Option<&str> {
+    pub fn password(&self) -> Option<&str> {
         self.options.password.as_deref()
     }
 

@@ -5,7 +5,7 @@ mod input;
 use crate::commands::{Context, print};
 use crate::failure::Failure;
 use crate::options::{GroupArgs, ReconnectArgs, parse_name};
-use crate::render::counted;
+use crate::render::{counted, one_line};
 use crate::signals;
 use crate::streamer::{Ack, AckOutcome, Acknowledger, Connections, Ending, EntryId, Halt, Notice, Stop, Supervisor};
 use input::References;
@@ -169,20 +169,26 @@ impl Acks<'_> {
             .iter()
             .map(|(stream, group, id)| Ack { stream, group, id: *id })
             .collect();
-        let mut left = acks.len() as u64;
+        let mut settled = vec![false; acks.len()];
         let tally = &mut self.tally;
         let acknowledged = self.acknowledger.acknowledge(&acks, |place, outcome| {
-            left -= 1;
+            settled[place] = true;
             tally.add(acks[place], outcome);
         });
+        let left = || {
+            acks.iter()
+                .zip(&settled)
+                .filter(|(_, settled)| !**settled)
+                .map(|(ack, _)| ack)
+        };
         match acknowledged {
             Ok(()) => Ok(()),
-            Err(Halt::Failed(error)) if self.stop.signal().is_none() || !error.is_passing() => Err(error.into()),
+            Err(Halt::Failed(error)) if self.stop.signal().is_none() || !error.is_passing() => {
+                Err(anyhow::Error::new(error).context(in_doubt(left())))
+            }
             Err(_) => {
-                let left = counted(left, "acknowledgement");
-                self.context
-                    .ui
-                    .warning(&format!("the server is away: {left} may not have been made"));
+                let left = in_doubt(left());
+                self.context.ui.warning(&format!("the server is away: {left}"));
                 Ok(())
             }
         }
@@ -224,6 +230,23 @@ impl Acks<'_> {
         }
         Ok(())
     }
+}
+
+/// What is said of acknowledgements that are not known to be made.
+fn in_doubt<'a>(left: impl Iterator<Item = &'a Ack<'a>>) -> String {
+    let (mut count, mut streams) = (0, Vec::new());
+    for ack in left {
+        count += 1;
+        if !streams.contains(&ack.stream) {
+            streams.push(ack.stream);
+        }
+    }
+    let streams: Vec<_> = streams.into_iter().map(one_line).collect();
+    format!(
+        "{} may not have been made, in {}",
+        counted(count, "acknowledgement"),
+        streams.join(", ")
+    )
 }
 
 /// What became of all.

@@ -8,6 +8,7 @@ use crate::streamer::error::Error;
 use crate::streamer::inspect::groups;
 use crate::streamer::servers::{Connections, Supervisor};
 use crate::streamer::stop::{Ending, Halt};
+use crate::streamer::wire::Address;
 
 /// An entry to acknowledge.
 #[derive(Clone, Copy, Debug)]
@@ -53,30 +54,19 @@ impl<'a> Acknowledger<'a> {
         acks: &[Ack<'_>],
         mut tell: impl FnMut(usize, AckOutcome),
     ) -> Result<(), Halt<Error>> {
-        let Some(first) = acks.first() else {
+        if acks.is_empty() {
             return Ok(());
-        };
+        }
         let mut progress = vec![Progress::Unsent; acks.len()];
-        self.supervised(first.stream, |connections| {
-            while let Some(next) = progress.iter().position(|progress| *progress != Progress::Settled) {
-                acknowledge_at_one_node(connections, acks, next, &mut progress, &mut tell)?;
-            }
-            Ok(())
-        })
+        self.supervised(|connections| acknowledge_all(connections, acks, &mut progress, &mut tell))
     }
 
     /// Fails if there is no such group: an acknowledgement in it is answered as in any other.
     pub fn see_group(&mut self, stream: &str, group: &str) -> Result<(), Halt<Error>> {
-        self.supervised(stream, |connections| {
-            groups::see_group(connections.of_key(stream.as_bytes())?, stream, group)
-        })
+        self.supervised(|connections| groups::see_group(connections.of_key(stream.as_bytes())?, stream, group))
     }
 
-    fn supervised<T>(
-        &mut self,
-        stream: &str,
-        mut work: impl FnMut(&mut Connections) -> Result<T, Error>,
-    ) -> Result<T, Halt<Error>> {
+    fn supervised<T>(&mut self, mut work: impl FnMut(&mut Connections) -> Result<T, Error>) -> Result<T, Halt<Error>> {
         loop {
             let failure = match work(&mut self.connections) {
                 Ok(done) => {
@@ -86,8 +76,8 @@ impl<'a> Acknowledger<'a> {
                 Err(failure) => failure,
             };
             self.connections.clear();
-            let connect = || self.connections.of_key(stream.as_bytes()).map(drop);
-            match self.supervisor.mend(failure, connect) {
+            // The work connects where it has to, and does what it can at the nodes that are there.
+            match self.supervisor.mend(failure, || Ok(())) {
                 Err(Halt::Ended(Ending::Signal(_))) => {
                     let until = Instant::now() + GRACE;
                     self.supervisor.begin_grace(until);
@@ -135,26 +125,43 @@ impl Progress {
     }
 }
 
-/// Acknowledges, in one piece, all that the node of the entry at `first` holds.
+/// Acknowledges what is not settled, at one node after the other. One that fails does not keep the others from theirs;
+/// its failure is returned in the end.
+fn acknowledge_all(
+    connections: &mut Connections,
+    acks: &[Ack<'_>],
+    progress: &mut [Progress],
+    tell: &mut impl FnMut(usize, AckOutcome),
+) -> Result<(), Error> {
+    let mut by_node: Vec<(Address, Vec<usize>)> = Vec::new();
+    for place in (0..acks.len()).filter(|place| progress[*place] != Progress::Settled) {
+        let node = connections.node_of(acks[place].stream.as_bytes())?;
+        match by_node.iter_mut().find(|(other, _)| *other == node) {
+            Some((_, places)) => places.push(place),
+            None => by_node.push((node, vec![place])),
+        }
+    }
+    let mut failure = None;
+    for (_, places) in by_node {
+        let done = acknowledge_at_one_node(connections, acks, &places, progress, tell);
+        failure = failure.or(done.err());
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// Acknowledges, in one piece, entries that one node holds.
 ///
 /// One XACK an entry, pipelined: XACK of many tells only how many were pending, not which.
 fn acknowledge_at_one_node(
     connections: &mut Connections,
     acks: &[Ack<'_>],
-    first: usize,
+    places: &[usize],
     progress: &mut [Progress],
     tell: &mut impl FnMut(usize, AckOutcome),
 ) -> Result<(), Error> {
-    let node = connections.node_of(acks[first].stream.as_bytes())?;
-    let mut places = Vec::new();
-    for place in (first..acks.len()).filter(|place| progress[*place] != Progress::Settled) {
-        if connections.node_of(acks[place].stream.as_bytes())? == node {
-            places.push(place);
-        }
-    }
-    let connection = connections.of_key(acks[first].stream.as_bytes())?;
+    let connection = connections.of_key(acks[places[0]].stream.as_bytes())?;
     let mut packed = Vec::new();
-    for place in &places {
+    for place in places {
         let Ack { stream, group, id } = acks[*place];
         write_ack(&mut packed, stream, group, &[id]);
         // Also where sending fails: a part of it may arrive.
@@ -163,7 +170,7 @@ fn acknowledge_at_one_node(
     connection.send(&packed)?;
     connection.expect(places.len());
     let mut refused = None;
-    for place in places {
+    for place in places.iter().copied() {
         match connection.walk(|cursor| cursor.number())? {
             Ok(acknowledged) => {
                 tell(place, progress[place].outcome(acknowledged > 0));

@@ -47,7 +47,8 @@ impl Link {
             Some(_) => close_named(&mut connection, &name)?,
             None => Closed::Surely,
         };
-        let introduced = introduce(&mut connection, settings, &name, key, first)?;
+        let marker_key = servers.share_a_slot(&settings.stream, key).then_some(key);
+        let introduced = introduce(&mut connection, settings, &name, marker_key, first)?;
         let Introduced {
             identity,
             server_run,
@@ -135,25 +136,27 @@ struct Introduced {
 /// marker.
 type Probed = Result<Option<redis::Value>, ServerError>;
 
-/// Names a connection, sees whether it may have a marker in a transaction, and asks for the stream's last ID where
+/// Names a connection, sees whether it may have a marker at this key in a transaction, and asks for the stream's last ID where
 /// somebody will want it: all in one round trip. Only a marker is set behind a MULTI nobody knows to be taken: if it is
 /// refused, what follows is executed at once.
 fn introduce(
     connection: &mut Connection,
     settings: &Settings,
     name: &str,
-    key: &str,
+    key: Option<&str>,
     first: &Position,
 ) -> Result<Introduced, Error> {
     let mut commands = introduction(name);
     commands.push(server_query());
-    commands.push(redis::cmd("MULTI"));
-    match settings.earlier {
-        None => commands.extend(marker::set_first(key, &settings.stream, first)),
-        // A marker that is not there must not be set before it is known how far the input is in.
-        Some(_) => commands.push(marker::read(key)),
+    if let Some(key) = key {
+        commands.push(redis::cmd("MULTI"));
+        match settings.earlier {
+            None => commands.extend(marker::set_first(key, &settings.stream, first)),
+            // A marker that is not there must not be set before it is known how far the input is in.
+            Some(_) => commands.push(marker::read(key)),
+        }
+        commands.push(redis::cmd("EXEC"));
     }
-    commands.push(redis::cmd("EXEC"));
     let asks = settings.lost_ids == LostIds::LookUp || settings.marker == MarkerAfterwards::Keep;
     let mut packed = Vec::new();
     for command in &commands {
@@ -173,7 +176,13 @@ fn introduce(
     let mut answers = answers.into_iter();
     let identity = introduced(connection, name, &mut answers)?;
     let server_run = answers.next().and_then(server_run);
-    let probed = probed(answers.collect())?;
+    let probed = match key {
+        Some(_) => probed(answers.collect())?,
+        None => Err(ServerError {
+            code: "CROSSSLOT".to_owned(),
+            detail: "the marker of a stream of this name is in another slot".to_owned(),
+        }),
+    };
     let end = end.map(|end| known_end(end, &settings.stream)).transpose()?;
     Ok(Introduced {
         identity,
@@ -202,11 +211,12 @@ fn probed(mut answers: Vec<Answer>) -> Result<Probed, Error> {
         match answer {
             Ok(_) => {}
             Err(refusal) if is_about_the_marker(&refusal) => return Ok(Err(refusal)),
-            // The server cannot serve yet. Any other state that passes is met by the first batch, and waited for.
-            Err(refusal) if !refusal.is_passing() || matches!(&*refusal.code, "LOADING" | "MASTERDOWN") => {
-                return Err(Error::refused(refusal, "", None));
+            // A state that is met by the first batch, and waited for. In others the server cannot serve at all, or the
+            // stream is elsewhere.
+            Err(refusal) if matches!(&*refusal.code, "OOM" | "READONLY" | "NOREPLICAS" | "MISCONF" | "BUSY") => {
+                return Ok(Ok(None));
             }
-            Err(_) => return Ok(Ok(None)),
+            Err(refusal) => return Err(Error::refused(refusal, "", None)),
         }
     }
     Ok(match executed {
