@@ -11,7 +11,9 @@ const SERVICE: &str = "mymaster";
 
 /// Intervals that are made short, of those that only a sentinel's debug command sets (7.0 and later), in milliseconds.
 /// A master that comes back is believed to be one for four times the publish period.
-const INTERVALS: [[&str; 2]; 4] = [
+const INTERVALS: [[&str; 2]; 5] = [
+    // By default as long as the time after which a server without an answer is down.
+    ["PING-PERIOD", "200"],
     ["INFO-PERIOD", "500"],
     ["PUBLISH-PERIOD", "500"],
     // A machine that is busy must not make a sentinel doubt its own clock.
@@ -206,10 +208,14 @@ impl Sentinels {
         self.wait_replaced(old)
     }
 
-    /// Returns once every server that is neither down nor paused follows the master.
-    pub fn wait_settled(&self) {
-        let master = self.master();
-        wait_long("all servers to follow the master", || self.follow(master, None));
+    /// Returns once every server that is neither down nor paused follows the master: which that is.
+    pub fn wait_settled(&self) -> &Server {
+        let mut master = None;
+        wait_long("all servers to follow the master", || {
+            master = self.named();
+            master.is_some_and(|master| self.follow(master, None))
+        });
+        master.unwrap()
     }
 
     fn wait_replaced(&self, old: &Server) -> &Server {

@@ -15,7 +15,8 @@ fn another_master_is_elected() {
     assert!(!std::ptr::eq(first, second));
     assert_eq!(second.ids("s").len(), 10);
     first.restart();
-    all.wait_settled();
+    let master = all.wait_settled();
+    assert!(!std::ptr::eq(first, master));
     assert_eq!(first.ids("s").len(), 10);
     let seeds = all.sentinels().iter().map(|node| format!("127.0.0.1:{}", node.port()));
     let seeds: Vec<String> = seeds.collect();
@@ -38,7 +39,7 @@ fn a_paused_master_comes_back_and_is_demoted() {
     // It still takes itself for the master, and what it accepts is lost.
     let _ = first.try_command(["XADD", "s", "*", "name", "n"]);
     second.add_numbered("s", 10);
-    all.wait_settled();
+    assert!(std::ptr::eq(all.wait_settled(), second));
     first.wait_in_sync(second);
     assert_eq!(first.ids("s"), second.ids("s"));
 }
