@@ -36,7 +36,7 @@ impl Three {
         for stream in &self.streams {
             let node = self.node_of(stream);
             node.add_numbered(stream, count);
-            node.cli(["XGROUP", "CREATE", stream, "g", "0"]);
+            node.cli(["XGROUP", "CREATE", stream, "g", "0", "MKSTREAM"]);
         }
     }
 

@@ -47,7 +47,7 @@ impl Context {
 
     /// One attempt to make the first connection to the node of a stream.
     pub fn try_to_connect_to(&self, stream: &str) -> Result<Connection, Error> {
-        self.ready(self.servers.of_key(stream.as_bytes())?)
+        self.ready(self.servers.of_slot(stream)?)
     }
 
     fn first<T>(&self, attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {

@@ -194,6 +194,11 @@ impl Error {
         self.is_redirection() || matches!(self, Self::Refused(error) if codes.contains(&error.code.as_str()))
     }
 
+    /// Worth another try with another connection, perhaps to another node.
+    pub fn is_about_the_node(&self) -> bool {
+        self.is_connection() || self.is_about_a_slot()
+    }
+
     /// Worth another try after a while, on this connection or a new one.
     pub fn is_passing(&self) -> bool {
         match self {

@@ -197,7 +197,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         tell: &|event| events::tell(context.ui, &event),
     };
     // Until there is a connection, a signal ends the process as signals do.
-    let link = match connect(&run, &args.streams[0], &plan.keys(), context) {
+    let link = match connect(&run, &args.streams[..1], &plan.keys(), context) {
         Ok(link) => link,
         Err(Halt::Ended(ending)) => return members::told(&args, &run, ending, 0),
         Err(Halt::Failed(error)) => return Err(error.into()),
@@ -224,14 +224,14 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
 /// used, it tells whether they may be at several nodes.
 fn connect(
     run: &Run<'_>,
-    stream: &str,
+    streams: &[String],
     keys: &[String],
     context: &Context,
 ) -> Result<Link, Halt<crate::streamer::Error>> {
     context.say_connecting();
     let mut supervisor = run.supervisor();
     let link = supervisor.start(context.wait, || {
-        let mut link = run.open(stream)?;
+        let mut link = run.open(streams)?;
         if context.wait.is_some() {
             ready(&mut link.connection)?;
         }

@@ -63,7 +63,7 @@ impl<'a> Acknowledger<'a> {
 
     /// Fails if there is no such group: an acknowledgement in it is answered as in any other.
     pub fn see_group(&mut self, stream: &str, group: &str) -> Result<(), Halt<Error>> {
-        self.supervised(|connections| groups::see_group(connections.of_key(stream.as_bytes())?, stream, group))
+        self.supervised(|connections| connections.at(stream, |connection| groups::see_group(connection, stream, group)))
     }
 
     fn supervised<T>(&mut self, mut work: impl FnMut(&mut Connections) -> Result<T, Error>) -> Result<T, Halt<Error>> {
@@ -135,7 +135,7 @@ fn acknowledge_all(
 ) -> Result<(), Error> {
     let mut by_node: Vec<(Address, Vec<usize>)> = Vec::new();
     for place in (0..acks.len()).filter(|place| progress[*place] != Progress::Settled) {
-        let node = connections.node_of(acks[place].stream.as_bytes())?;
+        let node = connections.node_of(acks[place].stream)?;
         match by_node.iter_mut().find(|(other, _)| *other == node) {
             Some((_, places)) => places.push(place),
             None => by_node.push((node, vec![place])),
@@ -159,7 +159,7 @@ fn acknowledge_at_one_node(
     progress: &mut [Progress],
     tell: &mut impl FnMut(usize, AckOutcome),
 ) -> Result<(), Error> {
-    let connection = connections.of_key(acks[places[0]].stream.as_bytes())?;
+    let connection = connections.of_slot(acks[places[0]].stream)?;
     let mut packed = Vec::new();
     for place in places {
         let Ack { stream, group, id } = acks[*place];
@@ -169,7 +169,7 @@ fn acknowledge_at_one_node(
     }
     connection.send(&packed)?;
     connection.expect(places.len());
-    let mut refused = None;
+    let (mut refused, mut redirected) = (None, Vec::new());
     for place in places.iter().copied() {
         match connection.walk(|cursor| cursor.number())? {
             Ok(acknowledged) => {
@@ -178,12 +178,44 @@ fn acknowledge_at_one_node(
             }
             Err(refusal) => {
                 progress[place] = progress[place].refused();
+                if refusal.is_redirection() {
+                    redirected.push(place);
+                    continue;
+                }
                 let Ack { stream, group, .. } = acks[place];
                 refused.get_or_insert_with(|| Error::refused(refusal, stream, Some(group)));
             }
         }
     }
+    for place in redirected {
+        acknowledge_elsewhere(connections, acks[place], &mut progress[place], |outcome| {
+            tell(place, outcome)
+        })?;
+    }
     refused.map_or(Ok(()), Err)
+}
+
+/// Acknowledges an entry whose stream was not where it should have been.
+fn acknowledge_elsewhere(
+    connections: &mut Connections,
+    Ack { stream, group, id }: Ack<'_>,
+    progress: &mut Progress,
+    tell: impl FnOnce(AckOutcome),
+) -> Result<(), Error> {
+    let mut packed = Vec::new();
+    write_ack(&mut packed, stream, group, &[id]);
+    let acknowledged = connections.at(stream, |connection| {
+        *progress = progress.sent();
+        connection.send(&packed)?;
+        let acknowledged = connection.walk(|cursor| cursor.number())?;
+        acknowledged.map_err(|refusal| {
+            *progress = progress.refused();
+            Error::refused(refusal, stream, Some(group))
+        })
+    })?;
+    tell(progress.outcome(acknowledged > 0));
+    *progress = Progress::Settled;
+    Ok(())
 }
 
 #[cfg(test)]

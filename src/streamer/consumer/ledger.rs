@@ -123,7 +123,7 @@ impl Ledger {
     ) -> Result<T, Error> {
         let mut connection = match self.connections[stream].take() {
             Some(connection) => connection,
-            None => self.servers.of_key(self.keys[stream].as_bytes())?,
+            None => self.servers.of_key(&self.keys[stream])?,
         };
         connection.set_deadline(self.deadline);
         let done = requests(self, &mut connection)?;

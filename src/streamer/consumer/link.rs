@@ -61,9 +61,12 @@ impl OldConnections {
 }
 
 impl Link {
-    /// Opens a connection to the node of a stream. Nothing is waited for beyond the deadline.
-    pub fn open(servers: &Servers, stream: &str, deadline: Option<Instant>) -> Result<Self, Error> {
-        let mut connection = servers.of_key(stream.as_bytes())?;
+    /// Opens a connection to the node of streams, all of one slot. Nothing is waited for beyond the deadline.
+    pub fn open(servers: &Servers, streams: &[String], deadline: Option<Instant>) -> Result<Self, Error> {
+        let mut connection = match streams {
+            [only] => servers.of_key(only)?,
+            several => servers.of_slot(&several[0])?,
+        };
         connection.set_deadline(deadline);
         let identity = identify(&mut connection)?;
         let blockable = Blockable::new(&connection, identity.as_ref())?;

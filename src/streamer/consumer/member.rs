@@ -45,9 +45,9 @@ impl<'a> Run<'a> {
         Supervisor::new(self.servers, self.notify, self.reconnect_for, self.deadline)
     }
 
-    /// Opens a connection to the node of a stream.
-    pub fn open(&self, stream: &str) -> Result<Link, Error> {
-        Link::open(self.servers, stream, self.last_answer())
+    /// Opens a connection to the node of streams, all of one slot.
+    pub fn open(&self, streams: &[String]) -> Result<Link, Error> {
+        Link::open(self.servers, streams, self.last_answer())
     }
 
     /// Why to end now: as many messages are taken as were asked for, or the run is to end.
@@ -119,12 +119,12 @@ impl<'a> Member<'a> {
         let attempt = |link: Option<Link>| {
             let link = match link {
                 Some(link) => link,
-                None => run.open(&settings.streams[0])?,
+                None => run.open(&settings.streams)?,
             };
             Self::over(run, settings, link)
         };
         let member = match attempt(link) {
-            Err(error) if error.is_connection() => supervisor.mend(error, || attempt(None))?,
+            Err(error) if error.is_about_the_node() => supervisor.mend(error, || attempt(None))?,
             joined => joined?,
         };
         supervisor.succeeded();
@@ -361,7 +361,7 @@ fn reopen(
     deadline: Option<Instant>,
     old: &mut OldConnections,
 ) -> Result<Link, Error> {
-    let mut link = Link::open(run.servers, &settings.streams[0], deadline)?;
+    let mut link = Link::open(run.servers, &settings.streams, deadline)?;
     old.close(run.servers, &mut link.connection)?;
     Ok(link)
 }

@@ -77,7 +77,7 @@ impl Range {
 fn begin(run: &Run<'_>, settings: &PlainSettings, link: Option<Link>) -> Result<(Link, Vec<Range>), Error> {
     let mut link = match link {
         Some(link) => link,
-        None => run.open(&settings.streams[0])?,
+        None => run.open(&settings.streams)?,
     };
     let ranges = ranges(&mut link.connection, settings)?;
     Ok((link, ranges))
@@ -112,9 +112,7 @@ impl<'a, 'o, O: Output> Plain<'a, 'o, O> {
     ) -> Result<Ending, Error> {
         let mut supervisor = run.supervisor();
         let begun = match begin(&run, settings, link) {
-            Err(error) if error.is_connection() || error.is_about_a_slot() => {
-                supervisor.mend(error, || begin(&run, settings, None))
-            }
+            Err(error) if error.is_about_the_node() => supervisor.mend(error, || begin(&run, settings, None)),
             begun => begun.map_err(Halt::Failed),
         };
         let (link, ranges) = match begun {
@@ -145,8 +143,8 @@ impl<'a, 'o, O: Output> Plain<'a, 'o, O> {
                 Ok(ending) => return Ok(ending),
                 Err(error) => error,
             };
-            let (run, stream) = (self.run, &self.settings.streams[0]);
-            link = match self.supervisor.mend(error, || run.open(stream)) {
+            let (run, streams) = (self.run, &self.settings.streams);
+            link = match self.supervisor.mend(error, || run.open(streams)) {
                 Ok(link) => link,
                 Err(Halt::Ended(ending)) => return Ok(ending),
                 Err(Halt::Failed(error)) => return Err(error),

@@ -41,7 +41,7 @@ pub struct Found {
 impl Link {
     /// The first connection of a run. Where there was no other, the marker says `first` from now on.
     pub fn first(servers: &Servers, settings: &Settings, key: &str, first: &Position) -> Result<(Self, Found), Error> {
-        let mut connection = servers.of_key(settings.stream.as_bytes())?;
+        let mut connection = servers.of_slot(&settings.stream)?;
         let name = connection_name(&settings.producer);
         let before = match settings.earlier {
             Some(_) => close_named(&mut connection, &name)?,
@@ -88,7 +88,7 @@ impl Link {
         lost: Option<&Identity>,
         deadline: Option<Instant>,
     ) -> Result<Self, Error> {
-        let mut connection = servers.of_key(settings.stream.as_bytes())?;
+        let mut connection = servers.of_slot(&settings.stream)?;
         connection.set_deadline(deadline);
         let before = match lost {
             Some(lost) => servers.close(&mut connection, lost)?,

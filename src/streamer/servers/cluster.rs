@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::slots::{Place, Redirection, SlotMap, slot};
+use super::slots::{Place, Redirection, SlotMap, Work, slot};
 use crate::streamer::error::{Error, ServerError};
 use crate::streamer::wire::Address;
 
@@ -32,9 +32,14 @@ impl Cluster {
     }
 
     /// Where a key is. `look` asks the cluster, through one of these nodes.
-    pub fn place(&self, key: &[u8], look: impl FnOnce(&[Address]) -> Result<SlotMap, Error>) -> Result<Place, Error> {
+    pub fn place(
+        &self,
+        key: &[u8],
+        work: Work,
+        look: impl FnOnce(&[Address]) -> Result<SlotMap, Error>,
+    ) -> Result<Place, Error> {
         self.refresh(look)?;
-        self.lock().map.place(slot(key)).ok_or_else(|| {
+        self.lock().map.place(slot(key), work).ok_or_else(|| {
             // In the words of a node that is asked for such a slot.
             Error::Refused(ServerError {
                 code: "CLUSTERDOWN".to_owned(),
@@ -121,7 +126,7 @@ mod tests {
         let cluster = Cluster::unknown();
         let at = |look: Option<i64>| {
             let look = |_: &[Address]| look.map_or_else(|| panic!("asked for nothing"), map);
-            cluster.place(b"k", look).unwrap().node
+            cluster.place(b"k", Work::OnSlot, look).unwrap().node
         };
         assert_eq!(at(Some(1)), tcp(1));
         assert_eq!(at(None), tcp(1));

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Servers;
 use super::redirects::Redirects;
+use super::slots::{Place, Work};
 use crate::streamer::error::Error;
 use crate::streamer::wire::{Address, Connection};
 
@@ -27,19 +28,23 @@ impl Connections {
         }
     }
 
-    /// The node that holds a key.
-    pub fn node_of(&self, key: &[u8]) -> Result<Address, Error> {
-        self.servers.place(key).map(|place| place.node)
+    /// The node that holds a key, and all others of its slot.
+    pub fn node_of(&self, key: &str) -> Result<Address, Error> {
+        self.servers.place(key.as_bytes(), Work::OnSlot).map(|place| place.node)
     }
 
-    /// The connection to the node that holds a key; one is made where there is none yet.
-    pub fn of_key(&mut self, key: &[u8]) -> Result<&mut Connection, Error> {
-        let place = self.servers.place(key)?;
+    /// The connection to the node that holds a key, and all others of its slot; one is made where there is none yet.
+    pub fn of_slot(&mut self, key: &str) -> Result<&mut Connection, Error> {
+        let place = self.servers.place(key.as_bytes(), Work::OnSlot)?;
+        self.of_place(&place)
+    }
+
+    fn of_place(&mut self, place: &Place) -> Result<&mut Connection, Error> {
         let is_at = |connection: &Connection| *connection.node() == place.node && !connection.announces_all();
         let index = match self.kept.iter().position(is_at) {
             Some(index) if !place.asking => index,
             _ => {
-                let mut connection = self.servers.open(&place)?;
+                let mut connection = self.servers.open(place)?;
                 connection.set_deadline(self.deadline);
                 self.kept.push(connection);
                 self.kept.len() - 1
@@ -48,7 +53,8 @@ impl Connections {
         Ok(&mut self.kept[index])
     }
 
-    /// Does something at the node that holds a key, wherever it moves meanwhile. What was redirected was not done.
+    /// Does something with one key at the node that holds it, wherever it moves meanwhile. What was redirected was not
+    /// done.
     pub fn at<T>(
         &mut self,
         key: impl AsRef<[u8]>,
@@ -57,7 +63,11 @@ impl Connections {
         let mut redirects = Redirects::default();
         let mut until = None;
         loop {
-            let error = match self.of_key(key.as_ref()).and_then(&mut work) {
+            let place = self.servers.place(key.as_ref(), Work::OnOneKey);
+            let done = place.and_then(|place| self.of_place(&place)).and_then(&mut work);
+            // Its announcements are for this key alone.
+            self.kept.retain(|connection| !connection.announces_all());
+            let error = match done {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
@@ -72,7 +82,6 @@ impl Connections {
                 }
                 self.servers.stop().sleep(SETTLING_STEP);
             }
-            self.kept.retain(|connection| !connection.announces_all());
         }
     }
 

@@ -23,7 +23,7 @@ use super::error::{Error, ServerError};
 use super::stop::Stop;
 use super::wire::{Address, Connection, Endpoint};
 use cluster::Cluster;
-use slots::{Place, SlotMap, slot};
+use slots::{Place, SlotMap, Work, slot};
 use url::Kind;
 
 pub use backoff::jittered;
@@ -83,9 +83,14 @@ impl Servers {
         &self.stop
     }
 
-    /// A connection to the node that holds a key, be it a stream, a marker or a ledger.
-    pub fn of_key(&self, key: &[u8]) -> Result<Connection, Error> {
-        self.open(&self.place(key)?)
+    /// A connection to the node that holds a key, and all others of its slot.
+    pub fn of_slot(&self, key: &str) -> Result<Connection, Error> {
+        self.open(&self.place(key.as_bytes(), Work::OnSlot)?)
+    }
+
+    /// A connection for work on a key alone, be it a stream or a ledger.
+    pub fn of_key(&self, key: &str) -> Result<Connection, Error> {
+        self.open(&self.place(key.as_bytes(), Work::OnOneKey)?)
     }
 
     /// All nodes that hold keys, with connections to them as far as they can be reached.
@@ -188,13 +193,13 @@ impl Servers {
         self.shared.cluster.get()
     }
 
-    fn place(&self, key: &[u8]) -> Result<Place, Error> {
+    fn place(&self, key: &[u8], work: Work) -> Result<Place, Error> {
         match self.cluster() {
             None => Ok(Place {
                 node: self.shared.seeds[0].clone(),
                 asking: false,
             }),
-            Some(cluster) => cluster.place(key, |nodes| self.look(nodes)),
+            Some(cluster) => cluster.place(key, work, |nodes| self.look(nodes)),
         }
     }
 

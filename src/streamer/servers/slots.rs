@@ -24,6 +24,15 @@ pub fn hash_tag(key: &[u8]) -> Option<&[u8]> {
     (close > 0).then(|| &behind[..close])
 }
 
+/// What a place is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// On one key alone: where it was redirected to.
+    OnOneKey,
+    /// On several keys of a slot: where the slot is, until it has arrived elsewhere.
+    OnSlot,
+}
+
 /// Where a key is to be asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -100,9 +109,11 @@ impl SlotMap {
         Some(map)
     }
 
-    /// Where a slot is; `None` if nobody is known to hold it.
-    pub fn place(&mut self, slot: u16) -> Option<Place> {
-        if let Some(node) = self.asking.remove(&slot) {
+    /// Where a slot is; `None` if nobody is known to hold it. One that is on its way has keys on either side: only work
+    /// on the key that was redirected may go there.
+    pub fn place(&mut self, slot: u16, work: Work) -> Option<Place> {
+        let redirected = self.asking.remove(&slot);
+        if let (Some(node), Work::OnOneKey) = (redirected, work) {
             return Some(Place { node, asking: true });
         }
         let range = || {
@@ -230,7 +241,7 @@ mod tests {
             (5461, 10_922, &[node(Value::Nil, 7002)]),
             (10_923, 16_383, &[node(host("?"), 7003), node(host("::1"), 7005)]),
         ]);
-        let mut at = |slot| map.place(slot).map(|place| place.node);
+        let mut at = |slot| map.place(slot, Work::OnSlot).map(|place| place.node);
         assert_eq!(at(5460), Some(tcp("10.0.0.1", 7001)));
         assert_eq!(at(5461), Some(tcp("seed", 7002)));
         assert_eq!(at(16_383), None);
@@ -246,15 +257,18 @@ mod tests {
             redirection.is_some_and(|redirection| map.follow(redirection))
         };
         assert!(follow(&mut map, "MOVED 7 b:2"));
-        assert_eq!(map.place(7).unwrap().node, tcp("b", 2));
+        assert_eq!(map.place(7, Work::OnSlot).unwrap().node, tcp("b", 2));
         assert!(follow(&mut map, "MOVED 7 ::1:3"));
-        assert_eq!(map.place(7).unwrap().node, tcp("::1", 3));
+        assert_eq!(map.place(7, Work::OnSlot).unwrap().node, tcp("::1", 3));
         assert!(!follow(&mut map, "MOVED 8 :7001"));
         assert!(!follow(&mut map, "ERR 8 b:1"));
         // What was asked for once says nothing of the next key.
         assert!(follow(&mut map, "ASK 9 c:4"));
         let place = |node, asking| Some(Place { node, asking });
-        assert_eq!(map.place(9), place(tcp("c", 4), true));
-        assert_eq!(map.place(9), place(tcp("a", 1), false));
+        assert_eq!(map.place(9, Work::OnOneKey), place(tcp("c", 4), true));
+        assert_eq!(map.place(9, Work::OnOneKey), place(tcp("a", 1), false));
+        // The others may still be where they were.
+        assert!(follow(&mut map, "ASK 9 c:4"));
+        assert_eq!(map.place(9, Work::OnSlot), place(tcp("a", 1), false));
     }
 }

@@ -164,7 +164,7 @@ pub fn known_end(answer: Result<StreamEnd, ServerError>, stream: &str) -> Result
 
 /// Receives the reply to XINFO STREAM, which also holds two entries; they may be large.
 pub fn receive_stream_end(connection: &mut Connection) -> Result<Result<StreamEnd, ServerError>, Error> {
-    let head = connection.head(RESPONSE_TIMEOUT)?;
+    let head = connection.first_head(RESPONSE_TIMEOUT)?;
     if let [b'-', line @ ..] = head {
         return Ok(Err(ServerError::parse(line)));
     }

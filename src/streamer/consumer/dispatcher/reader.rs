@@ -84,7 +84,7 @@ impl<'scope, 'env> Reader<'scope, 'env> {
     }
 
     fn start<'a: 'scope>(&mut self, member: &Member<'a>) -> Result<std::io::Result<()>, Error> {
-        let link = member.run.open(&member.settings.streams[0])?;
+        let link = member.run.open(&member.settings.streams)?;
         self.identity.clone_from(&link.identity);
         let mut reading = Reading {
             run: member.run,
