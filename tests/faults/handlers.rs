@@ -312,7 +312,7 @@ fn a_read_that_waits_keeps_no_retry_waiting() {
 #[test]
 fn the_last_handler_may_take_longer_than_the_timeout() {
     let server = orders(1);
-    handle(&server, "-n 1 --timeout 2s", &format!("sleep 2.1; {NOTE}")).run();
+    handle(&server, "-n 1 --timeout 2s", &format!("sleep 3; {NOTE}")).run();
     assert_settled(&server);
 }
 

@@ -239,6 +239,10 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
 
     /// One turn: takes on what there is room for, then waits for something to happen.
     fn work(&mut self) -> Result<Option<Ending>, Failure> {
+        if self.run.is_late() && self.queue.running() > 0 {
+            // The time limit is for messages to come: what handlers have in hand is kept alive and acknowledged.
+            self.member.set_deadline(None);
+        }
         self.start_ready();
         if self.ending().is_none() {
             self.take_on()?;
