@@ -183,7 +183,8 @@ impl Acks<'_> {
         };
         match acknowledged {
             Ok(()) => Ok(()),
-            Err(Halt::Failed(error)) if self.stop.signal().is_none() || !error.is_passing() => {
+            Err(Halt::Failed(error)) if !error.is_passing() => Err(error.into()),
+            Err(Halt::Failed(error)) if self.stop.signal().is_none() => {
                 Err(anyhow::Error::new(error).context(in_doubt(left())))
             }
             Err(_) => {

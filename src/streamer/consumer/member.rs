@@ -192,6 +192,11 @@ impl<'a> Member<'a> {
     /// brought is looked for.
     pub fn rejoin(&mut self, mut error: Error) -> Result<(), Halt<Error>> {
         self.put_away_link();
+        let has_nothing = self.messages().settled() == 0 && self.messages().is_empty();
+        if error.is_connection() && has_nothing && self.run.quota.is_used_up() {
+            // Others took the last messages, and ended a read that nobody waits for any more.
+            return Err(Halt::Ended(Ending::Enough));
+        }
         if let (Error::NoGroup { .. }, Some(from)) = (&error, self.settings.create_from) {
             match self.recreate(from) {
                 Ok(()) => return Ok(()),

@@ -15,7 +15,7 @@ use crate::streamer::error::{Error, ServerError};
 use crate::streamer::inspect::groups::last_id;
 use crate::streamer::inspect::server::now_ms;
 use crate::streamer::point::Point;
-use crate::streamer::servers::{Servers, Supervisor, until};
+use crate::streamer::servers::{Servers, Supervisor, Unheard, until};
 use crate::streamer::stop::{Ending, Halt};
 use crate::streamer::wire::resp::{Cursor, Delivered, Malformed, write_command};
 use crate::streamer::wire::{Connection, Entries, Shape};
@@ -141,6 +141,8 @@ impl<'a, 'o, O: Output> Plain<'a, 'o, O> {
         loop {
             let error = match self.read(&mut link) {
                 Ok(ending) => return Ok(ending),
+                // Others printed the last messages, and ended a read that nobody waits for any more.
+                Err(error) if error.is_connection() && self.run.quota.is_used_up() => return Ok(Ending::Enough),
                 Err(error) => error,
             };
             let (run, streams) = (self.run, &self.settings.streams);
@@ -174,7 +176,7 @@ impl<'a, 'o, O: Output> Plain<'a, 'o, O> {
             link.connection.send(&request.packed)?;
             let connection = &mut link.connection;
             let wait = || Entries::begin(connection, Shape::ByStream, block);
-            let begun = self.run.unblocker.while_blocked(&link.blockable, wait)?;
+            let begun = self.run.unblocker.while_blocked(&link.blockable, Unheard::Kept, wait)?;
             let gathered = self.gather(&mut link.connection, begun, &request);
             self.print();
             gathered?;

@@ -7,7 +7,7 @@ use super::member::Run;
 use super::requests::{Read, Requests};
 use super::settings::{Acknowledge, Settings};
 use crate::streamer::error::{Error, ServerError};
-use crate::streamer::servers::until;
+use crate::streamer::servers::{Unheard, until};
 use crate::streamer::wire::{Entries, Shape};
 
 /// The longest a read waits before it is asked again what was handed back meanwhile.
@@ -44,7 +44,11 @@ impl Wait<'_> {
         let blockable = link.blockable.clone();
         let connection = &mut link.connection;
         let wait = || Entries::begin(connection, Shape::ByStream, block);
-        let begun = self.run.unblocker.while_blocked(&blockable, wait)?;
+        let unheard = match self.settings.acknowledge {
+            Acknowledge::OnRead => Unheard::Lost,
+            _ => Unheard::Kept,
+        };
+        let begun = self.run.unblocker.while_blocked(&blockable, unheard, wait)?;
         link.expected.pop_front();
         match begun {
             Ok(entries) => Ok((entries, handed_back)),

@@ -1,6 +1,7 @@
 //! Connections as others can find them at a server: to close what an old one still carries before anything is
 //! concluded from what the server says.
 
+use super::unblock::Unheard;
 use crate::streamer::error::{Error, ServerError};
 use crate::streamer::names;
 use crate::streamer::wire::{Address, Answer, Connection};
@@ -96,11 +97,10 @@ fn close_listed(connection: &mut Connection, list: &redis::Cmd, name: &str) -> R
     Ok(Closed::Surely)
 }
 
-/// Ends another connection's blocked read, as if its time were up; not that of a stranger with the same number.
-pub(super) fn unblock(connection: &mut Connection, blocked: &Identity) -> Result<(), Error> {
+/// Ends another connection's blocked read; not that of a stranger with the same number.
+pub(super) fn unblock(connection: &mut Connection, blocked: &Identity, unheard: Unheard) -> Result<(), Error> {
     let commands = [
         redis::cmd("CLIENT").arg("LIST").arg("ID").arg(blocked.id).clone(),
-        redis::cmd("INFO").arg("clients").clone(),
         redis::cmd("INFO").arg("server").clone(),
     ];
     let mut texts = Vec::new();
@@ -111,25 +111,28 @@ pub(super) fn unblock(connection: &mut Connection, blocked: &Identity) -> Result
         };
         texts.push(connection.read::<String>(text)?);
     }
-    if ids_of(&texts[0], &blocked.name).next().is_none() || !is_safe_to_unblock(&texts[1], &texts[2]) {
+    if ids_of(&texts[0], &blocked.name).next().is_none() {
         return Ok(());
     }
-    let unblock = redis::cmd("CLIENT").arg("UNBLOCK").arg(blocked.id).clone();
-    connection.query(&unblock).map(drop)
+    let mut end = redis::cmd("CLIENT");
+    match (can_unblock_safely(&texts[1]), unheard) {
+        (true, _) => end.arg("UNBLOCK").arg(blocked.id),
+        (false, Unheard::Kept) => end.arg("KILL").arg("ID").arg(blocked.id),
+        // Its read ends by itself before long.
+        (false, Unheard::Lost) => return Ok(()),
+    };
+    // Where it may not be killed, the connection is broken at this side before long.
+    allow(connection.query(&end)).map(drop)
 }
 
-/// Whether CLIENT UNBLOCK cannot hit a connection that is only held up by CLIENT PAUSE: that ends Redis 6.2 and 7.0
-/// with an assertion. Such a connection counts as blocked, and has no time limit.
-fn is_safe_to_unblock(clients: &str, server: &str) -> bool {
-    let number = |name| fact(clients, name)?.parse::<u64>().ok();
+/// Whether CLIENT UNBLOCK does no harm to a connection that is only held up by CLIENT PAUSE: Redis 6.2 and 7.0 end with an
+/// assertion, and a pause may begin at any moment, as in a failover.
+fn can_unblock_safely(server: &str) -> bool {
     let version = fact(server, "redis_version").and_then(|version| {
         let mut parts = version.split('.').map(str::parse::<u32>);
         Some((parts.next()?.ok()?, parts.next()?.ok()?))
     });
     version.is_some_and(|version| version >= (7, 2))
-        || number("clients_in_timeout_table")
-            .zip(number("blocked_clients"))
-            .is_some_and(|(timed, blocked)| timed >= blocked)
 }
 
 /// A figure of INFO.
@@ -178,13 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_unblocked_who_may_be_held_up_by_a_pause() {
-        let clients = |blocked, timed| format!("blocked_clients:{blocked}\r\nclients_in_timeout_table:{timed}\r\n");
-        let old = "redis_version:7.0.15\r\n";
-        assert!(is_safe_to_unblock(&clients(2, 2), old));
-        assert!(!is_safe_to_unblock(&clients(2, 1), old));
-        assert!(!is_safe_to_unblock("", old));
-        assert!(is_safe_to_unblock(&clients(2, 1), "redis_version:7.2.4\r\n"));
-        assert!(is_safe_to_unblock(&clients(2, 1), "redis_version:10.0.0\r\n"));
+    fn old_servers_are_not_asked_to_unblock() {
+        for (version, is_safe) in [("6.2.14", false), ("7.0.15", false), ("7.2.4", true), ("10.0.0", true)] {
+            assert_eq!(
+                can_unblock_safely(&format!("redis_version:{version}\r\n")),
+                is_safe,
+                "{version}"
+            );
+        }
+        assert!(!can_unblock_safely(""));
     }
 }

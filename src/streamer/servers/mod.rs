@@ -31,7 +31,7 @@ pub use connections::Connections;
 pub use identity::{Closed, Identity, close_named, fact, identify, introduced, introduction};
 pub use slots::hash_tag;
 pub use supervisor::{Notice, Notify, Supervisor, first, until};
-pub use unblock::{Blockable, Unblocker};
+pub use unblock::{Blockable, Unblocker, Unheard};
 pub use url::Location;
 
 /// The servers behind a URL.

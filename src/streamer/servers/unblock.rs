@@ -24,7 +24,19 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Unblocker {
     servers: Servers,
-    blocked: Arc<Mutex<Vec<Arc<Blockable>>>>,
+    blocked: Arc<Mutex<Blocked>>,
+}
+
+/// The connections that block.
+type Blocked = Vec<(Arc<Blockable>, Unheard)>;
+
+/// What becomes of the entries that a read took when its connection ends before anybody heard of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unheard {
+    /// They can be read again.
+    Kept,
+    /// They count as delivered.
+    Lost,
 }
 
 /// A connection that may block.
@@ -69,7 +81,7 @@ impl Unblocker {
         let last_resort = self.clone();
         let break_all = move || {
             thread::sleep(PATIENCE);
-            for connection in last_resort.lock().iter() {
+            for (connection, _) in last_resort.lock().iter() {
                 connection.breaker.break_now();
             }
         };
@@ -77,20 +89,20 @@ impl Unblocker {
         let _ = thread::Builder::new().spawn(break_all);
         let mut connections: Vec<Connection> = Vec::new();
         loop {
-            let blocked: Vec<Identity> = self
+            let blocked: Vec<(Identity, Unheard)> = self
                 .lock()
                 .iter()
-                .filter_map(|connection| connection.identity.clone())
+                .filter_map(|(connection, unheard)| Some((connection.identity.clone()?, *unheard)))
                 .collect();
-            for identity in blocked {
-                self.unblock(&mut connections, &identity);
+            for (identity, unheard) in blocked {
+                self.unblock(&mut connections, &identity, unheard);
             }
             thread::sleep(RETRY);
         }
     }
 
     /// A server that cannot be reached cannot be asked; its reads end with the connection.
-    fn unblock(&self, connections: &mut Vec<Connection>, identity: &Identity) {
+    fn unblock(&self, connections: &mut Vec<Connection>, identity: &Identity, unheard: Unheard) {
         let known = connections
             .iter()
             .position(|connection| *connection.node() == identity.node);
@@ -100,20 +112,20 @@ impl Unblocker {
         else {
             return;
         };
-        if unblock(&mut connection, identity).is_ok() {
+        if unblock(&mut connection, identity, unheard).is_ok() {
             connections.push(connection);
         }
     }
 
     /// Runs a read that blocks.
-    pub fn while_blocked<T>(&self, connection: &Arc<Blockable>, read: impl FnOnce() -> T) -> T {
-        self.lock().push(connection.clone());
+    pub fn while_blocked<T>(&self, connection: &Arc<Blockable>, unheard: Unheard, read: impl FnOnce() -> T) -> T {
+        self.lock().push((connection.clone(), unheard));
         let result = read();
-        self.lock().retain(|blocked| !Arc::ptr_eq(blocked, connection));
+        self.lock().retain(|(blocked, _)| !Arc::ptr_eq(blocked, connection));
         result
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Blockable>>> {
+    fn lock(&self) -> MutexGuard<'_, Blocked> {
         self.blocked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
