@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_redis_streamer_global_optspecs
-    string join \n u/url= user= password-file= cacert= cert= key= insecure connect-timeout= wait= q/quiet v/verbose color= h/help V/version
+    string join \n u/url= user= password-file= askpass cacert= cert= key= insecure connect-timeout= wait= q/quiet v/verbose color= h/help V/version
 end
 
 function __fish_redis_streamer_needs_command
@@ -35,6 +35,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l wait -d '
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l askpass -d 'Ask for the password at the terminal, without showing it'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l insecure -d 'Do not check the server\'s certificate'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -s q -l quiet -d 'Print only warnings and errors on stderr'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -s v -l verbose -d 'Print on stderr what is being done'
@@ -67,6 +68,7 @@ always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l text -d 'Treat the body as text, and send it as a JSON string'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l no-create -d 'Fail if the stream does not exist, instead of creating it'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l askpass -d 'Ask for the password at the terminal, without showing it'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l insecure -d 'Do not check the server\'s certificate'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s q -l quiet -d 'Print only warnings and errors on stderr'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s v -l verbose -d 'Print on stderr what is being done'
@@ -101,6 +103,7 @@ never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l keep-ids -d 'Give each entry the ID in its line'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l ids -d 'Print the ID of each entry, in the order of the lines'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l json -d 'Print the summary as JSON, on stdout'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l askpass -d 'Ask for the password at the terminal, without showing it'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l insecure -d 'Do not check the server\'s certificate'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s q -l quiet -d 'Print only warnings and errors on stderr'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s v -l verbose -d 'Print on stderr what is being done'
@@ -121,6 +124,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe"
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l reset -d 'Move an existing group to --from: what comes after is delivered, even if it was delivered before'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l askpass -d 'Ask for the password at the terminal, without showing it'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l insecure -d 'Do not check the server\'s certificate'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s q -l quiet -d 'Print only warnings and errors on stderr'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s v -l verbose -d 'Print on stderr what is being done'
@@ -165,6 +169,7 @@ always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s e -l exit-on-empty -d 'End once everything that was in the streams at the start is printed, or handled. Without --dead-letter, a message whose handler fails gets one try: it is handed back, and the exit code is 1'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l clean-env -d 'Give handlers only PATH, HOME, LANG, LC_*, TZ, USER, TMPDIR and the variables about the message: no credentials'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l askpass -d 'Ask for the password at the terminal, without showing it'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l insecure -d 'Do not check the server\'s certificate'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s q -l quiet -d 'Print only warnings and errors on stderr'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s v -l verbose -d 'Print on stderr what is being done'
@@ -185,6 +190,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l co
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l strict -d 'Fail if any of them was not pending'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l askpass -d 'Ask for the password at the terminal, without showing it'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l insecure -d 'Do not check the server\'s certificate'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s q -l quiet -d 'Print only warnings and errors on stderr'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s v -l verbose -d 'Print on stderr what is being done'
@@ -210,6 +216,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l json -d 'Print one line of JSON'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l askpass -d 'Ask for the password at the terminal, without showing it'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l insecure -d 'Do not check the server\'s certificate'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s q -l quiet -d 'Print only warnings and errors on stderr'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s v -l verbose -d 'Print on stderr what is being done'
@@ -226,6 +233,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completion
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l askpass -d 'Ask for the password at the terminal, without showing it'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l insecure -d 'Do not check the server\'s certificate'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s q -l quiet -d 'Print only warnings and errors on stderr'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s v -l verbose -d 'Print on stderr what is being done'
@@ -242,6 +250,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l wa
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l askpass -d 'Ask for the password at the terminal, without showing it'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l insecure -d 'Do not check the server\'s certificate'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -s q -l quiet -d 'Print only warnings and errors on stderr'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -s v -l verbose -d 'Print on stderr what is being done'

@@ -179,7 +179,7 @@ fn hint_for(error: &Error) -> Option<String> {
             "the server has no password for this user: give none (is $REDISCLI_AUTH set?)".to_owned()
         }
         Error::Denied(_) => {
-            "give --user and --password-file, $REDISCLI_AUTH, or a URL with user and password".to_owned()
+            "give --user and --askpass, --password-file, $REDISCLI_AUTH, or a URL with user and password".to_owned()
         }
         Error::NoGroup { stream, group } => format!("create it: {}", subscribe_command(stream, group)),
         Error::WrongType { stream } => format!("see what it is: redis-cli TYPE {}", quote(stream)),

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use crate::failure::Failure;
 use crate::streamer::{EntryId, Location, Secret, Servers, Stop, Tls, Trim, Verify, names, parse_duration};
-use crate::ui::{Color, Ui, Verbosity};
+use crate::ui::{Color, Typed, Ui, Verbosity, ask_secret};
 
 /// Options of every command.
 #[derive(clap::Args)]
@@ -24,6 +24,9 @@ pub struct Global {
     /// Read the password from the first line of FILE [default: $REDISCLI_AUTH]
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     password_file: Option<PathBuf>,
+    /// Ask for the password at the terminal, without showing it
+    #[arg(long, global = true, conflicts_with = "password_file", hide_short_help = true)]
+    askpass: bool,
     /// Trust the certificate authorities in FILE (PEM) instead of the system's
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     cacert: Option<PathBuf>,
@@ -90,6 +93,8 @@ impl Global {
         }
         if let Some(path) = &self.password_file {
             endpoint.password = Some(read_password(path)?);
+        } else if self.askpass {
+            endpoint.password = Some(ask_password(endpoint.user.as_deref(), &endpoint.address.to_string())?);
         } else if endpoint.password.is_none() {
             endpoint.password = variable(&PASSWORD_VARIABLE).map(Secret);
         }
@@ -125,6 +130,17 @@ fn read_password(path: &Path) -> anyhow::Result<Secret> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read the password file {}", path.display()))?;
     Ok(Secret(text.lines().next().unwrap_or_default().to_owned()))
+}
+
+fn ask_password(user: Option<&str>, server: &str) -> anyhow::Result<Secret> {
+    let prompt = format!("password of {} at {server}: ", user.unwrap_or("default"));
+    match ask_secret(&prompt) {
+        Ok(Typed::Secret(password)) => Ok(Secret(password)),
+        Ok(Typed::Nothing) => Err(Failure::usage("no password was given").into()),
+        Err(error) => Err(anyhow::Error::new(error).context(
+            Failure::usage("--askpass needs a terminal").hint("without one, use --password-file or $REDISCLI_AUTH"),
+        )),
+    }
 }
 
 fn variable(name: &&str) -> Option<String> {

@@ -2,6 +2,7 @@
 
 mod data;
 mod input;
+mod secret;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
@@ -12,6 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 pub use data::Data;
 pub use input::Input;
+pub use secret::{Typed, ask as ask_secret};
 
 /// When to colour what goes to stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -75,3 +75,35 @@ fn colour_is_for_those_who_want_it() {
         .stderr_has(["\x1b["])
         .run();
 }
+
+/// What a terminal shows, before which somebody types when the password is asked for.
+fn typed(server: &Server, command: &str, keys: &str) -> String {
+    let script = format!(
+        "rm -f shown; (until grep -qs 'password of' shown; do sleep 0.05; done; printf '{keys}'; sleep 0.1) |
+         script -qefc 'redis-streamer {command}' shown > all; cat all"
+    );
+    Test::shell(server, &script).stdout_any().run().stdout()
+}
+
+#[test]
+fn a_password_is_asked_for_and_not_shown() {
+    let server = Server::options().password("s3cret").start();
+    let pending = "--askpass pending";
+    let shown = typed(&server, pending, "s3cret\\r");
+    assert!(
+        shown.contains("password of default at ") && shown.contains("no streams"),
+        "{shown:?}"
+    );
+    assert!(!shown.contains("s3cret"), "{shown:?}");
+    let shown = typed(&server, pending, "wrong\\177\\025s3cret\\r");
+    assert!(shown.contains("no streams"), "{shown:?}");
+    let shown = typed(&server, pending, "wrong\\r");
+    assert!(shown.contains("WRONGPASS") && !shown.contains("wrong\\r"), "{shown:?}");
+    let shown = typed(&server, pending, "s3c\\003");
+    assert!(shown.contains("no password was given"), "{shown:?}");
+    // Without a terminal nobody can be asked.
+    let run = Test::shell(&server, &format!("setsid redis-streamer {pending} < /dev/null"));
+    run.status(2)
+        .stderr_has(["--askpass needs a terminal", "--password-file"])
+        .run();
+}
