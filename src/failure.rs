@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::streamer::{Ending, Error};
+use crate::streamer::{Ending, Error, TlsFault};
 
 /// All that was asked for is done, or nobody wants more.
 const DONE: u8 = 0;
@@ -150,14 +150,7 @@ fn hint_for(error: &Error) -> Option<String> {
                 .to_owned()
         }
         Error::Certificate { .. } => "--cacert, --cert and --key take files in PEM form".to_owned(),
-        Error::Tls { source, .. } if source.to_string().contains("CertificateRequired") => {
-            "the server asks for a client's certificate: give one with --cert and --key".to_owned()
-        }
-        Error::Tls { address, .. } => {
-            format!(
-                "{address} was reached, but TLS failed: give the right certificate authority with --cacert, or use redis:// if the server has no TLS"
-            )
-        }
+        Error::Tls { address, source } => hint_for_tls(TlsFault::of(source), address),
         Error::Unreachable { address, .. } => {
             format!(
                 "is a server listening on {address}? name another with --url or $REDIS_STREAMER_URL, or use --wait 30s to keep trying"
@@ -195,6 +188,24 @@ fn hint_for(error: &Error) -> Option<String> {
         Error::Refused(refusal) => return hint_for_refusal(&refusal.code, &refusal.detail),
         Error::Protocol { .. } => "is this the port of a Redis server? a server with TLS needs rediss://".to_owned(),
     })
+}
+
+fn hint_for_tls(fault: TlsFault, address: &str) -> String {
+    match fault {
+        TlsFault::Expired => "the server needs a new certificate; --insecure goes on without looking at it".to_owned(),
+        TlsFault::NotValidYet => "is this machine's clock right? the certificate begins to be valid later".to_owned(),
+        TlsFault::OtherHost => "use a name in the URL that the server's certificate is for".to_owned(),
+        TlsFault::UnknownAuthority => {
+            "give the authority that signed the server's certificate with --cacert FILE".to_owned()
+        }
+        TlsFault::NoClientCertificate => {
+            "the server asks for a client's certificate: give one with --cert and --key".to_owned()
+        }
+        TlsFault::NoTls => format!("{address} does not seem to speak TLS: is it redis:// and not rediss://?"),
+        TlsFault::Other => {
+            format!("{address} was reached, but TLS failed: do the server's version and settings of TLS fit?")
+        }
+    }
 }
 
 fn hint_for_refusal(code: &str, detail: &str) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Ways to a server: addresses, credentials, TLS, patience.
 
 use crate::deadlines::black_hole;
-use crate::harness::{Server, Signal, Test, free_port};
+use crate::harness::{Flaw, Server, Signal, Test, free_port, write_flawed};
 use std::time::{Duration, Instant};
 
 /// Sends one message with these arguments in front, and nothing else said about the server.
@@ -115,7 +115,7 @@ fn over_tls_with_a_known_authority() {
     refused(
         &["-u", &url, "--cacert", other],
         3,
-        &["certificate", "hint: ", "--cacert"],
+        &["certificate", "hint: give the authority", "--cacert"],
     );
     assert_eq!(server.ids("s").len(), 3);
 }
@@ -140,6 +140,30 @@ fn over_tls_with_a_certificate_of_ones_own() {
 }
 
 #[test]
+fn what_is_wrong_with_a_certificate_is_told() {
+    let Some(server) = Server::options().tls().start_if_it_has_tls() else {
+        return;
+    };
+    let path = |name: &str| server.dir().join(name).to_str().unwrap().to_owned();
+    for (flaw, hint) in [
+        (Flaw::Expired, "hint: the server needs a new certificate"),
+        (Flaw::NotValidYet, "hint: is this machine's clock right?"),
+        (
+            Flaw::OtherName,
+            "hint: use a name in the URL that the server's certificate is for",
+        ),
+    ] {
+        write_flawed(server.dir(), flaw);
+        let (certificate, key) = (path("flawed.crt"), path("flawed.key"));
+        server.cli(["CONFIG", "SET", "tls-cert-file", &certificate, "tls-key-file", &key]);
+        let ca = path("flawed-ca.crt");
+        let url = server.url();
+        refused(&["-u", &url, "--cacert", &ca], 3, &["no encrypted connection", hint]);
+        send(&["-u", &url, "--cacert", &ca, "--insecure"]).run();
+    }
+}
+
+#[test]
 fn plain_words_to_a_tls_port() {
     let Some(server) = Server::options().tls().start_if_it_has_tls() else {
         return;
@@ -155,10 +179,7 @@ fn a_server_that_does_not_speak_tls_is_told_from_none() {
     refused(
         &["-u", &url, "--connect-timeout", "1s"],
         3,
-        &[
-            "no answer to the TLS handshake",
-            "use redis:// if the server has no TLS",
-        ],
+        &["no answer to the TLS handshake", "does not seem to speak TLS"],
     );
 }
 

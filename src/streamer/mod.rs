@@ -34,4 +34,4 @@ pub use producer::add::{AddOptions, MessageWriter, Missing, Trim, add, write_add
 pub use random::random;
 pub use servers::{Connections, Location, Node, Notice, Servers, Supervisor, Unblocker, first};
 pub use stop::{Ending, Halt, Stop};
-pub use wire::{Connection, Secret, Tls, Verify};
+pub use wire::{Connection, Secret, Tls, TlsFault, Verify};

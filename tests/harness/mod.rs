@@ -32,4 +32,5 @@ pub use running::{Output, Running, kill, peak_memory};
 pub use rustix::process::Signal;
 pub use sentinel::Sentinels;
 pub use server::Server;
+pub use tls::{Flaw, write_flawed};
 pub use wait::{DEADLINE, wait_until};

@@ -16,4 +16,5 @@ pub use endpoint::{Address, Endpoint, Secret, Tls, Verify};
 pub use entries::{Entries, Shape, StreamEnd, known_end, receive_stream_end, stream_end, stream_query};
 pub use pending::{PendingRow, receive_pending};
 pub use reply::Answer;
+pub use tls::TlsFault;
 pub use transport::Breaker;

@@ -8,7 +8,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
+    SignatureScheme, StreamOwned,
+};
 
 use super::endpoint::{Address, Tls, Verify};
 use super::transport::Timed;
@@ -51,6 +54,47 @@ fn handshake_failure(error: io::Error, address: &Address) -> Error {
             Error::Lost { address, source: error }
         }
         _ => Error::Tls { address, source: error },
+    }
+}
+
+/// What is wrong with an encrypted connection, as far as a person can do something about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFault {
+    Expired,
+    NotValidYet,
+    /// The server's certificate is for other names.
+    OtherHost,
+    UnknownAuthority,
+    /// The server wants to see a certificate of the client.
+    NoClientCertificate,
+    /// What answered does not speak TLS.
+    NoTls,
+    Other,
+}
+
+impl TlsFault {
+    /// Of the failure of a handshake, or of what was read after it.
+    pub fn of(failure: &io::Error) -> Self {
+        let Some(error) = failure
+            .get_ref()
+            .and_then(|error| error.downcast_ref::<rustls::Error>())
+        else {
+            // Whoever expects a command waits for more of it.
+            let is_silent = failure.kind() == io::ErrorKind::TimedOut;
+            return if is_silent { Self::NoTls } else { Self::Other };
+        };
+        match error {
+            rustls::Error::InvalidCertificate(fault) => match fault {
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotValidYet,
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::OtherHost,
+                CertificateError::UnknownIssuer => Self::UnknownAuthority,
+                _ => Self::Other,
+            },
+            rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => Self::NoClientCertificate,
+            rustls::Error::InvalidMessage(_) => Self::NoTls,
+            _ => Self::Other,
+        }
     }
 }
 
