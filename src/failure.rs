@@ -225,6 +225,9 @@ fn hint_for_refusal(code: &str, detail: &str) -> Option<String> {
         _ if detail.starts_with("SELECT is not allowed in cluster mode") => {
             "a cluster has only database 0: leave the number out of the URL"
         }
+        _ if detail.starts_with("DB index is out of range") => {
+            "the server has no database of this number: leave it out of the URL, or give a smaller one"
+        }
         _ if detail.starts_with("This instance has cluster support disabled") => {
             "a server by itself is reached by redis:// or rediss://"
         }
