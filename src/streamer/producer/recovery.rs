@@ -28,6 +28,12 @@ pub enum Server {
     Another,
 }
 
+/// Whether a connection leads to another server than the one before, or to another run of it.
+fn is_another(before: &Link, now: &Link) -> bool {
+    let runs = before.server_run.as_ref().zip(now.server_run.as_ref());
+    before.connection.node() != now.connection.node() || runs.is_some_and(|(before, now)| before != now)
+}
+
 impl<E> Producer<'_, '_, E> {
     /// Connects again and finds out what became of the batches in flight.
     pub(super) fn recover(&mut self, failure: Error) -> Result<(), Trouble<E>> {
@@ -37,10 +43,9 @@ impl<E> Producer<'_, '_, E> {
         let mut failure = failure;
         loop {
             let (link, marker) = self.reach(failure)?;
-            self.server = match (&self.link.server_run, &link.server_run) {
-                (Some(before), Some(now)) if before != now => Server::Another,
-                _ => self.server,
-            };
+            if is_another(&self.link, &link) {
+                self.server = Server::Another;
+            }
             self.link = link;
             self.link.connection.set_deadline(self.grace);
             match self.reconcile(&marker) {
