@@ -32,6 +32,8 @@ struct Known {
     order: Vec<Address>,
     /// The master, if nothing happened since it was found.
     master: Option<Address>,
+    /// That of the last failover that is known of.
+    epoch: u64,
     /// The connections to masters.
     connections: Vec<(Address, Weak<Handle>)>,
     is_watched: bool,
@@ -53,6 +55,7 @@ impl Sentinels {
             known: Mutex::new(Known {
                 order: sentinels,
                 master: None,
+                epoch: 0,
                 connections: Vec::new(),
                 is_watched: false,
             }),
@@ -113,7 +116,7 @@ impl Sentinels {
         };
         if !is_named(&words, connection.node()) {
             self.lock().ask_first(&first.sentinel);
-            return Err(self.not_master(connection));
+            return Err(self.not_master(connection.node()));
         }
         if newest(&words).any(|word| word.is_failing) {
             return Err(Error::FailingOver {
@@ -186,6 +189,9 @@ impl Sentinels {
         };
         connection.set_deadline(Some(until));
         let word = ask(&mut connection, &self.service)?;
+        if !self.lock().is_up_to_date(&word) {
+            return Err(self.not_master(&word.master));
+        }
         Ok((word, connection))
     }
 
@@ -211,7 +217,7 @@ impl Sentinels {
         let role: Vec<redis::Value> = connection.read(role)?;
         match role.first() {
             Some(redis::Value::BulkString(role)) if role == b"master" => Ok(()),
-            _ => Err(self.not_master(connection)),
+            _ => Err(self.not_master(connection.node())),
         }
     }
 
@@ -232,9 +238,9 @@ impl Sentinels {
         Ok(())
     }
 
-    fn not_master(&self, connection: &Connection) -> Error {
+    fn not_master(&self, server: &Address) -> Error {
         Error::NotMaster {
-            address: connection.node().to_string(),
+            address: server.to_string(),
             service: self.service.clone(),
         }
     }
@@ -265,6 +271,12 @@ impl Known {
             self.order[..=place].rotate_right(1);
         }
     }
+
+    /// Whether a sentinel knows of the last failover: one that is cut off from the others names an old master for ever.
+    fn is_up_to_date(&mut self, word: &Word) -> bool {
+        self.epoch = self.epoch.max(word.epoch);
+        word.epoch == self.epoch || word.epoch == 0
+    }
 }
 
 /// Whether a server is the master by those words that know of the last failover.
@@ -291,4 +303,38 @@ fn within(endpoint: &Endpoint, address: &Address, limit: Duration) -> Endpoint {
 pub fn listed(addresses: &[Address]) -> String {
     let addresses = addresses.iter().map(ToString::to_string);
     addresses.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tcp(port: u16) -> Address {
+        let host = "h".to_owned();
+        Address::Tcp { host, port }
+    }
+
+    #[test]
+    fn the_sentinel_that_answered_is_asked_first_and_none_that_was_cut_off_is_believed() {
+        let mut known = Known {
+            order: vec![tcp(1), tcp(2), tcp(3)],
+            master: None,
+            epoch: 0,
+            connections: Vec::new(),
+            is_watched: false,
+        };
+        known.ask_first(&tcp(3));
+        known.ask_first(&tcp(9));
+        assert_eq!(known.order, [tcp(3), tcp(1), tcp(2)]);
+        // 0 is what is said where it may not be asked for.
+        for (epoch, expected) in [(0, true), (2, true), (3, true), (2, false), (0, true), (3, true)] {
+            let word = Word {
+                sentinel: tcp(1),
+                master: tcp(7),
+                epoch,
+                is_failing: false,
+            };
+            assert_eq!(known.is_up_to_date(&word), expected, "{epoch}");
+        }
+    }
 }
