@@ -187,6 +187,29 @@ fn sentinels_have_credentials_of_their_own() {
 }
 
 #[test]
+fn addresses_of_the_sixth_version_are_used_as_they_are() {
+    let options = Sentinels::options().replicas(0).servers(Server::options().tcp6());
+    let all = options.sentinels(1, Server::options()).start();
+    assert!(all.url().contains("//[::1]:"), "{}", all.url());
+    use_every_verb(|args| program(&all).args(args));
+}
+
+#[test]
+fn names_of_hosts_are_used_as_they_are() {
+    let all = small(1);
+    let sentinel = &all.sentinels()[0];
+    for setting in ["resolve-hostnames", "announce-hostnames"] {
+        sentinel.cli(["SENTINEL", "CONFIG", "SET", setting, "yes"]);
+    }
+    let port = all.servers()[0].port().to_string();
+    sentinel.cli(["SENTINEL", "MONITOR", "named", "localhost", &port, "1"]);
+    let named = sentinel.cli(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "named"]);
+    assert_eq!(named, format!("localhost\n{port}"));
+    let url = format!("redis+sentinel://{}/named", seeds(&all));
+    use_every_verb(|args| program(&all).args(["-u", &url]).args(args));
+}
+
+#[test]
 fn sentinels_and_servers_are_reached_by_tls() {
     let servers = Server::options().tls_with_client_certificates();
     let options = Sentinels::options().replicas(1).servers(servers);

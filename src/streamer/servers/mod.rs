@@ -117,6 +117,11 @@ impl Servers {
         }
     }
 
+    /// Whether a node that takes another one's place may lack what that had confirmed.
+    pub fn may_lose_confirmed(&self) -> bool {
+        self.sentinels().is_some()
+    }
+
     /// All nodes that hold keys, with connections to them as far as they can be reached.
     pub fn masters(&self) -> Result<Vec<Node>, Error> {
         if let Some(sentinels) = self.sentinels() {
