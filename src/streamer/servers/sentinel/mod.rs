@@ -245,18 +245,22 @@ impl Sentinels {
         }
     }
 
-    /// Why none of the sentinels tells: what one of them said, before that others are away.
+    /// Why none of the sentinels tells. What one of them refuses another would, too; that one of them is none may be mended
+    /// by those that are away.
     fn failure(&self, failures: Vec<Error>) -> Error {
-        let (away, said): (Vec<_>, Vec<_>) = failures.into_iter().partition(Error::is_passing);
-        if let Some(said) = said.into_iter().next() {
-            return said;
+        let is_for_all = |error: &Error| matches!(error, Error::NoService { .. } | Error::SentinelDenied { .. });
+        let (for_all, mut of_one): (Vec<_>, Vec<_>) = failures.into_iter().partition(is_for_all);
+        if let Some(refused) = for_all.into_iter().next() {
+            return refused;
         }
-        match away.into_iter().next() {
-            Some(source) => Error::NoSentinel {
+        let away = of_one.iter().position(Error::is_passing);
+        match (away, of_one.is_empty()) {
+            (Some(away), _) => Error::NoSentinel {
                 sentinels: listed(&self.lock().order),
-                source: Box::new(source),
+                source: Box::new(of_one.swap_remove(away)),
             },
-            None => Error::InvalidUrl("it names no sentinel".to_owned()),
+            (None, false) => of_one.swap_remove(0),
+            (None, true) => Error::InvalidUrl("it names no sentinel".to_owned()),
         }
     }
 
