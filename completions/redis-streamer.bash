@@ -77,7 +77,7 @@ _redis__streamer() {
 
     case "${cmd}" in
         redis__streamer)
-            opts="-u -q -v -h -V --url --user --password-file --askpass --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version send send-batch subscribe consume ack pending completions man help"
+            opts="-u -q -v -h -V --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version send send-batch subscribe consume ack pending completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -96,6 +96,10 @@ _redis__streamer() {
                     return 0
                     ;;
                 --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sentinel-password-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -131,7 +135,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__ack)
-            opts="-g -l -u -q -v -h -V --group --listener --strict --reconnect-for --url --user --password-file --askpass --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-g -l -u -q -v -h -V --group --listener --strict --reconnect-for --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -173,6 +177,10 @@ _redis__streamer() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --sentinel-password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --cacert)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -205,7 +213,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__completions)
-            opts="-u -q -v -h -V --url --user --password-file --askpass --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version bash elvish fish powershell zsh"
+            opts="-u -q -v -h -V --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -224,6 +232,10 @@ _redis__streamer() {
                     return 0
                     ;;
                 --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sentinel-password-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -259,7 +271,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__consume)
-            opts="-g -l -n -e -c -u -q -v -h -V --group --listener --max --exit-on-empty --timeout --match --count --block --rest --reconnect-for --from --to --last --consumer --ack --claim-idle --on-nogroup --dedup --jobs --handler-timeout --retry-delay --max-deliveries --clean-env --dead-letter --url --user --password-file --askpass --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-g -l -n -e -c -u -q -v -h -V --group --listener --max --exit-on-empty --timeout --match --count --block --rest --reconnect-for --from --to --last --consumer --ack --claim-idle --on-nogroup --dedup --jobs --handler-timeout --retry-delay --max-deliveries --clean-env --dead-letter --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -382,6 +394,10 @@ _redis__streamer() {
                     return 0
                     ;;
                 --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sentinel-password-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -557,7 +573,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__man)
-            opts="-u -q -v -h -V --url --user --password-file --askpass --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-u -q -v -h -V --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -576,6 +592,10 @@ _redis__streamer() {
                     return 0
                     ;;
                 --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sentinel-password-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -611,7 +631,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__pending)
-            opts="-g -l -n -u -q -v -h -V --group --listener --idle --consumer --max-entries --json --max-lag --max-pending --max-idle --url --user --password-file --askpass --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-g -l -n -u -q -v -h -V --group --listener --idle --consumer --max-entries --json --max-lag --max-pending --max-idle --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -677,6 +697,10 @@ _redis__streamer() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --sentinel-password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --cacert)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -709,7 +733,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__send)
-            opts="-f -u -q -v -h -V --name --text --field --id --maxlen --retention --no-create --url --user --password-file --askpass --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-f -u -q -v -h -V --name --text --field --id --maxlen --retention --no-create --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -755,6 +779,10 @@ _redis__streamer() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --sentinel-password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --cacert)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -787,7 +815,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__send__subcmd__batch)
-            opts="-u -q -v -h -V --name --input --keep-ids --rejects --on-reject --rate --maxlen --retention --ids --receipts --json --checkpoint --on-ambiguous --reconnect-for --url --user --password-file --askpass --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-u -q -v -h -V --name --input --keep-ids --rejects --on-reject --rate --maxlen --retention --ids --receipts --json --checkpoint --on-ambiguous --reconnect-for --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -853,6 +881,10 @@ _redis__streamer() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --sentinel-password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --cacert)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -885,7 +917,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__subscribe)
-            opts="-g -l -u -q -v -h -V --group --listener --from --reset --url --user --password-file --askpass --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-g -l -u -q -v -h -V --group --listener --from --reset --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -924,6 +956,10 @@ _redis__streamer() {
                     return 0
                     ;;
                 --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sentinel-password-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

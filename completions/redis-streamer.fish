@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_redis_streamer_global_optspecs
-    string join \n u/url= user= password-file= askpass cacert= cert= key= insecure connect-timeout= wait= q/quiet v/verbose color= h/help V/version
+    string join \n u/url= user= password-file= askpass sentinel-password-file= cacert= cert= key= insecure connect-timeout= wait= q/quiet v/verbose color= h/help V/version
 end
 
 function __fish_redis_streamer_needs_command
@@ -24,9 +24,10 @@ function __fish_redis_streamer_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
@@ -55,9 +56,10 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s f
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l id -d 'Use this entry ID instead of one made by the server' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l maxlen -d 'Trim the stream to its newest N entries' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l retention -d 'Trim entries older than DURATION' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
@@ -89,9 +91,10 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l on-ambiguous -d 'What to do when it cannot be known whether lines were sent before the connection broke' -r -f -a "stop\t'End there'
 repeat\t'Send it, perhaps again'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l reconnect-for -d 'Keep trying to reach a lost server for DURATION' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
@@ -112,9 +115,10 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s g -l group -d 'The consumer group' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s l -l listener -d 'The group by its listener\'s name: short for -g STREAM:NAME:cg' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l from -d 'Where the group begins: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
@@ -156,9 +160,10 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l retry-delay -d 'Wait for DURATION before trying a failed message again, twice as long each time, an hour at most' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l max-deliveries -d 'Try a message at most N times, then move it to --dead-letter [default: no limit]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l dead-letter -d 'Move messages that failed too often to STREAM, with where they came from and why' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
@@ -178,9 +183,10 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s g -l group -d 'The consumer group' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s l -l listener -d 'The group by its listener\'s name: short for -g STREAM:NAME:cg' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l reconnect-for -d 'Keep trying to reach a lost server for DURATION' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
@@ -204,9 +210,10 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-lag -d 'Allow at most N entries still to be delivered; an unknown lag is too much' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-pending -d 'Allow at most N entries delivered and not acknowledged' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-idle -d 'Allow no pending entry to have been idle for longer than DURATION; entries that were handed back have no idle time, see --max-pending' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
@@ -222,9 +229,10 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s v -l verbose -d 'Print on stderr what is being done'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s V -l version -d 'Print version'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
@@ -239,9 +247,10 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completion
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s v -l verbose -d 'Print on stderr what is being done'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s V -l version -d 'Print version'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F

@@ -146,7 +146,7 @@ fn code_for(error: &Error) -> u8 {
 fn hint_for(error: &Error) -> Option<String> {
     Some(match error {
         Error::InvalidUrl(_) => {
-            "a URL reads redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… with TLS, or redis+unix:///PATH"
+            "a URL reads redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… with TLS, redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE"
                 .to_owned()
         }
         Error::Certificate { .. } => "--cacert, --cert and --key take files in PEM form".to_owned(),
@@ -160,6 +160,23 @@ fn hint_for(error: &Error) -> Option<String> {
             "what was in flight may or may not have been done; see what is pending with `redis-streamer pending`"
                 .to_owned()
         }
+        Error::NoSentinel { .. } => {
+            "are the sentinels running? --wait 30s keeps trying; a server without sentinels has a URL that begins with redis://"
+                .to_owned()
+        }
+        Error::NotASentinel { address } => {
+            format!("sentinels listen on port 26379 as a rule; the URL of a server by itself is redis://{address}")
+        }
+        Error::SentinelDenied { refusal, .. } if refusal.detail.contains("without any password configured") => {
+            "the sentinels have no password: give none".to_owned()
+        }
+        Error::SentinelDenied { .. } => {
+            "give the sentinels' password with --sentinel-password-file; their ACL user, if it is not the default one, with ?sentinel_username=NAME in the URL"
+                .to_owned()
+        }
+        Error::NoService { known, .. } if known.is_empty() => "the sentinels watch over no service".to_owned(),
+        Error::NoService { known, .. } => format!("the sentinels know: {}", known.join(", ")),
+        Error::NotMaster { .. } | Error::FailingOver { .. } => "another server takes its place, as a rule within seconds: use --wait 30s".to_owned(),
         Error::KeyDenied { key, .. } => format!("grant the user the key: ACL SETUSER USER {}", quote(&pattern(key))),
         Error::Denied(refusal) if refusal.code == "NOPERM" => match refusal.command_denied() {
             Some(command) => format!(

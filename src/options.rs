@@ -7,14 +7,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::failure::Failure;
-use crate::streamer::{EntryId, Location, Secret, Servers, Stop, Tls, Trim, Verify, names, parse_duration};
+use crate::streamer::{EntryId, Kind, Location, Secret, Servers, Stop, Tls, Trim, Verify, names, parse_duration};
 use crate::ui::{Color, Typed, Ui, Verbosity, ask_secret};
 
 /// Options of every command.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Connection options")]
 pub struct Global {
-    /// Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH
+    /// Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH,
+    /// redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE
     /// [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]
     #[arg(short, long, global = true, value_name = "URL")]
     url: Option<String>,
@@ -27,6 +28,9 @@ pub struct Global {
     /// Ask for the password at the terminal, without showing it
     #[arg(long, global = true, conflicts_with = "password_file", hide_short_help = true)]
     askpass: bool,
+    /// Read the password of the sentinels from the first line of FILE
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    sentinel_password_file: Option<PathBuf>,
     /// Trust the certificate authorities in FILE (PEM) instead of the system's
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     cacert: Option<PathBuf>,
@@ -103,6 +107,16 @@ impl Global {
             endpoint.password.get_or_insert_with(|| Secret(String::new()));
         }
         endpoint.tls = self.tls(endpoint.tls.take())?;
+        if let Some(path) = &self.sentinel_password_file {
+            let Kind::Sentinel(service) = &mut location.kind else {
+                return Err(
+                    Failure::usage("--sentinel-password-file is for sentinels, and the URL names none")
+                        .hint("use a URL such as redis+sentinel://HOST,…/SERVICE")
+                        .into(),
+                );
+            };
+            service.password = Some(read_password(path)?);
+        }
         Ok(Servers::at(location, stop))
     }
 

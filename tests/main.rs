@@ -21,6 +21,7 @@ mod pipes;
 mod redelivery;
 mod send;
 mod send_batch;
+mod sentinel;
 mod snapshots;
 mod subscribe;
 mod terminal;

@@ -27,6 +27,22 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// None of the sentinels could be asked.
+    NoSentinel { sentinels: String, source: Box<Error> },
+    /// What was taken for a sentinel is none.
+    NotASentinel { address: String },
+    /// A sentinel does not let this user in, or not without a password.
+    SentinelDenied { sentinel: String, refusal: ServerError },
+    /// The sentinels know no service of this name, but these.
+    NoService {
+        service: String,
+        sentinels: String,
+        known: Vec<String>,
+    },
+    /// The sentinels name this server, or named it a while ago, and it is not the master.
+    NotMaster { address: String, service: String },
+    /// The sentinels are about to put another server in the place of the master: what that takes may be lost.
+    FailingOver { service: String },
     /// The server does not let this user in, or not without a password.
     Denied(ServerError),
     /// The server does not let this user use a key.
@@ -177,6 +193,7 @@ impl Error {
     pub fn is_connection(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Lost { .. } => true,
+            Self::NoSentinel { .. } | Self::NotMaster { .. } | Self::FailingOver { .. } => true,
             // A server that hangs may come round.
             Self::Tls { source, .. } => source.kind() == io::ErrorKind::TimedOut,
             _ => false,
@@ -199,6 +216,15 @@ impl Error {
         self.is_connection() || self.is_about_a_slot()
     }
 
+    /// Another server is the master by now, or is about to be. Nothing was done.
+    pub fn is_about_the_master(&self) -> bool {
+        match self {
+            Self::NotMaster { .. } => true,
+            Self::Refused(error) => error.code == "READONLY",
+            _ => false,
+        }
+    }
+
     /// Worth another try after a while, on this connection or a new one.
     pub fn is_passing(&self) -> bool {
         match self {
@@ -216,6 +242,14 @@ impl fmt::Display for Error {
             Self::Unreachable { address, .. } => write!(f, "cannot connect to {address}"),
             Self::Tls { address, .. } => write!(f, "no encrypted connection to {address}"),
             Self::Lost { address, .. } => write!(f, "lost the connection to {address}"),
+            Self::NoSentinel { sentinels, .. } => write!(f, "no sentinel answers of {sentinels}"),
+            Self::NotASentinel { address } => write!(f, "{address} is not a sentinel"),
+            Self::SentinelDenied { sentinel, refusal } => write!(f, "sentinel {sentinel} denies access: {refusal}"),
+            Self::NoService { service, sentinels, .. } => {
+                write!(f, "there is no service '{service}' at the sentinels {sentinels}")
+            }
+            Self::NotMaster { address, service } => write!(f, "{address} is not the master of {service}"),
+            Self::FailingOver { service } => write!(f, "another server is becoming the master of {service}"),
             Self::Denied(error) => write!(f, "the server denies access: {error}"),
             Self::KeyDenied { key, refusal } => write!(f, "the server denies access to key '{key}': {refusal}"),
             Self::NoGroup { stream, group } => write!(f, "stream '{stream}' has no group '{group}'"),
@@ -252,6 +286,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Unreachable { source, .. } | Self::Tls { source, .. } | Self::Lost { source, .. } => Some(source),
+            Self::NoSentinel { source, .. } => Some(source),
             _ => None,
         }
     }

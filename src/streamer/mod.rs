@@ -32,6 +32,6 @@ pub use inspect::survey::{Away, GroupState, Hidden, Oldest, StreamState, Survey,
 pub use point::{InvalidDuration, Point, parse_duration};
 pub use producer::add::{AddOptions, MessageWriter, Missing, Trim, add, write_add, write_trim};
 pub use random::random;
-pub use servers::{Connections, Location, Node, Notice, Servers, Supervisor, Unblocker, first};
+pub use servers::{Connections, Kind, Location, Node, Notice, Servers, Supervisor, Unblocker, first};
 pub use stop::{Ending, Halt, Stop};
 pub use wire::{Connection, Secret, Tls, TlsFault, Verify};

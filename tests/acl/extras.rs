@@ -5,7 +5,7 @@ use super::losses::{consume, input, send, send_over};
 use super::{
     AS_OF_NOW, MARKER, MEMBER, SENT_IDS, denied, extras, filled, grant, is_for, optional, rights, three, without,
 };
-use crate::harness::{End, Fate, Output, Proxy, Server, ServerSide, Signal, Test};
+use crate::harness::{End, Fate, Output, Proxy, Sentinels, Server, ServerSide, Signal, Test};
 use std::time::Duration;
 
 /// What an old connection still carries comes this much later.
@@ -66,6 +66,23 @@ fn use_row(server: &Server, label: &str, words: &[String]) -> Output {
             let args = "consume s -g g -e --max-deliveries 1 --dead-letter dl -- true";
             as_eve().args(args.split(' ')).spawn().wait()
         }
+        "any, through sentinels" => {
+            three(server);
+            grant(server, words);
+            let all = Sentinels::options().replicas(0).sentinels(1, Server::options()).start();
+            let sentinel = &all.sentinels()[0];
+            sentinel.cli([
+                "SENTINEL",
+                "MONITOR",
+                "eves",
+                "127.0.0.1",
+                &server.port().to_string(),
+                "1",
+            ]);
+            let url = format!("redis+sentinel://127.0.0.1:{}/eves", sentinel.port());
+            let ack = ["-u", &url, "ack", "s", "-g", "g", "1-0"];
+            as_eve().args(ack).spawn().wait()
+        }
         "any, with --wait" => {
             three(server);
             grant(server, words);
@@ -80,7 +97,7 @@ fn use_row(server: &Server, label: &str, words: &[String]) -> Output {
 
 #[test]
 fn what_is_used_if_it_is_allowed_can_be_done_without() {
-    let server = Server::start();
+    let server = Server::options().tcp4().start();
     input(&server);
     let needed = [
         rights(&["send-batch", MEMBER, AS_OF_NOW, DEAD_LETTER, "ack"]),

@@ -51,6 +51,18 @@ impl SentinelsOptions {
     }
 }
 
+impl Sentinels {
+    /// Whether they see soon enough that their master became a replica, to put another in its place; says so where they
+    /// do not, since what needs it is left out.
+    pub fn look_often_or_left_out(&self) -> bool {
+        let can_be_told = self.sentinels()[0].try_command(["SENTINEL", "DEBUG"]).is_ok();
+        if !can_be_told {
+            left_out("the sentinels look every ten seconds only");
+        }
+        can_be_told
+    }
+}
+
 impl Server {
     /// Whether it tells how far groups are behind.
     pub fn tells_lag(&self) -> bool {

@@ -193,7 +193,7 @@ impl Sentinels {
     pub fn fail_over(&self, harm: impl FnOnce(&Server)) -> &Server {
         let old = self.master();
         harm(old);
-        self.wait_replaced(old)
+        self.wait_replaced(old, || {})
     }
 
     /// Has the sentinels put another master in the place of one that is well. It goes on as a master until they tell
@@ -201,11 +201,11 @@ impl Sentinels {
     pub fn switch(&self) -> &Server {
         let old = self.master();
         let sentinel = self.awake().next().expect("a sentinel that answers");
-        // A failover is refused while one is under way, or right after it.
-        wait_long("a sentinel to begin a failover", || {
-            sentinel.about_master("FAILOVER").is_some()
-        });
-        self.wait_replaced(old)
+        self.wait_replaced(old, || {
+            // Refused while one is under way, or right after it; and one that another sentinel meddled with comes to
+            // nothing.
+            let _ = sentinel.about_master("FAILOVER");
+        })
     }
 
     /// Returns once every server that is neither down nor paused follows the master: which that is.
@@ -218,10 +218,15 @@ impl Sentinels {
         master.unwrap()
     }
 
-    fn wait_replaced(&self, old: &Server) -> &Server {
+    /// `push` is done for as long as all name the old one.
+    fn wait_replaced(&self, old: &Server, mut push: impl FnMut()) -> &Server {
         let mut master = None;
         wait_long("another master", || {
-            master = self.named().filter(|named| !std::ptr::eq(*named, old));
+            let named = self.named();
+            if named.is_some_and(|named| std::ptr::eq(named, old)) {
+                push();
+            }
+            master = named.filter(|named| !std::ptr::eq(*named, old));
             master.is_some_and(|master| self.follow(master, Some(old)))
         });
         master.unwrap()

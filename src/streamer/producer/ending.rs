@@ -50,9 +50,10 @@ impl<E> Producer<'_, '_, E> {
         match with_doubt(ended, self.in_doubt()) {
             Err(trouble @ Trouble::Server { in_doubt: Some(_), .. }) => Err(trouble),
             Err(Trouble::Server { error, in_doubt }) if !is_refusal(&error) => Err(Trouble::Server { error, in_doubt }),
-            Ok(()) => match self.leave_marker() {
-                Err(Trouble::Server { error, .. }) => self.look_again(error),
-                left => left.map(|()| End::Done),
+            Ok(()) => match self.confirm_master() {
+                Ok(()) => self.leave(),
+                // What it took since it was replaced is lost, and with it perhaps what it confirmed.
+                Err(error) => self.recover(error).map(|()| End::Again),
             },
             Err(trouble @ (Trouble::Host(_) | Trouble::Server { .. })) => {
                 // What ended the sending comes first.
@@ -60,6 +61,22 @@ impl<E> Producer<'_, '_, E> {
                 Err(trouble)
             }
             Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Makes sure that all was sent to the master, before that is said.
+    fn confirm_master(&mut self) -> Result<(), Error> {
+        if self.stop.ending().is_some() {
+            return Ok(());
+        }
+        self.servers.confirm(&mut self.link.connection)
+    }
+
+    /// All is settled.
+    fn leave(&mut self) -> Result<End, Trouble<E>> {
+        match self.leave_marker() {
+            Err(Trouble::Server { error, .. }) => self.look_again(error),
+            left => left.map(|()| End::Done),
         }
     }
 

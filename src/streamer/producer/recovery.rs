@@ -28,6 +28,12 @@ pub enum Server {
     Another,
 }
 
+/// Whether a connection leads to another server than the one before, or to another run of it.
+fn is_another(before: &Link, now: &Link) -> bool {
+    let runs = before.server_run.as_ref().zip(now.server_run.as_ref());
+    before.connection.node() != now.connection.node() || runs.is_some_and(|(before, now)| before != now)
+}
+
 impl<E> Producer<'_, '_, E> {
     /// Connects again and finds out what became of the batches in flight.
     pub(super) fn recover(&mut self, failure: Error) -> Result<(), Trouble<E>> {
@@ -37,13 +43,13 @@ impl<E> Producer<'_, '_, E> {
         let mut failure = failure;
         loop {
             let (link, marker) = self.reach(failure)?;
-            self.server = match (&self.link.server_run, &link.server_run) {
-                (Some(before), Some(now)) if before != now => Server::Another,
-                _ => self.server,
-            };
+            if is_another(&self.link, &link) {
+                self.server = Server::Another;
+            }
             self.link = link;
             self.link.connection.set_deadline(self.grace);
-            match self.reconcile(&marker) {
+            let reconciled = self.see_confirmed().and_then(|()| self.reconcile(&marker));
+            match reconciled {
                 Err(Trouble::Server { error, .. }) if error.is_passing() => failure = error,
                 done => return done,
             }
@@ -80,6 +86,30 @@ impl<E> Producer<'_, '_, E> {
             Halt::Failed(error) => Trouble::from(error),
             Halt::Ended(_) => Trouble::Ended { in_doubt },
         })
+    }
+
+    /// Without a marker, only the last entry tells whether the next master has what the one before had confirmed: where
+    /// it is, there is all before it, too.
+    fn see_confirmed(&mut self) -> Result<(), Trouble<E>> {
+        let Mode::Plain(refusal) = &self.mode else {
+            return Ok(());
+        };
+        let (root, last) = (self.chain.root(), self.chain.last());
+        let may_be_lost = self.server == Server::Another && self.servers.may_lose_confirmed();
+        let Some(id) = last.last_id.id().filter(|_| may_be_lost && last != root) else {
+            return Ok(());
+        };
+        match self.link.has_entry(&self.settings.stream, id) {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(Error::Denied(_) | Error::KeyDenied { .. }) if self.settings.in_doubt == InDoubt::Stop => {
+                Err(Trouble::Doubt {
+                    cause: Cause::NoMarker(refusal.clone()),
+                    lines: Span::between(root.position.place, last.position.place),
+                })
+            }
+            Ok(false) | Err(Error::Denied(_) | Error::KeyDenied { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Settles the batches in flight that are in, by what the marker says.

@@ -8,7 +8,7 @@ use super::slots::{Place, Work};
 use crate::streamer::error::Error;
 use crate::streamer::wire::{Address, Connection};
 
-/// How long a cluster may take to settle where a slot is, and how often it is asked meanwhile.
+/// How long servers may take to settle where something is to be done, and how often they are asked meanwhile.
 const SETTLING: Duration = Duration::from_secs(10);
 const SETTLING_STEP: Duration = Duration::from_millis(100);
 
@@ -77,7 +77,8 @@ impl Connections {
             let is_followed = redirects.follow(&self.servers, &error);
             let until = *until.get_or_insert_with(|| Instant::now() + SETTLING);
             if !is_followed {
-                if !error.is_about_a_slot() || until <= Instant::now() || self.servers.stop().ending().is_some() {
+                if !self.servers.may_settle(&error) || until <= Instant::now() || self.servers.stop().ending().is_some()
+                {
                     return Err(error);
                 }
                 self.servers.stop().sleep(SETTLING_STEP);

@@ -3,12 +3,15 @@
 //!
 //! A URL may lead to a node of a cluster and not say so: the first redirection tells. From then on each key is asked for
 //! at the node that holds its slot. A node that refuses, or is lost, is a reason to ask the cluster again.
+//!
+//! Where the URL names sentinels, all keys are at the master, and the sentinels are asked for it each time.
 
 mod backoff;
 mod cluster;
 mod connections;
 mod identity;
 mod redirects;
+mod sentinel;
 mod slots;
 mod supervisor;
 mod unblock;
@@ -23,8 +26,8 @@ use super::error::{Error, ServerError};
 use super::stop::Stop;
 use super::wire::{Address, Connection, Endpoint};
 use cluster::Cluster;
+use sentinel::{Sentinels, listed};
 use slots::{Place, SlotMap, Work, slot};
-use url::Kind;
 
 pub use backoff::jittered;
 pub use connections::Connections;
@@ -32,7 +35,7 @@ pub use identity::{Closed, Identity, close_named, fact, identify, introduced, in
 pub use slots::hash_tag;
 pub use supervisor::{Notice, Notify, Supervisor, first, until};
 pub use unblock::{Blockable, Unblocker, Unheard};
-pub use url::Location;
+pub use url::{Kind, Location};
 
 /// The servers behind a URL.
 #[derive(Clone)]
@@ -52,6 +55,8 @@ struct Shared {
     seeds: Vec<Address>,
     /// What is known of the cluster, if it is one.
     cluster: OnceLock<Cluster>,
+    /// Those who know the master, if there are sentinels.
+    sentinels: Option<Arc<Sentinels>>,
 }
 
 impl Servers {
@@ -59,14 +64,23 @@ impl Servers {
     pub fn at(location: Location, stop: &Stop) -> Self {
         let Location { endpoint, seeds, kind } = location;
         let cluster = OnceLock::new();
-        if kind == Kind::Cluster {
-            cluster.get_or_init(Cluster::unknown);
-        }
+        let sentinels = match kind {
+            Kind::Server => None,
+            Kind::Cluster => {
+                cluster.get_or_init(Cluster::unknown);
+                None
+            }
+            Kind::Sentinel(service) => {
+                let sentinels = Sentinels::new(seeds.clone(), service, endpoint.clone(), stop);
+                Some(Arc::new(sentinels))
+            }
+        };
         Self {
             shared: Arc::new(Shared {
                 endpoint,
                 seeds,
                 cluster,
+                sentinels,
             }),
             stop: stop.clone(),
         }
@@ -74,8 +88,11 @@ impl Servers {
 
     /// What messages call them.
     pub fn name(&self) -> String {
-        let seeds = self.shared.seeds.iter().map(ToString::to_string);
-        seeds.collect::<Vec<_>>().join(",")
+        let seeds = listed(&self.shared.seeds);
+        match self.sentinels() {
+            Some(sentinels) => format!("{} (sentinels {seeds})", sentinels.service()),
+            None => seeds,
+        }
     }
 
     /// By which work at them knows that it is to end.
@@ -93,8 +110,26 @@ impl Servers {
         self.open(&self.place(key.as_bytes(), Work::OnOneKey)?)
     }
 
+    /// Makes sure that a connection still leads to where its keys are: a master that was replaced goes on answering for a
+    /// while. Without sentinels nobody could tell.
+    pub fn confirm(&self, connection: &mut Connection) -> Result<(), Error> {
+        match self.sentinels() {
+            Some(sentinels) => sentinels.confirm(connection),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a node that takes another one's place may lack what that had confirmed.
+    pub fn may_lose_confirmed(&self) -> bool {
+        self.sentinels().is_some()
+    }
+
     /// All nodes that hold keys, with connections to them as far as they can be reached.
     pub fn masters(&self) -> Result<Vec<Node>, Error> {
+        if let Some(sentinels) = self.sentinels() {
+            let connection = sentinels.open()?;
+            return Ok(vec![(connection.node().clone(), Ok(connection))]);
+        }
         let seed = &self.shared.seeds[0];
         if self.cluster().is_none() {
             let mut connection = self.same(seed)?;
@@ -129,10 +164,7 @@ impl Servers {
 
     /// Another connection to a node, such as one that an earlier connection led to.
     pub fn same(&self, node: &Address) -> Result<Connection, Error> {
-        self.open(&Place {
-            node: node.clone(),
-            asking: false,
-        })
+        self.open_at(node)
     }
 
     /// Whether keys can be used in one command.
@@ -155,7 +187,8 @@ impl Servers {
     /// Finds out whether a node is a cluster's, for work on keys of several slots: of one alone, the first redirection
     /// tells.
     pub fn learn(&self, connection: &mut Connection) -> Result<bool, Error> {
-        if self.cluster().is_none() && ask_for_slots(connection)?.is_ok() {
+        let may_be_one = self.cluster().is_none() && self.sentinels().is_none();
+        if may_be_one && ask_for_slots(connection)?.is_ok() {
             self.shared.cluster.get_or_init(Cluster::unknown);
         }
         Ok(self.cluster().is_some())
@@ -164,6 +197,12 @@ impl Servers {
     /// Learns from a failure where to go next. Says whether it was a redirection, so that the next attempt is made
     /// elsewhere, and at once.
     pub fn heed(&self, error: &Error) -> bool {
+        if let Some(sentinels) = self.sentinels() {
+            if error.is_passing() {
+                sentinels.doubt();
+            }
+            return false;
+        }
         let is_redirection = error.is_redirection();
         if is_redirection {
             self.shared.cluster.get_or_init(Cluster::unknown);
@@ -174,11 +213,20 @@ impl Servers {
         is_redirection
     }
 
+    /// Whether it takes the servers only a while to agree on where what was asked for is to be done. Nothing was done.
+    pub fn may_settle(&self, error: &Error) -> bool {
+        error.is_about_a_slot() || (self.sentinels().is_some() && error.is_about_the_master())
+    }
+
     /// Closes an old connection at its node, over this connection if that leads there. What an old one carries to a
-    /// node that is away, and that this one does not lead to, is of no effect here.
+    /// node that is away, and that this one does not lead to, is of no effect here; nor is what one carries to a master
+    /// that was replaced, which takes all it has from the new one.
     pub fn close(&self, over: &mut Connection, old: &Identity) -> Result<Closed, Error> {
         if old.node == *over.node() {
             return identity::close(over, old);
+        }
+        if self.sentinels().is_some() {
+            return Ok(Closed::Surely);
         }
         let closed = self
             .same(&old.node)
@@ -193,7 +241,18 @@ impl Servers {
         self.shared.cluster.get()
     }
 
+    fn sentinels(&self) -> Option<&Arc<Sentinels>> {
+        self.shared.sentinels.as_ref()
+    }
+
     fn place(&self, key: &[u8], work: Work) -> Result<Place, Error> {
+        if let Some(sentinels) = self.sentinels() {
+            let node = match sentinels.master() {
+                Some(node) => node,
+                None => sentinels.open()?.node().clone(),
+            };
+            return Ok(Place { node, asking: false });
+        }
         match self.cluster() {
             None => Ok(Place {
                 node: self.shared.seeds[0].clone(),
@@ -204,15 +263,22 @@ impl Servers {
     }
 
     fn open(&self, place: &Place) -> Result<Connection, Error> {
-        let endpoint = Endpoint {
-            address: place.node.clone(),
-            ..self.shared.endpoint.clone()
-        };
-        let mut connection = Connection::open(&endpoint, &self.stop)?;
+        if let Some(sentinels) = self.sentinels() {
+            return sentinels.open();
+        }
+        let mut connection = self.open_at(&place.node)?;
         if place.asking {
             connection.announce_all();
         }
         Ok(connection)
+    }
+
+    fn open_at(&self, node: &Address) -> Result<Connection, Error> {
+        let endpoint = Endpoint {
+            address: node.clone(),
+            ..self.shared.endpoint.clone()
+        };
+        Connection::open(&endpoint, &self.stop)
     }
 
     /// Asks the cluster where its slots are: the nodes that are known, then those that the URL names.

@@ -67,7 +67,7 @@ impl<'a> Supervisor<'a> {
         match (first(self.servers, wait, self.notify, &mut attempt), ending()) {
             (Ok(reached), _) => Ok(reached),
             (Err(_), Some(ending)) => Err(Halt::Ended(ending)),
-            (Err(error), None) if matches!(error, Error::Lost { .. }) || error.is_about_a_slot() => {
+            (Err(error), None) if matches!(error, Error::Lost { .. }) || self.servers.may_settle(&error) => {
                 self.mend(error, attempt)
             }
             (Err(error), None) => Err(error.into()),

@@ -1,5 +1,7 @@
 //! URLs: the one place that reads them.
 
+mod sentinel;
+
 use std::time::Duration;
 
 use redis::{ConnectionAddr, IntoConnectionInfo};
@@ -21,35 +23,34 @@ pub struct Location {
 }
 
 /// How servers work together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// One by itself; if it turns out to be a cluster's node, the cluster.
     Server,
     Cluster,
+    /// The seeds are sentinels, and know which server is the master.
+    Sentinel(Service),
 }
 
-/// The schemes of clusters, each with the scheme of one of its servers.
-const CLUSTERS: [(&str, &str); 8] = [
-    ("redis+cluster", "redis"),
-    ("rediss+cluster", "rediss"),
-    ("redis-cluster", "redis"),
-    ("rediss-cluster", "rediss"),
-    ("valkey+cluster", "valkey"),
-    ("valkeys+cluster", "valkeys"),
-    ("valkey-cluster", "valkey"),
-    ("valkeys-cluster", "valkeys"),
-];
+/// What sentinels are asked for, and how they let us in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// By which the sentinels know the master.
+    pub name: String,
+    pub user: Option<String>,
+    pub password: Option<Secret>,
+}
+
+/// The schemes of one server.
+const SCHEMES: [&str; 4] = ["redis", "rediss", "valkey", "valkeys"];
 
 impl Location {
     /// Reads any URL.
     pub fn parse(url: &str) -> Result<Self, Error> {
-        let of_cluster = CLUSTERS.iter().find_map(|(scheme, of_one)| {
-            let rest = url.strip_prefix(scheme)?.strip_prefix("://")?;
-            Some((*of_one, rest))
-        });
-        match of_cluster {
-            Some((scheme, rest)) => Self::cluster(scheme, rest),
-            None => {
+        match of_several(url) {
+            Some((scheme, "cluster", rest)) => Self::cluster(scheme, rest),
+            Some((scheme, "sentinel", rest)) => sentinel::location(scheme, rest),
+            _ => {
                 let endpoint = parse_endpoint(url)?;
                 Ok(Self {
                     seeds: vec![endpoint.address.clone()],
@@ -74,6 +75,13 @@ impl Location {
             kind: Kind::Cluster,
         })
     }
+}
+
+/// The scheme of one of the servers, what they are together, and the rest of a URL such as `redis+cluster://…`.
+fn of_several(url: &str) -> Option<(&str, &str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (of_one, together) = scheme.split_once(['+', '-'])?;
+    SCHEMES.contains(&of_one).then_some((of_one, together, rest))
 }
 
 /// The servers of `[USER:PASSWORD@]HOST[:PORT],HOST[:PORT]…[/PATH]`, each as if it stood in a URL by itself.

@@ -7,12 +7,14 @@
 
 use std::io::{self, Read, Write};
 use std::ops::Range;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, FromRedisValue, Value};
 
 use super::announced::Announced;
 use super::endpoint::{Address, Endpoint};
+use super::handle::Handle;
 use super::reply::{Answer, Reply};
 use super::resp::{Cursor, MAX_LINE, Malformed, Scanner, line};
 use super::transport::{Breaker, Transport};
@@ -60,6 +62,8 @@ pub struct Connection {
     stop: Stop,
     /// Where each command is announced, as to a node that a slot is on its way to.
     announced: Option<Announced>,
+    /// By which it is broken when its server is not the master any more.
+    handle: Option<Arc<Handle>>,
     read_timeout: Duration,
     /// How many replies are still to come at least.
     expected: usize,
@@ -81,6 +85,7 @@ impl Connection {
             deadline: Some(deadline),
             stop: stop.clone(),
             announced: None,
+            handle: None,
             read_timeout: Duration::MAX,
             expected: 0,
             low_water: 1,
@@ -103,6 +108,16 @@ impl Connection {
     /// A handle by which another thread can break this connection, and so end a read that waits.
     pub fn breaker(&self) -> Result<Breaker, Error> {
         self.transport.breaker().map_err(|source| self.lost(source))
+    }
+
+    /// A handle for whoever may find that its server is not the master any more; it is of no use once the connection is
+    /// closed.
+    pub fn handle(&mut self) -> Result<Weak<Handle>, Error> {
+        let handle = match self.handle.take() {
+            Some(handle) => handle,
+            None => Arc::new(Handle::new(self.breaker()?)),
+        };
+        Ok(Arc::downgrade(self.handle.insert(handle)))
     }
 
     /// From now on announces each command by ASKING.
@@ -421,6 +436,10 @@ impl Connection {
 
     fn lost(&self, source: io::Error) -> Error {
         let address = self.node.to_string();
+        if self.handle.as_ref().is_some_and(|handle| handle.is_abandoned()) {
+            let source = io::Error::other("it is not the master any more");
+            return Error::Lost { address, source };
+        }
         // Only TLS finds fault with what it reads. From version 1.3 on a server refuses a client's certificate when
         // the handshake is over on this side.
         if source.kind() == io::ErrorKind::InvalidData {
