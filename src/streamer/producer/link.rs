@@ -42,6 +42,9 @@ impl Link {
     /// The first connection of a run. Where there was no other, the marker says `first` from now on.
     pub fn first(servers: &Servers, settings: &Settings, key: &str, first: &Position) -> Result<(Self, Found), Error> {
         let mut connection = servers.of_key(settings.stream.as_bytes())?;
+        if let Some(durability) = &settings.durability {
+            durability.check(&mut connection)?;
+        }
         let name = connection_name(&settings.producer);
         let before = match settings.earlier {
             Some(_) => close_named(&mut connection, &name)?,

@@ -156,8 +156,7 @@ impl Servers {
         Ok(self.cluster().is_some())
     }
 
-    /// Learns from a failure where to go next. Says whether it was a redirection, so that the next attempt is made
-    /// elsewhere, and at once.
+    /// Learns from a failure where to go next. Says whether the next attempt is to be made elsewhere, and at once.
     pub fn heed(&self, error: &Error) -> bool {
         let is_redirection = error.is_redirection();
         if is_redirection {
@@ -166,7 +165,8 @@ impl Servers {
         if let Some(cluster) = self.cluster() {
             cluster.heed(error);
         }
-        is_redirection
+        // It sends nobody elsewhere who asks for no key.
+        is_redirection || (self.cluster().is_some() && error.is_from_a_replica())
     }
 
     /// Closes an old connection at its node, over this connection if that leads there. What an old one carries to a
