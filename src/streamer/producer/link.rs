@@ -63,6 +63,8 @@ impl Link {
         }
         let (mode, marker) = match probed {
             Err(refusal) => (Mode::Plain(refusal), Contents::default()),
+            // It takes no transaction now, as for want of memory, and tells what the marker says all the same.
+            Ok(None) if settings.earlier.is_some() => (Mode::Marked, read_marker(&mut connection, key)?),
             Ok(None) => (Mode::Marked, Contents::default()),
             Ok(Some(found)) if settings.earlier.is_some() => {
                 let found: (Option<String>, Option<u64>) = connection.read(found)?;
@@ -112,8 +114,7 @@ impl Link {
 
     /// What the marker holds.
     pub fn marker(&mut self, key: &str) -> Result<Contents, Error> {
-        let found: (Option<String>, Option<u64>) = self.connection.ask(&marker::read(key), key, None)?;
-        Ok(found.into())
+        read_marker(&mut self.connection, key)
     }
 
     /// Whether an entry is there.
@@ -124,6 +125,11 @@ impl Link {
         let reply: Vec<redis::Value> = self.connection.ask(&range, stream, None)?;
         Ok(!reply.is_empty())
     }
+}
+
+fn read_marker(connection: &mut Connection, key: &str) -> Result<Contents, Error> {
+    let found: (Option<String>, Option<u64>) = connection.ask(&marker::read(key), key, None)?;
+    Ok(found.into())
 }
 
 /// What is learnt as a connection is introduced.
