@@ -733,7 +733,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__send)
-            opts="-f -u -q -v -h -V --name --text --field --id --maxlen --retention --no-create --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-f -u -q -v -h -V --name --text --field --id --maxlen --retention --wait-replicas --fsync --wait-timeout --no-create --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -760,6 +760,14 @@ _redis__streamer() {
                     return 0
                     ;;
                 --retention)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait-replicas)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -815,7 +823,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__send__subcmd__batch)
-            opts="-u -q -v -h -V --name --input --keep-ids --rejects --on-reject --rate --maxlen --retention --ids --receipts --json --checkpoint --on-ambiguous --reconnect-for --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-u -q -v -h -V --name --input --keep-ids --rejects --on-reject --rate --maxlen --retention --ids --receipts --json --checkpoint --on-ambiguous --wait-replicas --fsync --wait-timeout --reconnect-for --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -859,6 +867,14 @@ _redis__streamer() {
                     ;;
                 --on-ambiguous)
                     COMPREPLY=($(compgen -W "stop repeat" -- "${cur}"))
+                    return 0
+                    ;;
+                --wait-replicas)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --reconnect-for)

@@ -56,6 +56,8 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s f
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l id -d 'Use this entry ID instead of one made by the server' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l maxlen -d 'Trim the stream to its newest N entries' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l retention -d 'Trim entries older than DURATION' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l wait-replicas -d 'Succeed only once N replicas have what was sent' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l wait-timeout -d 'How long the server may take for --wait-replicas and --fsync' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
@@ -69,6 +71,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l c
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l text -d 'Treat the body as text, and send it as a JSON string'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l fsync -d 'Succeed only once what was sent is on the server\'s disk, and on that of the replicas of --wait-replicas'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l no-create -d 'Fail if the stream does not exist, instead of creating it'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l askpass -d 'Ask for the password at the terminal, without showing it'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l insecure -d 'Do not check the server\'s certificate'
@@ -90,6 +93,8 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l checkpoint -d 'Keep the progress in FILE: run again with the same input and FILE, continue where the last run ended' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l on-ambiguous -d 'What to do when it cannot be known whether lines were sent before the connection broke' -r -f -a "stop\t'End there'
 repeat\t'Send it, perhaps again'"
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l wait-replicas -d 'Succeed only once N replicas have what was sent' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l wait-timeout -d 'How long the server may take for --wait-replicas and --fsync' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l reconnect-for -d 'Keep trying to reach a lost server for DURATION' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l user -d 'Authenticate as this ACL user' -r
@@ -106,6 +111,7 @@ never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l keep-ids -d 'Give each entry the ID in its line'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l ids -d 'Print the ID of each entry, in the order of the lines'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l json -d 'Print the summary as JSON, on stdout'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l fsync -d 'Succeed only once what was sent is on the server\'s disk, and on that of the replicas of --wait-replicas'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l askpass -d 'Ask for the password at the terminal, without showing it'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l insecure -d 'Do not check the server\'s certificate'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s q -l quiet -d 'Print only warnings and errors on stderr'

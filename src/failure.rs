@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::streamer::{Ending, Error, TlsFault};
+use crate::streamer::{Ending, Error, NoFsync, TlsFault};
 
 /// All that was asked for is done, or nobody wants more.
 const DONE: u8 = 0;
@@ -198,6 +198,10 @@ fn hint_for(error: &Error) -> Option<String> {
                 .to_owned()
         }
         Error::Dropped { stream, .. } => format!("see what the group has: redis-streamer pending {}", quote(stream)),
+        Error::TooFewReplicas { .. } => {
+            "nothing was sent; see what follows this server: redis-cli INFO replication".to_owned()
+        }
+        Error::NoFsync(why) => hint_for_no_fsync(*why).to_owned(),
         Error::RolledBack { .. } => {
             "send what is missing again; `appendonly yes` with `appendfsync always` keeps a server from forgetting"
                 .to_owned()
@@ -225,10 +229,25 @@ fn hint_for_tls(fault: TlsFault, address: &str) -> String {
     }
 }
 
+const REPLICA: &str = "this server is a replica: connect to its master";
+
+fn hint_for_no_fsync(why: NoFsync) -> &'static str {
+    match why {
+        NoFsync::Unknown => "--fsync needs Redis 7.2 or a Valkey; --wait-replicas works with any server",
+        NoFsync::NothingKept => {
+            "turn it on: redis-cli CONFIG SET appendonly yes; or use --wait-replicas without --fsync"
+        }
+        NoFsync::Late => {
+            "a server with `appendfsync no` leaves it to its system, which takes half a minute; --wait-timeout says how long to wait"
+        }
+    }
+}
+
 fn hint_for_refusal(code: &str, detail: &str) -> Option<String> {
     let hint = match code {
         "LOADING" => "the server is still loading its data: use --wait 30s",
-        "READONLY" => "this server is a replica: connect to its master",
+        "READONLY" => REPLICA,
+        _ if detail.contains("cannot be used with replica instances") => REPLICA,
         "OOM" => {
             "the server is out of memory (maxmemory): trim streams with --maxlen or --retention, or raise the limit"
         }

@@ -1,5 +1,6 @@
 //! Options that several commands share: where to connect, which group, what to trim.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,7 +8,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::failure::Failure;
-use crate::streamer::{EntryId, Kind, Location, Secret, Servers, Stop, Tls, Trim, Verify, names, parse_duration};
+use crate::streamer::{
+    Copies, Durability, EntryId, Kind, Location, Secret, Servers, Stop, Tls, Trim, Verify, names, parse_duration,
+};
 use crate::ui::{Color, Typed, Ui, Verbosity, ask_secret};
 
 /// Options of every command.
@@ -207,6 +210,46 @@ impl GroupArgs {
     /// What stands for the listener in the names of consumers.
     pub fn label(&self) -> Option<&str> {
         self.listener.as_deref().or(self.group.as_deref())
+    }
+}
+
+/// When what was sent counts as safe.
+#[derive(clap::Args, Clone, Copy, Debug)]
+#[command(group(clap::ArgGroup::new("durability").multiple(true)))]
+pub struct DurabilityArgs {
+    /// Succeed only once N replicas have what was sent
+    #[arg(long, value_name = "N", group = "durability", value_parser = parse_count::<NonZeroU32>)]
+    wait_replicas: Option<NonZeroU32>,
+    /// Succeed only once what was sent is on the server's disk, and on that of the replicas of --wait-replicas
+    #[arg(long, group = "durability")]
+    fsync: bool,
+    /// How long the server may take for --wait-replicas and --fsync
+    #[arg(long, value_name = "DURATION", default_value = "3s", requires = "durability", value_parser = parse_time_limit)]
+    wait_timeout: Duration,
+}
+
+impl DurabilityArgs {
+    pub fn durability(&self) -> Option<Durability> {
+        let copies = match (self.wait_replicas, self.fsync) {
+            (None, false) => return None,
+            (Some(replicas), false) => Copies::Replicas(replicas),
+            (replicas, true) => Copies::Disk {
+                replicas: replicas.map_or(0, NonZeroU32::get),
+            },
+        };
+        Some(Durability {
+            copies,
+            timeout: self.wait_timeout,
+        })
+    }
+}
+
+/// Takes a duration that is more than none.
+fn parse_time_limit(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(Duration::ZERO) => Err("must be more than 0".to_owned()),
+        Ok(limit) => Ok(limit),
+        Err(error) => Err(error.to_string()),
     }
 }
 

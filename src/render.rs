@@ -12,6 +12,16 @@ pub const NOTHING: &str = "-";
 
 /// `1 line`, `2 lines`, `1,000 entries`.
 pub fn counted(number: u64, noun: &str) -> String {
+    let text = grouped(number);
+    match (number, noun.strip_suffix('y')) {
+        (1, _) => format!("{text} {noun}"),
+        (_, Some(stem)) => format!("{text} {stem}ies"),
+        (_, None) => format!("{text} {noun}s"),
+    }
+}
+
+/// `1,000`.
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 2);
     for (index, digit) in digits.chars().enumerate() {
@@ -20,11 +30,7 @@ pub fn counted(number: u64, noun: &str) -> String {
         }
         text.push(digit);
     }
-    match (number, noun.strip_suffix('y')) {
-        (1, _) => format!("{text} {noun}"),
-        (_, Some(stem)) => format!("{text} {stem}ies"),
-        (_, None) => format!("{text} {noun}s"),
-    }
+    text
 }
 
 /// Stands for what was left out of a name.

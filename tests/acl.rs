@@ -137,6 +137,8 @@ struct Case {
     stdin: &'static str,
     status: i32,
     set_up: fn(&Server),
+    /// The command without which a server cannot do it.
+    needs: Option<&'static str>,
     /// Which of the last row's rights this use is no test of.
     untested: &'static [&'static str],
 }
@@ -149,6 +151,7 @@ impl Case {
             stdin: "",
             status: 0,
             set_up: three,
+            needs: None,
             untested: &[],
         }
     }
@@ -165,6 +168,11 @@ impl Case {
 
     fn set_up(mut self, set_up: fn(&Server)) -> Self {
         self.set_up = set_up;
+        self
+    }
+
+    fn needs(mut self, command: &'static str) -> Self {
+        self.needs = Some(command);
         self
     }
 
@@ -185,6 +193,9 @@ impl Case {
     }
 
     fn check(&self, server: &Server) {
+        if self.needs.is_some_and(|command| !server.knows_or_left_out(command)) {
+            return;
+        }
         let words = rights(self.labels);
         let last = self.labels.last().unwrap();
 

@@ -7,6 +7,7 @@ mod checkpoints;
 mod dead_letters;
 mod dispatch;
 mod endings;
+mod failover;
 mod groups;
 mod half_open;
 mod handed_back;

@@ -10,6 +10,7 @@ mod connection;
 mod consume;
 mod contract;
 mod deadlines;
+mod durability;
 mod environment;
 mod errors;
 mod faults;

@@ -3,6 +3,7 @@
 pub mod ack;
 pub mod completions;
 pub mod consume;
+mod durability;
 pub mod man;
 pub mod pending;
 pub mod send;

@@ -5,11 +5,13 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::commands::{Context, print};
+use crate::commands::{Context, durability, print};
 use crate::failure::{Failure, quote};
 use crate::line::{self, LineError};
-use crate::options::{TrimArgs, parse_name};
-use crate::streamer::{AddOptions, BODY, Ending, EntryId, Missing, NAME, add, now_ms};
+use crate::options::{DurabilityArgs, TrimArgs, parse_name};
+use crate::streamer::{
+    AddOptions, BODY, Durability, Ending, EntryId, Error, Missing, NAME, Reached, ServerError, add, now_ms,
+};
 
 /// Send one message to a stream, and print its ID
 ///
@@ -43,6 +45,8 @@ pub struct Args {
     id: Option<EntryId>,
     #[command(flatten)]
     trim: TrimArgs,
+    #[command(flatten)]
+    durability: DurabilityArgs,
     /// Fail if the stream does not exist, instead of creating it
     #[arg(long)]
     no_create: bool,
@@ -81,7 +85,9 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     );
 
     let retention = args.trim.retention();
-    let id = context.connect_to(&args.stream)?.at(&args.stream, |connection| {
+    let durability = args.durability.durability();
+    let (id, reached) = context.connect_to(&args.stream)?.at(&args.stream, |connection| {
+        durability.map_or(Ok(()), |durability| durability.check(connection))?;
         let now = retention.clock(|| now_ms(connection))?;
         let options = AddOptions {
             id: args.id,
@@ -92,10 +98,35 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
             },
             trim: retention.trim(now),
         };
-        add(connection, &args.stream, options, &fields)
+        let id = add(connection, &args.stream, options, &fields)?;
+        // Nothing that fails from here on is a reason to add it again.
+        Ok((
+            id,
+            durability.map(|durability| (durability, durability.ask(connection))),
+        ))
     })?;
+    if let Some((durability, reached)) = reached {
+        must_be_safe(id, durability, reached)?;
+    }
     print(context.ui, format!("{id}\n").as_bytes())
         .with_context(|| format!("the entry {id} was added, but its ID could not be printed"))
+}
+
+/// The entry is in the stream; what was asked for beyond that must be so, too.
+fn must_be_safe(
+    id: EntryId,
+    durability: Durability,
+    reached: Result<Result<Reached, ServerError>, Error>,
+) -> anyhow::Result<()> {
+    let place = durability::place(durability.copies);
+    let risk = durability::risk(durability.copies);
+    let not_safe = || format!("entry {id} is in the stream, and not known to be {place}: it {risk}");
+    let answer = reached.and_then(|answer| answer.map_err(|refusal| durability.refused(refusal)));
+    let reached = answer.with_context(not_safe)?;
+    if durability.is_met(reached) {
+        return Ok(());
+    }
+    Err(anyhow::Error::new(durability::shortfall(durability, reached)).context(not_safe()))
 }
 
 /// The body as it goes into the stream: JSON text.

@@ -59,6 +59,10 @@ pub enum Error {
         /// The last ID it knows now; `None` if the stream is gone.
         known: Option<EntryId>,
     },
+    /// So many replicas are not there to wait for.
+    TooFewReplicas { wanted: u32, connected: u64 },
+    /// The server does not tell what is on disk.
+    NoFsync(NoFsync),
     /// Entries that were pending went with a consumer's name, which was removed because nothing was.
     Dropped {
         stream: String,
@@ -69,6 +73,17 @@ pub enum Error {
     Refused(ServerError),
     /// The peer answered with something that is no reply to what was asked.
     Protocol { address: String, what: &'static str },
+}
+
+/// Why a server does not tell what is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoFsync {
+    /// It does not know WAITAOF.
+    Unknown,
+    /// It keeps no append-only file.
+    NothingKept,
+    /// It does not come round to it.
+    Late,
 }
 
 /// The error reply of a server, such as `WRONGTYPE Operation against a key …`.
@@ -117,6 +132,12 @@ impl ServerError {
                 | "NOREPLICAS"
                 | "UNBLOCKED"
         ) || self.is_redirection()
+            || self.is_from_a_replica()
+    }
+
+    /// What only a master can be asked, as WAIT, was asked of a replica.
+    pub fn is_from_a_replica(&self) -> bool {
+        self.detail.contains("cannot be used with replica instances")
     }
 
     /// The key is, or is about to be, at another node of the cluster. Nothing was done.
@@ -205,6 +226,11 @@ impl Error {
         matches!(self, Self::Refused(error) if error.is_redirection())
     }
 
+    /// What only a master can be asked was asked of a replica.
+    pub fn is_from_a_replica(&self) -> bool {
+        matches!(self, Self::Refused(error) if error.is_from_a_replica())
+    }
+
     /// A cluster has yet to settle where a slot is. Nothing was done.
     pub fn is_about_a_slot(&self) -> bool {
         let codes = ["TRYAGAIN", "CLUSTERDOWN"];
@@ -268,6 +294,17 @@ impl fmt::Display for Error {
                 f,
                 "the server lost entries of stream '{stream}' that it had acknowledged: its last ID is now {known}"
             ),
+            Self::TooFewReplicas { wanted, connected } => {
+                write!(
+                    f,
+                    "too few replicas answer the server: {connected} of the {wanted} asked for"
+                )
+            }
+            Self::NoFsync(NoFsync::Unknown) => f.write_str("the server cannot tell what is on disk: it has no WAITAOF"),
+            Self::NoFsync(NoFsync::NothingKept) => {
+                f.write_str("the server keeps nothing on disk as it comes: appendonly is off")
+            }
+            Self::NoFsync(NoFsync::Late) => f.write_str("the server does not write to its disk in time"),
             Self::Dropped {
                 stream,
                 consumer,

@@ -21,7 +21,7 @@ pub use consumer::{
     dispatch,
 };
 pub use entry::{BODY, Entry, EntryId, Field, Message, NAME};
-pub use error::{Error, ServerError};
+pub use error::{Error, NoFsync, ServerError};
 pub use inspect::groups::ConsumerInfo;
 #[cfg(test)]
 pub use inspect::groups::GroupInfo;
@@ -31,6 +31,7 @@ pub use inspect::subscribe::{Existing, Subscribed, subscribe};
 pub use inspect::survey::{Away, GroupState, Hidden, Oldest, StreamState, Survey, group_state, stream_state, survey};
 pub use point::{InvalidDuration, Point, parse_duration};
 pub use producer::add::{AddOptions, MessageWriter, Missing, Trim, add, write_add, write_trim};
+pub use producer::{Copies, Durability, Reached};
 pub use random::random;
 pub use servers::{Connections, Kind, Location, Node, Notice, Servers, Supervisor, Unblocker, first};
 pub use stop::{Ending, Halt, Stop};

@@ -18,7 +18,25 @@ fn sending() -> Vec<Case> {
             &["send", "a URL with a database (/1)"],
             &["send", "s", "1", "--name", "n", "-u", "redis://…/1"],
         ),
+        Case::new(
+            &["send", "send — --wait-replicas"],
+            &["send", "s", "1", "--name", "n", "--wait-replicas", "1"],
+        ),
+        Case::new(
+            &["send", "send — --fsync"],
+            &["send", "s", "1", "--name", "n", "--fsync", "--wait-replicas", "1"],
+        )
+        .needs("WAITAOF"),
         batch(&["send-batch"], &["send-batch", "s", "--name", "n"]),
+        batch(
+            &["send-batch", "send-batch — --wait-replicas"],
+            &["send-batch", "s", "--name", "n", "--wait-replicas", "1"],
+        ),
+        batch(
+            &["send-batch", "send-batch — --fsync"],
+            &["send-batch", "s", "--name", "n", "--fsync"],
+        )
+        .needs("WAITAOF"),
         batch(&["send-batch", SENT_IDS], &["send-batch", "s", "--name", "n", "--ids"]),
         batch(
             &["send-batch", SENT_IDS],
@@ -176,7 +194,13 @@ const DEDUP: &str = "consume in a group — --dedup";
 
 #[test]
 fn sending_needs_what_is_listed() {
-    check(&sending());
+    let server = Server::options().tcp4().append_only().start();
+    let replica = Server::options().append_only().replica_of(&server).start();
+    replica.wait_in_sync(&server);
+    server.wait_replicates();
+    for case in &sending() {
+        case.check(&server);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `send-batch --checkpoint`, killed and started again, or given what is not its own.
 
 use super::sending::{COUNT, assert_stream, checkpointed, durable, input, length, resuming, wait_length};
-use crate::harness::{Dice, Running, Server, Signal, Test, wait_until};
+use crate::harness::{Dice, OOM, Running, Server, Signal, Test, wait_until};
 use std::time::Duration;
 
 #[test]
@@ -130,6 +130,21 @@ fn a_sending_killed_while_it_resumed() {
     // The third sends the rest.
     let output = resuming(&server).stdin(text(&bodies)).spawn().wait();
     assert_eq!(output.status, 0, "the checkpoint was {fresh}: {}", output.stderr());
+    assert_stream(&server, &bodies);
+}
+
+/// A transaction is refused then, even one that reads, and what the marker says is not.
+#[test]
+fn a_sending_that_resumes_while_the_server_is_out_of_memory() {
+    let server = durable();
+    let bodies = input(&server, 2000);
+    killed_behind(&server, &bodies, 1000);
+    server.refuse(OOM);
+    let mut second = resuming(&server).stdin(text(&bodies)).spawn();
+    second.wait_stderr("OOM");
+    server.mend(OOM);
+    let output = second.wait();
+    assert_eq!(output.status, 0, "{}", output.stderr());
     assert_stream(&server, &bodies);
 }
 

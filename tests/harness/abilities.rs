@@ -72,6 +72,19 @@ impl Server {
         group.lines().any(|line| line == "lag")
     }
 
+    /// Whether it has a command; says so where it has not, since what needs it is left out.
+    pub fn knows_or_left_out(&self, command: &str) -> bool {
+        let knows = self.knows(command);
+        if !knows {
+            left_out(&format!("the server has no {command}"));
+        }
+        knows
+    }
+
+    pub fn knows(&self, command: &str) -> bool {
+        !self.cli(["COMMAND", "INFO", command]).is_empty()
+    }
+
     /// As `tells_lag`; says so where it does not, since what needs it is left out.
     pub fn tells_lag_or_left_out(&self) -> bool {
         let tells = self.tells_lag();

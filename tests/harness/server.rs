@@ -205,6 +205,16 @@ impl Server {
         });
     }
 
+    /// Waits until a replica confirms what this server takes: it may yet have to, right after it has all.
+    pub fn wait_replicates(&self) {
+        let client = self.client();
+        wait_until("a replica to confirm", || {
+            client.command(["SET", "confirmed", "1"]);
+            client.command(["DEL", "confirmed"]);
+            client.command(["WAIT", "1", "100"]) == redis::Value::Int(1)
+        });
+    }
+
     /// Waits until the append-only file of a new replica holds what it was given.
     pub fn wait_rewritten(&self) {
         wait_until("the append-only file to be written", || {

@@ -17,7 +17,7 @@ use super::settings::{Settings, Stdout};
 use super::words::Lines;
 use crate::line;
 use crate::render::counted;
-use crate::streamer::producer::{Batch, Journal, Note, Progress, Record, Sent, Why, Written};
+use crate::streamer::producer::{Batch, Journal, Note, Progress, Record, Sent, Span, Why, Written};
 use crate::streamer::{EntryId, Stop};
 use crate::ui::{Data, Progress as Bar, Ui};
 
@@ -42,6 +42,7 @@ pub struct Account<'a> {
     receipt_lines: Vec<u8>,
     started: Instant,
     sent: u64,
+    at_risk: Option<AtRisk>,
     rejected: u64,
     /// How many records are settled, by all runs.
     records: u64,
@@ -60,6 +61,13 @@ pub struct Account<'a> {
     unsaved: Vec<String>,
     /// Whether nobody read the IDs until a signal came.
     is_unread: bool,
+}
+
+/// Lines that are in the stream and not known to be safe.
+#[derive(Clone, Copy)]
+struct AtRisk {
+    count: u64,
+    lines: Span,
 }
 
 /// The first line that could not be sent, where that ends the sending.
@@ -103,6 +111,7 @@ impl<'a> Account<'a> {
             receipt_lines: Vec::new(),
             started: Instant::now(),
             sent: 0,
+            at_risk: None,
             rejected: 0,
             records: 0,
             written,
@@ -218,6 +227,19 @@ impl Journal<anyhow::Error> for Account<'_> {
                 None => writeln!(self.receipt_lines, ",\"line\":{line},\"id\":null}}"),
             };
         }
+    }
+
+    fn at_risk(&mut self, batch: &Batch, record: &Record) {
+        let place = (batch.source, record.line);
+        let before = self.at_risk.map_or(0, |before| before.count);
+        let first = self.at_risk.map_or(place, |before| before.lines.first);
+        self.at_risk = Some(AtRisk {
+            count: before + 1,
+            lines: Span {
+                first,
+                last: Some(place),
+            },
+        });
     }
 
     fn rejected(&mut self, batch: &Batch, record: &Record, why: Why<'_>) -> anyhow::Result<()> {

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use crate::commands::Context;
-use crate::options::{ReconnectArgs, TrimArgs, parse_count, parse_name};
+use crate::options::{DurabilityArgs, ReconnectArgs, TrimArgs, parse_count, parse_name};
 use crate::signals;
 use crate::streamer::producer::{self, Earlier, LostIds, MarkerAfterwards, Trouble};
 use crate::streamer::{Ending, Notice};
@@ -91,6 +91,8 @@ pub struct Args {
     #[arg(long, value_name = "ACTION", default_value = "stop")]
     on_ambiguous: OnAmbiguous,
     #[command(flatten)]
+    durability: DurabilityArgs,
+    #[command(flatten)]
     reconnect: ReconnectArgs,
 }
 
@@ -130,6 +132,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let lines = Lines {
         names: &names,
         is_resumable: checkpoint.is_some(),
+        durability: settings.durability,
     };
     context.say_connecting();
     let started = producer::start(&context.servers, &sending, stop, &notify);
@@ -180,6 +183,7 @@ fn sending(
             Some(_) => MarkerAfterwards::Keep,
             None => MarkerAfterwards::Delete,
         },
+        durability: settings.durability,
         wait: context.wait,
         reconnect_for: settings.reconnect_for,
         earlier,

@@ -9,6 +9,7 @@ use super::record::Format;
 use super::{Args, OnAmbiguous, OnReject};
 use crate::failure::Failure;
 use crate::options::Retention;
+use crate::streamer::Durability;
 use crate::streamer::producer::{EntryIds, InDoubt};
 
 /// A sending as it was asked for.
@@ -23,6 +24,7 @@ pub struct Settings {
     pub rate: Option<NonZeroU32>,
     pub retention: Retention,
     pub in_doubt: InDoubt,
+    pub durability: Option<Durability>,
     pub reconnect_for: Duration,
 }
 
@@ -107,6 +109,7 @@ impl Settings {
                 OnAmbiguous::Stop => InDoubt::Stop,
                 OnAmbiguous::Repeat => InDoubt::Repeat,
             },
+            durability: args.durability.durability(),
             reconnect_for: args.reconnect.reconnect_for,
         };
         Ok((settings, input))

@@ -1,8 +1,9 @@
 //! How a sending that broke off is told: each kind of trouble with its words, its hint and its exit code.
 
+use crate::commands::durability;
 use crate::failure::Failure;
-use crate::streamer::ServerError;
 use crate::streamer::producer::{Cause, Note, Span, Trouble};
+use crate::streamer::{Durability, Reached, ServerError};
 
 /// Puts lines of the input into words.
 #[derive(Clone, Copy)]
@@ -11,6 +12,8 @@ pub struct Lines<'a> {
     pub names: &'a [String],
     /// Whether a later run can take the sending up.
     pub is_resumable: bool,
+    /// What makes a line safe, if being in the stream does not.
+    pub durability: Option<Durability>,
 }
 
 impl Lines<'_> {
@@ -20,7 +23,7 @@ impl Lines<'_> {
         format!("{name}:{line}")
     }
 
-    fn span(&self, Span { first, last }: Span) -> String {
+    pub fn span(&self, Span { first, last }: Span) -> String {
         match last {
             None => format!("the lines from {} on", self.place(first)),
             Some(last) if last <= first => self.place(first),
@@ -60,6 +63,7 @@ impl Lines<'_> {
                 };
                 anyhow::Error::new(error).context(failure)
             }
+            Trouble::NotSafe(reached) => self.not_safe(reached),
             Trouble::Ended { .. } => Failure::lost("the sending was asked to end").into(),
             Trouble::Doubt { cause, lines } => self.in_doubt(&cause, lines),
             Trouble::Lost(lines) => {
@@ -84,6 +88,18 @@ impl Lines<'_> {
             .hint("is a copy of the checkpoint in use? each sending needs one of its own")
             .into(),
         }
+    }
+
+    fn not_safe(&self, reached: Reached) -> anyhow::Error {
+        let Some(durability) = self.durability else {
+            return Failure::data("not all is safe").into();
+        };
+        let failure = durability::shortfall(durability, reached);
+        if self.is_resumable {
+            let hint = "run it again when they are back: it goes on from there, once what is in the stream is safe";
+            return failure.hint(hint).into();
+        }
+        failure.into()
     }
 
     fn in_doubt(&self, cause: &Cause, lines: Span) -> anyhow::Error {

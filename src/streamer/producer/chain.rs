@@ -73,6 +73,15 @@ impl Chain {
         }
     }
 
+    /// Whether a marker holds what it should after so many batches that are in and not confirmed yet, this the last.
+    pub fn is_ahead(&self, found: &Contents, last: Position, batches: u64) -> bool {
+        let ahead = Mark {
+            position: last,
+            batches: self.batches() + batches,
+        };
+        found.mark() == Ok(Some(ahead))
+    }
+
     /// Whether a marker may hold this. Where none could be set at the beginning, an attempt to connect that broke off may
     /// still have set it: such a connection may deliver late.
     fn may_be(&self, found: Mark) -> bool {
@@ -92,9 +101,13 @@ impl Chain {
         self.marker = None;
     }
 
-    /// The marker was set to what is true.
-    pub fn marker_is_mended(&mut self) {
-        self.marker = Some(Mark::whole(self.last().position));
+    /// The marker was set to what is true: nothing is missing up to a position, and so many batches up to it are not
+    /// confirmed yet.
+    pub fn marker_is_mended(&mut self, position: Position, unconfirmed: u64) {
+        self.marker = Some(Mark {
+            position: self.last().position,
+            batches: position.batch - unconfirmed,
+        });
     }
 
     /// The position of a batch that is sent behind another, or behind what is confirmed.
@@ -154,14 +167,14 @@ impl Chain {
         places.copied().find(|confirmed| confirmed.position == *position)
     }
 
-    /// What a marker says, read over a new connection, in view of the batches in flight, the oldest first: each with
-    /// its position and the writers that may have brought it. `newest` is the writer that anything was sent by last: had
-    /// an older one brought a batch since, others of its batches might be in twice.
+    /// What a marker says, read over a new connection, in view of the batches in flight, the oldest first. `newest` is
+    /// the writer that anything was sent by last: had an older one brought a batch since, others of its batches might be
+    /// in twice.
     pub fn judge<'f>(
         &self,
         marker: &Contents,
         newest: Writer,
-        in_flight: impl Iterator<Item = (&'f Position, &'f [Writer])>,
+        in_flight: impl Iterator<Item = Unconfirmed<'f>>,
     ) -> Verdict {
         if self.is_at(marker) {
             return Verdict::In(0);
@@ -171,9 +184,9 @@ impl Chain {
             Ok(None) => return Verdict::Gone,
             Err(_) => return Verdict::Foreign,
         };
-        for (count, (position, writers)) in (1..).zip(in_flight) {
-            if position.is_of_batch(&found.position) && writers.contains(&found.position.writer) {
-                return match found.position.writer == newest {
+        for (count, batch) in (1..).zip(in_flight) {
+            if batch.is_at(&found.position) {
+                return match batch.was_in || found.position.writer == newest {
                     true if found.batches == self.batches() + count => Verdict::In(count),
                     true => Verdict::Gaps(count),
                     false => Verdict::Unclear(found.position),
@@ -200,6 +213,25 @@ pub fn is_lost(stream: Option<StreamEnd>, last_id: LastId, added: u64) -> bool {
         return added > 0 || last_id.id().is_some();
     };
     Some(stream.last_id) < last_id.id() || stream.added.is_some_and(|ever| ever < added)
+}
+
+/// A batch that is not confirmed.
+#[derive(Clone, Copy, Debug)]
+pub struct Unconfirmed<'f> {
+    pub position: &'f Position,
+    /// Who may have brought it.
+    pub writers: &'f [Writer],
+    /// Whether it was in before the loss, brought by the writer of its position. The server may have lost it since.
+    pub was_in: bool,
+}
+
+impl Unconfirmed<'_> {
+    fn is_at(&self, found: &Position) -> bool {
+        if self.was_in {
+            return self.position == found;
+        }
+        self.position.is_of_batch(found) && self.writers.contains(&found.writer)
+    }
 }
 
 /// What a marker says after a loss.
@@ -245,6 +277,14 @@ mod tests {
         }
     }
 
+    fn unheard<'f>(position: &'f Position, writers: &'f [Writer]) -> Unconfirmed<'f> {
+        Unconfirmed {
+            position,
+            writers,
+            was_in: false,
+        }
+    }
+
     /// Batches 0 to 3 are confirmed.
     fn chain(writer: Writer) -> Chain {
         let root = confirmed(position(0, writer));
@@ -269,7 +309,7 @@ mod tests {
         let in_flight = [position(4, a), position(5, a)];
         let judge = |marker: Option<Position>, writers: &[Writer]| {
             let newest = writers[writers.len() - 1];
-            let in_flight = in_flight.iter().map(|position| (position, writers));
+            let in_flight = in_flight.iter().map(|position| unheard(position, writers));
             chain.judge(&contents(marker), newest, in_flight)
         };
         assert_eq!(judge(Some(position(3, a)), &[a]), Verdict::In(0));
@@ -298,7 +338,7 @@ mod tests {
                 ..contents(Some(position(batch, writer)))
             };
             let writers = [writer];
-            let in_flight = in_flight.iter().map(|position| (position, &writers[..]));
+            let in_flight = in_flight.iter().map(|position| unheard(position, &writers));
             chain.judge(&marker, writer, in_flight)
         };
         assert_eq!(judge(&chain, 6, 6), Verdict::In(3));
@@ -307,8 +347,38 @@ mod tests {
         // Its lines were rejected: what follows is counted from there.
         chain.confirm(position(5, writer), LastId::Exactly(None));
         assert_eq!(judge(&chain, 5, 4), Verdict::In(0));
-        chain.marker_is_mended();
+        chain.marker_is_mended(position(5, writer), 0);
         assert_eq!(judge(&chain, 5, 5), Verdict::In(0));
+    }
+
+    #[test]
+    fn what_was_in_and_not_safe_may_be_lost() {
+        let (a, b) = (Writer::new(), Writer::new());
+        let mut chain = chain(a);
+        let (was_in, unheard) = ([position(4, a), position(5, a)], position(6, b));
+        let judge = |marker| {
+            let was_in = was_in.iter().map(|position| Unconfirmed {
+                position,
+                writers: &[],
+                was_in: true,
+            });
+            let batch = Unconfirmed {
+                position: &unheard,
+                writers: &[b],
+                was_in: false,
+            };
+            chain.judge(&contents(Some(marker)), b, was_in.chain([batch]))
+        };
+        // Those before came over another connection, and nobody minds.
+        assert_eq!(judge(position(4, a)), Verdict::In(1));
+        assert_eq!(judge(position(5, a)), Verdict::In(2));
+        assert_eq!(judge(position(6, b)), Verdict::In(3));
+        assert_eq!(judge(position(3, a)), Verdict::In(0));
+        assert_eq!(judge(position(5, b)), Verdict::Foreign);
+        let is_ahead = |chain: &Chain, batch| chain.is_ahead(&contents(Some(position(batch, a))), was_in[1], 2);
+        assert!(is_ahead(&chain, 5) && !is_ahead(&chain, 4));
+        chain.marker_is_mended(was_in[1], 2);
+        assert!(is_ahead(&chain, 5));
     }
 
     #[test]

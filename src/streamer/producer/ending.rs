@@ -8,6 +8,7 @@ use super::host::LastId;
 use super::link::Mode;
 use super::marker;
 use super::pipeline::{GRACE, Producer};
+use super::telling::Told;
 use super::transaction::Executed;
 use super::trouble::Trouble;
 use crate::streamer::error::Error;
@@ -15,33 +16,54 @@ use crate::streamer::error::Error;
 impl<E> Producer<'_, '_, E> {
     /// Ends a sending that went well, or did not.
     pub(super) fn end(&mut self, ended: Result<(), Trouble<E>>) -> Result<End, Trouble<E>> {
-        if let Err(trouble) = &ended
-            && is_in_step(trouble)
-        {
-            self.drain();
+        if let Err(trouble) = &ended {
+            if is_in_step(trouble) {
+                self.drain();
+            }
+            self.tell_the_rest();
         }
         self.finish(ended)
     }
 
-    /// After a failure that ends the sending: counts what was on its way and went in all the same, so that what is
-    /// said of the sending is true.
+    /// After a failure that ends the sending: takes the replies to what was on its way and went in all the same, so that
+    /// what is said of the sending is true.
     fn drain(&mut self) {
-        while let Some(flight) = self.in_flight.front() {
-            let received = flight.receive(&mut self.link.connection, &mut self.outcomes);
-            let Ok(executed) = received else {
+        loop {
+            if self.is_answer_next() && self.hear().is_err() {
+                return;
+            }
+            let Some(flight) = self.in_flight.front() else {
                 return;
             };
-            let Some(flight) = self.in_flight.pop_front() else {
+            let received = flight.receive(&mut self.link.connection, &mut self.outcomes);
+            let (Ok(executed), Some(mut flight)) = (received, self.in_flight.pop_front()) else {
                 return;
             };
             if let Executed::Yes(_) = executed {
-                let outcomes = std::mem::take(&mut self.outcomes);
-                // Why more cannot be told of is not what ended the sending.
-                if let Ok(last_id @ Some(_)) = self.account(&flight.batch, flight.next, &outcomes) {
-                    self.marker_is_wrong = false;
-                    self.chain.confirm(flight.position, LastId::Exactly(last_id));
-                }
+                flight.heard.append(&mut self.outcomes);
+                flight.is_safe = self.settings.durability.is_none();
+                self.waiting.push_back(flight);
             }
+        }
+    }
+
+    /// Tells of what is in, be it safe or not, and of which nobody was told yet.
+    fn tell_the_rest(&mut self) {
+        while let Some(flight) = self.waiting.pop_front() {
+            let told = if flight.is_safe { Told::Added } else { Told::AtRisk };
+            // Why more cannot be told of is not what ended the sending.
+            if let Ok(last_id @ Some(_)) = self.account(&flight.batch, flight.told, &flight.heard, told) {
+                self.marker_is_wrong = false;
+                self.chain.confirm(flight.position, LastId::Exactly(last_id));
+            }
+        }
+        // The first of a batch may be in without the rest, where records are sent by themselves.
+        if let Some(flight) = self.again.front()
+            && !flight.heard.is_empty()
+            && !flight.is_in_doubt()
+            && let Some(flight) = self.again.pop_front()
+        {
+            let _ = self.account(&flight.batch, flight.told, &flight.heard, Told::AtRisk);
         }
     }
 
@@ -55,7 +77,7 @@ impl<E> Producer<'_, '_, E> {
                 // What it took since it was replaced is lost, and with it perhaps what it confirmed.
                 Err(error) => self.recover(error).map(|()| End::Again),
             },
-            Err(trouble @ (Trouble::Host(_) | Trouble::Server { .. })) => {
+            Err(trouble @ (Trouble::Host(_) | Trouble::Server { .. } | Trouble::NotSafe(_))) => {
                 // What ended the sending comes first.
                 let _ = self.leave_marker();
                 Err(trouble)
@@ -127,12 +149,13 @@ impl<E> Producer<'_, '_, E> {
 
     /// Sets the marker to what is true.
     pub(super) fn mend_marker(&mut self) -> Result<(), Trouble<E>> {
-        let set = marker::set(&self.key, &self.chain.last().position);
+        let position = self.newest_in();
+        let set = marker::set(&self.key, &position);
         for answer in self.link.connection.query_all(&set)? {
             answer.map_err(Error::Refused)?;
         }
         self.marker_is_wrong = false;
-        self.chain.marker_is_mended();
+        self.chain.marker_is_mended(position, self.waiting.len() as u64);
         Ok(())
     }
 }

@@ -79,6 +79,8 @@ pub struct Progress {
 pub trait Journal<E> {
     /// A record is in the stream; its ID is not known where the answer was lost and the entry has gone since.
     fn added(&mut self, batch: &Batch, record: &Record, id: Option<EntryId>);
+    /// A record is in the stream, and it is not known whether it is safe: nothing more will be told of it.
+    fn at_risk(&mut self, batch: &Batch, record: &Record);
     fn rejected(&mut self, batch: &Batch, record: &Record, why: Why<'_>) -> Result<(), E>;
     /// All of a batch was told, and what the server knows of the progress will last.
     fn settled(&mut self, batch: &Batch, progress: Progress) -> Result<Written, E>;

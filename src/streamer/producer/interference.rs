@@ -66,12 +66,13 @@ impl<E> Producer<'_, '_, E> {
         // Where this user may not watch, looking must do.
         let _ = self.link.connection.query_all(&[watch])?;
         let found = self.link.marker(&self.key)?;
-        Ok((!self.chain.is_at(&found)).then_some(found))
+        Ok((!self.is_at(&found)).then_some(found))
     }
 
     /// The marker moved between a look at it and the batch, which was not executed.
     pub(super) fn overtaken(&mut self) -> Result<(), Trouble<E>> {
-        self.newest = self.chain.last().position.writer;
+        self.pass_over_answer(0)?;
+        self.newest = self.newest_in().writer;
         self.take_back();
         if let Some(writer) = self.again.front().and_then(|flight| flight.sent_by.last()) {
             self.newest = *writer;
@@ -80,9 +81,17 @@ impl<E> Producer<'_, '_, E> {
         self.reconcile(&marker)
     }
 
+    /// Whether a marker holds what it should.
+    fn is_at(&self, found: &Contents) -> bool {
+        match self.waiting.back() {
+            None => self.chain.is_at(found),
+            Some(last) => self.chain.is_ahead(found, last.position, self.waiting.len() as u64),
+        }
+    }
+
     /// Compares what the marker was before a batch with what it should have been.
     pub(super) fn suspect(&mut self, found: Contents) {
-        if !self.chain.is_at(&found) && self.suspicion.is_none() {
+        if !self.is_at(&found) && self.suspicion.is_none() {
             self.suspicion = Some(Suspicion {
                 found,
                 last: self.chain.last(),

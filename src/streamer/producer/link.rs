@@ -42,6 +42,9 @@ impl Link {
     /// The first connection of a run. Where there was no other, the marker says `first` from now on.
     pub fn first(servers: &Servers, settings: &Settings, key: &str, first: &Position) -> Result<(Self, Found), Error> {
         let mut connection = servers.of_slot(&settings.stream)?;
+        if let Some(durability) = &settings.durability {
+            durability.check(&mut connection)?;
+        }
         let name = connection_name(&settings.producer);
         let before = match settings.earlier {
             Some(_) => close_named(&mut connection, &name)?,
@@ -61,6 +64,8 @@ impl Link {
         }
         let (mode, marker) = match probed {
             Err(refusal) => (Mode::Plain(refusal), Contents::default()),
+            // It takes no transaction now, as for want of memory, and tells what the marker says all the same.
+            Ok(None) if settings.earlier.is_some() => (Mode::Marked, read_marker(&mut connection, key)?),
             Ok(None) => (Mode::Marked, Contents::default()),
             Ok(Some(found)) if settings.earlier.is_some() => {
                 let found: (Option<String>, Option<u64>) = connection.read(found)?;
@@ -110,8 +115,7 @@ impl Link {
 
     /// What the marker holds.
     pub fn marker(&mut self, key: &str) -> Result<Contents, Error> {
-        let found: (Option<String>, Option<u64>) = self.connection.ask(&marker::read(key), key, None)?;
-        Ok(found.into())
+        read_marker(&mut self.connection, key)
     }
 
     /// Whether an entry is there.
@@ -122,6 +126,11 @@ impl Link {
         let reply: Vec<redis::Value> = self.connection.ask(&range, stream, None)?;
         Ok(!reply.is_empty())
     }
+}
+
+fn read_marker(connection: &mut Connection, key: &str) -> Result<Contents, Error> {
+    let found: (Option<String>, Option<u64>) = connection.ask(&marker::read(key), key, None)?;
+    Ok(found.into())
 }
 
 /// What is learnt as a connection is introduced.

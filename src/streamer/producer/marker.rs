@@ -238,7 +238,8 @@ pub fn delete(key: &str) -> redis::Cmd {
     redis::cmd("DEL").arg(key).clone()
 }
 
-fn expire(key: &str) -> redis::Cmd {
+/// The command that writes to a marker without changing what it says; its answer is 0 if there is none.
+pub fn expire(key: &str) -> redis::Cmd {
     redis::cmd("EXPIRE").arg(key).arg(LIFETIME).clone()
 }
 

@@ -3,11 +3,13 @@
 //!
 //! A batch is one transaction ([`transaction`]) that also moves the producer's [`marker`]. The [`pipeline`] keeps a
 //! window of batches in flight; after a loss the marker tells how many are in ([`chain`], [`recovery`]). Where the server
-//! allows no marker, entries are sent without ([`plain`]), and a lost connection leaves doubt.
+//! allows no marker, entries are sent without ([`plain`]), and a lost connection leaves doubt. Where replicas or the disk
+//! are to have a batch before it is told of ([`durability`]), it is kept until then ([`safety`]).
 
 pub mod add;
 mod batch;
 mod chain;
+pub mod durability;
 mod ending;
 mod flight;
 mod host;
@@ -19,6 +21,7 @@ mod pipeline;
 mod plain;
 mod recovery;
 mod refusals;
+mod safety;
 mod start;
 mod telling;
 mod transaction;
@@ -29,6 +32,7 @@ use std::time::Duration;
 use crate::streamer::entry::EntryId;
 
 pub use batch::{Batch, Command, MOST_BYTES, MOST_RECORDS, Place, Record, Sent, Span, Unfit};
+pub use durability::{Copies, Durability, Reached};
 pub use host::{Arrival, Journal, LastId, Note, Progress, Rewind, Source, Why, Written};
 pub use marker::new_producer;
 pub use start::{Begin, start};
@@ -45,6 +49,8 @@ pub struct Settings {
     pub lost_ids: LostIds,
     pub in_doubt: InDoubt,
     pub marker: MarkerAfterwards,
+    /// When a record that is in the stream counts as safe, if it does not at once.
+    pub durability: Option<Durability>,
     /// How long to try to reach a server that was not reached yet.
     pub wait: Option<Duration>,
     /// How long to try to reach a lost server again.

@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 use super::Settings;
 use super::batch::{Batch, Outcome, Sent, Span};
 use super::chain::Chain;
+use super::durability::Reached;
 use super::ending::End;
 use super::flight::{Flight, Form};
 use super::host::{Arrival, Journal, Note, Source};
 use super::interference::{Caution, Suspicion};
 use super::link::{Link, Mode};
-use super::marker::Writer;
+use super::marker::{Position, Writer};
 use super::recovery::Server;
 use super::start::Started;
-use super::telling::Answer;
+use super::telling::{Answer, Told};
 use super::transaction::{Executed, Marked};
 use super::trouble::Trouble;
 use crate::streamer::error::{Error, ServerError};
@@ -23,10 +24,10 @@ use crate::streamer::stop::Stop;
 
 /// How many records may be in flight: a dozen batches of messages of 150 bytes. A quarter of that left the server
 /// idle now and then, when this process was not scheduled for a moment.
-const WINDOW: usize = 16 * 1024;
+pub(super) const WINDOW: usize = 16 * 1024;
 
 /// How many bytes of commands may be in flight, so that memory does not grow with the size of messages.
-const WINDOW_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const WINDOW_BYTES: usize = 4 * 1024 * 1024;
 
 /// How often the marker is moved while nothing comes in: long before it expires.
 const REFRESH: Duration = Duration::from_secs(60 * 60);
@@ -50,6 +51,12 @@ pub struct Producer<'a, 'h, E> {
     pub(super) input: Input<E>,
     /// Batches whose replies are not all in, oldest first.
     pub(super) in_flight: VecDeque<Flight>,
+    /// Batches that are in and not known to be safe, older than those in flight.
+    pub(super) waiting: VecDeque<Flight>,
+    /// Where those are, if that was not enough.
+    pub(super) shortfall: Option<Reached>,
+    /// Whether what an earlier run sent is known to be safe.
+    pub(super) earlier_is_safe: bool,
     /// Batches to send again, before any others.
     pub(super) again: VecDeque<Flight>,
     /// A batch of an earlier run, of which is to be told once more.
@@ -84,6 +91,10 @@ enum Turn {
     Settle,
     /// Tell of a batch that an earlier run sent.
     Tell,
+    /// Make sure that what is in is safe.
+    Prove,
+    /// It is not, and nothing is on its way that might still say so.
+    GiveUp(Reached),
     /// Find out why the marker was not what it should have been.
     Examine,
     MendMarker,
@@ -117,6 +128,9 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
             journal,
             input: Input::Open,
             in_flight: VecDeque::new(),
+            waiting: VecDeque::new(),
+            shortfall: None,
+            earlier_is_safe: settings.durability.is_none(),
             again: VecDeque::new(),
             earlier: None,
             caution: Caution::default(),
@@ -149,6 +163,8 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
                 Turn::Send(flight) => self.dispatch(flight),
                 Turn::Settle => self.settle(),
                 Turn::Tell => self.tell(),
+                Turn::Prove => self.prove().map(drop),
+                Turn::GiveUp(reached) => Err(Trouble::NotSafe(reached)),
                 Turn::Examine => self.examine(),
                 Turn::MendMarker => self.mend_marker(),
             };
@@ -160,7 +176,7 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
         match std::mem::replace(&mut self.input, Input::Ended(None)) {
             Input::Failed(error) => Err(Trouble::Host(error)),
             Input::Ended(Some(batch)) if !self.journal.is_stopped() && self.stop.ending().is_none() => {
-                self.account(&batch, 0, &[]).map(drop)
+                self.account(&batch, 0, &[], Told::Added).map(drop)
             }
             Input::Open | Input::Ended(_) => Ok(()),
         }
@@ -178,7 +194,7 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
             if !matches!(self.input, Input::Open) {
                 break;
             }
-            let idle = self.in_flight.is_empty();
+            let idle = self.in_flight.is_empty() && self.waiting.is_empty();
             let wait = if idle { REFRESH } else { Duration::ZERO };
             match self.source.next(wait) {
                 Arrival::Batch(batch) if batch.sent == Sent::Earlier => {
@@ -194,17 +210,26 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
                 Arrival::Nothing => break,
             }
         }
-        match (self.in_flight.is_empty(), &self.suspicion) {
-            (false, _) => Turn::Settle,
-            (true, Some(_)) => Turn::Examine,
-            (true, None) if self.marker_is_wrong && matches!(self.mode, Mode::Marked) => Turn::MendMarker,
-            (true, None) => Turn::Finish,
+        self.when_nothing_is_to_be_sent()
+    }
+
+    fn when_nothing_is_to_be_sent(&self) -> Turn {
+        if !self.in_flight.is_empty() || self.is_answer_next() {
+            return Turn::Settle;
+        }
+        match (&self.suspicion, self.shortfall) {
+            (Some(_), _) => Turn::Examine,
+            (None, _) if self.marker_is_wrong && matches!(self.mode, Mode::Marked) => Turn::MendMarker,
+            (None, Some(reached)) => Turn::GiveUp(reached),
+            (None, None) if !self.waiting.is_empty() => Turn::Prove,
+            (None, None) => Turn::Finish,
         }
     }
 
     fn may_send(&self) -> bool {
         let is_wanted = !self.journal.is_stopped() && self.stop.ending().is_none();
-        is_wanted && self.suspicion.is_none() && !self.marker_is_wrong && self.has_room()
+        let is_well = self.suspicion.is_none() && !self.marker_is_wrong && self.shortfall.is_none();
+        is_wanted && is_well && self.has_room()
     }
 
     /// Whether there is room in the window. A server that was lost or refused gets one batch by itself: it may go on
@@ -215,11 +240,10 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
         if self.in_flight.front().is_some_and(|oldest| oldest.form != form) {
             return false;
         }
-        if self.supervisor.is_at_work() || self.caution.is_due() {
-            return self.in_flight.is_empty();
+        if (self.supervisor.is_at_work() || self.caution.is_due()) && !self.in_flight.is_empty() {
+            return false;
         }
-        let sizes = self.in_flight.iter();
-        window_has_room(sizes.map(|flight| (flight.batch.records.len(), flight.batch.packed.len())))
+        window_has_room(self.waiting.iter().chain(&self.in_flight).map(Flight::size))
     }
 
     /// Once the work is asked to end, what is in flight is settled, for a while.
@@ -233,9 +257,16 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
     }
 
     fn new_flight(&self, batch: Box<Batch>) -> Flight {
-        let before = self.in_flight.back().map(|flight| &flight.position);
+        let before = self.in_flight.back().or(self.waiting.back());
+        let before = before.map(|flight| &flight.position);
         let position = self.chain.behind(before, &batch, self.link.writer);
         Flight::new(batch, position)
+    }
+
+    /// Up to where all is known to be in.
+    pub(super) fn newest_in(&self) -> Position {
+        let waiting = self.waiting.back().map(|flight| flight.position);
+        waiting.unwrap_or(self.chain.last().position)
     }
 
     /// Whether the marker would expire if it were not moved.
@@ -272,12 +303,21 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
         self.moved = Instant::now();
         self.in_flight.push_back(flight);
         let last = self.in_flight.len() - 1;
-        let sent = self.in_flight[last].send(&mut self.link.connection, &self.key);
-        sent.map_err(Trouble::from)
+        self.in_flight[last].send(&mut self.link.connection, &self.key)?;
+        if !self.is_asked() {
+            self.link.connection.expect(self.in_flight[last].replies());
+        }
+        self.ask_now_and_then()
     }
 
     /// Takes the replies of the oldest batch.
     fn settle(&mut self) -> Result<(), Trouble<E>> {
+        self.ask_if_nobody_did()?;
+        if self.is_answer_next() {
+            self.take_answer()?;
+            self.expect_replies();
+            return Ok(());
+        }
         let Some(flight) = self.in_flight.front() else {
             return Ok(());
         };
@@ -306,7 +346,7 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
             Err(refusal) => self.do_without_marker(refusal),
         }
         let outcomes = std::mem::take(&mut self.outcomes);
-        let concluded = self.conclude(flight, &outcomes, Answer::Heard);
+        let concluded = self.arrived(flight, &outcomes, Answer::Heard);
         self.outcomes = outcomes;
         concluded?;
         match marked.untrimmed {
@@ -328,15 +368,20 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
         let flights = self.in_flight.iter().chain(&self.again);
         let spans = flights
             .filter(|flight| flight.is_in_doubt())
-            .filter_map(|flight| flight.batch.span_from(flight.next));
+            .filter_map(|flight| flight.batch.span_from(flight.told));
         spans.reduce(Span::to)
     }
 }
 
 /// Whether a batch may follow those in flight, each so many records and so many bytes of commands.
 fn window_has_room(in_flight: impl Iterator<Item = (usize, usize)>) -> bool {
-    let (records, bytes) = in_flight.fold((0, 0), |sum, batch| (sum.0 + batch.0, sum.1 + batch.1));
+    let (records, bytes) = sum(in_flight);
     records < WINDOW && bytes < WINDOW_BYTES
+}
+
+/// How large batches are together: records, and bytes of commands.
+pub(super) fn sum(sizes: impl Iterator<Item = (usize, usize)>) -> (usize, usize) {
+    sizes.fold((0, 0), |sum, batch| (sum.0 + batch.0, sum.1 + batch.1))
 }
 
 #[cfg(test)]

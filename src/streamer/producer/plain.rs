@@ -5,7 +5,7 @@ use super::batch::{Batch, Outcome};
 use super::flight::Flight;
 use super::marker::Contents;
 use super::pipeline::Producer;
-use super::telling::Answer;
+use super::telling::{Answer, Told};
 use super::transaction::{Executed, Marked, receive_commands};
 use super::trouble::Trouble;
 use crate::streamer::error::{Error, ServerError};
@@ -51,28 +51,57 @@ impl<E> Producer<'_, '_, E> {
         let Some(mut flight) = self.in_flight.pop_front() else {
             return Ok(());
         };
-        let told = self.account(&flight.batch, flight.next, outcomes);
+        flight.heard.extend_from_slice(outcomes);
         flight.next = behind(&flight, outcomes.len());
+        let told = match self.settings.durability {
+            None => self.tell_heard(&mut flight),
+            Some(_) => Ok(()),
+        };
         self.in_flight.push_front(flight);
+        told
+    }
+
+    /// Tells of what was heard of a batch.
+    fn tell_heard(&mut self, flight: &mut Flight) -> Result<(), Trouble<E>> {
+        let told = self.account(&flight.batch, flight.told, &flight.heard, Told::Added);
+        flight.told = flight.next;
+        flight.heard.clear();
         self.chain.found(told?);
         Ok(())
+    }
+
+    /// What was executed is to be safe before the rest is sent again: over another connection nobody could tell. Says
+    /// whether it is.
+    fn settle_what_is_in(&mut self) -> Result<bool, Trouble<E>> {
+        if self.settings.durability.is_none() {
+            return Ok(true);
+        }
+        let is_safe = self.ask_and_hear()?;
+        if is_safe && let Some(mut flight) = self.in_flight.pop_front() {
+            let told = self.tell_heard(&mut flight);
+            self.in_flight.push_front(flight);
+            told?;
+        }
+        Ok(is_safe)
     }
 
     /// Deals with a server that cannot serve now. If it refused all that follows the first refusal, that is sent again
     /// later, in order: the refusal is returned. If it took some of it, their order is lost, and those refused are
     /// rejected like any other line.
     fn settle_some(&mut self, first: Vec<Outcome>, refused: usize) -> Result<(), Trouble<E>> {
+        self.pass_over_answer(0)?;
         let mut all = vec![first];
-        for flight in self.in_flight.iter().skip(1) {
+        for index in 1..self.in_flight.len() {
             let mut outcomes = Vec::new();
-            flight.receive(&mut self.link.connection, &mut outcomes)?;
+            self.in_flight[index].receive(&mut self.link.connection, &mut outcomes)?;
+            self.pass_over_answer(index)?;
             all.push(outcomes);
         }
         let behind_it = all.iter().flatten().skip(refused);
         if behind_it.clone().any(|outcome| !passes(outcome)) {
             for outcomes in all {
                 if let Some(flight) = self.in_flight.pop_front() {
-                    self.conclude(flight, &outcomes, Answer::Heard)?;
+                    self.arrived(flight, &outcomes, Answer::Heard)?;
                 }
             }
             return Ok(());
@@ -82,7 +111,9 @@ impl<E> Producer<'_, '_, E> {
         for flight in &mut self.in_flight {
             flight.sent_by.clear();
         }
-        match refusal {
+        let is_safe = self.settle_what_is_in()?;
+        self.take_back();
+        match refusal.filter(|_| is_safe) {
             Some(refusal) => Err(Error::Refused(refusal).into()),
             None => Ok(()),
         }

@@ -3,14 +3,14 @@
 use std::time::Instant;
 
 use super::batch::{Batch, Outcome, Span};
-use super::chain::{Confirmed, Verdict};
+use super::chain::{Confirmed, Unconfirmed, Verdict};
 use super::flight::Flight;
 use super::host::{LastId, Note, Progress, Rewind};
 use super::link::{Link, Mode};
 use super::look_up::LookUp;
 use super::marker::{Contents, Mark};
 use super::pipeline::{GRACE, Input, Producer};
-use super::telling::Answer;
+use super::telling::{Answer, Told};
 use super::trouble::{Cause, Trouble};
 use super::{EntryIds, InDoubt, LostIds};
 use crate::streamer::entry::EntryId;
@@ -37,9 +37,7 @@ fn is_another(before: &Link, now: &Link) -> bool {
 impl<E> Producer<'_, '_, E> {
     /// Connects again and finds out what became of the batches in flight.
     pub(super) fn recover(&mut self, failure: Error) -> Result<(), Trouble<E>> {
-        while let Some(flight) = self.in_flight.pop_back() {
-            self.again.push_front(flight);
-        }
+        self.gather();
         let mut failure = failure;
         loop {
             let (link, marker) = self.reach(failure)?;
@@ -112,22 +110,35 @@ impl<E> Producer<'_, '_, E> {
         }
     }
 
+    /// What was on its way may have to be sent again, and so may what is not safe.
+    fn gather(&mut self) {
+        for flights in [&mut self.in_flight, &mut self.waiting] {
+            while let Some(mut flight) = flights.pop_back() {
+                flight.is_asked = false;
+                self.again.push_front(flight);
+            }
+        }
+        self.shortfall = None;
+    }
+
     /// Settles the batches in flight that are in, by what the marker says.
     pub(super) fn reconcile(&mut self, marker: &Contents) -> Result<(), Trouble<E>> {
+        self.gather();
         if let Mode::Plain(refusal) = &self.mode {
             let cause = Cause::NoMarker(refusal.clone());
             self.doubt(cause)?;
-            for flight in &mut self.again {
-                flight.sent_by.clear();
-            }
+            self.all_are_lost();
             return Ok(());
         }
-        let in_flight = self.again.iter().map(|flight| (&flight.position, &*flight.sent_by));
+        let in_flight = self.again.iter().map(|flight| Unconfirmed {
+            position: &flight.position,
+            writers: &flight.sent_by,
+            was_in: flight.is_in.is_some(),
+        });
         match self.chain.judge(marker, self.newest, in_flight) {
             Verdict::In(count) => {
                 for _ in 0..count {
-                    self.confirm_unheard()?;
-                    self.supervisor.succeeded();
+                    self.find_in()?;
                 }
             }
             Verdict::Gaps(count) => return Err(self.some_refused(count)),
@@ -157,8 +168,12 @@ impl<E> Producer<'_, '_, E> {
 
     /// What remains in flight is not in. Unless the old connection is closed for sure, it may still come.
     fn part_with_the_old_connection(&mut self) {
-        let from = self.chain.last().position.place;
+        let from = self.newest_in().place;
+        if self.again.iter().any(|flight| flight.is_in.is_some()) {
+            self.journal.note(Note::SentAgain(from));
+        }
         for flight in &mut self.again {
+            flight.is_lost();
             match self.link.before {
                 Closed::Surely => flight.sent_by.clear(),
                 Closed::Unknown => {
@@ -170,13 +185,30 @@ impl<E> Producer<'_, '_, E> {
         }
     }
 
-    /// The oldest batch to be sent again is in, although nobody said so.
-    fn confirm_unheard(&mut self) -> Result<(), Trouble<E>> {
+    /// None of what is to be sent again is in.
+    fn all_are_lost(&mut self) {
+        for flight in &mut self.again {
+            flight.is_lost();
+            flight.sent_by.clear();
+        }
+    }
+
+    /// The oldest batch to be sent again is in.
+    fn find_in(&mut self) -> Result<(), Trouble<E>> {
         let Some(flight) = self.again.pop_front() else {
             return Ok(());
         };
+        if flight.is_in.is_some() {
+            // Of this somebody told before; it is still there.
+            self.waiting.push_back(flight);
+            return Ok(());
+        }
         match self.unheard(&flight.batch) {
-            Ok(outcomes) => self.conclude(flight, &outcomes, Answer::Lost),
+            Ok(outcomes) => {
+                self.arrived(flight, &outcomes, Answer::Lost)?;
+                self.supervisor.succeeded();
+                Ok(())
+            }
             Err(error) => {
                 self.again.push_front(flight);
                 Err(error.into())
@@ -190,7 +222,8 @@ impl<E> Producer<'_, '_, E> {
         let after = match (ids, self.settings.lost_ids) {
             // Which of them were refused can only be told from the stream.
             (EntryIds::Given, _) | (EntryIds::Made, LostIds::LookUp) => {
-                self.chain.last().last_id.id().or(Some(EntryId::MIN))
+                let waiting = self.waiting.iter().rev().find_map(Flight::last_id);
+                waiting.or(self.chain.last().last_id.id()).or(Some(EntryId::MIN))
             }
             (EntryIds::Made, LostIds::Leave) => None,
         };
@@ -208,14 +241,14 @@ impl<E> Producer<'_, '_, E> {
         let Some(batch) = self.earlier.take() else {
             return Ok(());
         };
-        let outcomes = match self.unheard(&batch) {
+        let outcomes = match self.is_earlier_safe().and_then(|()| Ok(self.unheard(&batch)?)) {
             Ok(outcomes) => outcomes,
-            Err(error) => {
+            Err(trouble) => {
                 self.earlier = Some(batch);
-                return Err(error.into());
+                return Err(trouble);
             }
         };
-        let last_id = self.account(&batch, 0, &outcomes)?;
+        let last_id = self.account(&batch, 0, &outcomes, Told::Added)?;
         self.chain.found(last_id);
         let progress = Progress {
             place: batch.end,
@@ -255,9 +288,7 @@ impl<E> Producer<'_, '_, E> {
         self.chain.marker_is_gone();
         self.marker_is_wrong = true;
         self.journal.note(Note::MarkerDeleted);
-        for flight in &mut self.again {
-            flight.sent_by.clear();
-        }
+        self.all_are_lost();
         Ok(())
     }
 
@@ -274,7 +305,7 @@ impl<E> Producer<'_, '_, E> {
         if to == self.chain.last() {
             // Nothing that was confirmed is lost, and what was in flight is here.
             self.chain.rewind(to, marker);
-            self.again.iter_mut().for_each(|flight| flight.sent_by.clear());
+            self.all_are_lost();
             return Ok(());
         }
         let (from, last) = (to.position.place, self.chain.last().position.place);

@@ -20,10 +20,12 @@ impl<E> Producer<'_, '_, E> {
     /// without a marker if that is what was refused. If the server took some of them, the order is lost, and the lines
     /// of those refused before are rejected like any other.
     pub(super) fn refused(&mut self, step: Step, error: ServerError) -> Result<(), Trouble<E>> {
+        self.pass_over_answer(0)?;
         let mut all = vec![Behind::Refused(error.clone())];
-        for flight in self.in_flight.iter().skip(1) {
+        for index in 1..self.in_flight.len() {
             let mut outcomes = Vec::new();
-            let executed = flight.receive(&mut self.link.connection, &mut outcomes)?;
+            let executed = self.in_flight[index].receive(&mut self.link.connection, &mut outcomes)?;
+            self.pass_over_answer(index)?;
             all.push(match executed {
                 Executed::Yes(marked) => Behind::Executed(marked, outcomes),
                 Executed::Refused { error, .. } => Behind::Refused(error),
@@ -34,7 +36,11 @@ impl<E> Producer<'_, '_, E> {
         let kept = last_executed.map_or(0, |last| last + 1);
         for behind in all.into_iter().take(kept) {
             match behind {
-                Behind::Refused(error) => self.reject_oldest(error)?,
+                Behind::Refused(error) => {
+                    // What is told of comes in the order of the lines.
+                    self.prove()?;
+                    self.reject_oldest(error)?;
+                }
                 Behind::Executed(marked, outcomes) => {
                     self.outcomes = outcomes;
                     self.executed(marked)?;
@@ -61,6 +67,7 @@ impl<E> Producer<'_, '_, E> {
         let writer = self.link.writer;
         while let Some(mut flight) = self.in_flight.pop_back() {
             flight.sent_by.retain(|sent_by| *sent_by != writer);
+            flight.is_asked = false;
             self.again.push_front(flight);
         }
     }

@@ -304,6 +304,7 @@ mod tests {
             lost_ids: LostIds::Leave,
             in_doubt: InDoubt::Stop,
             marker: MarkerAfterwards::Keep,
+            durability: None,
             wait: None,
             reconnect_for: Duration::ZERO,
             earlier: Some(earlier(ending)),

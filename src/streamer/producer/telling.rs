@@ -9,6 +9,14 @@ use super::trouble::Trouble;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
 
+/// What is told of records that are in the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    Added,
+    /// That it is not known whether they are safe.
+    AtRisk,
+}
+
 /// Whether the server's answer to a batch arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -17,9 +25,25 @@ pub enum Answer {
 }
 
 impl<E> Producer<'_, '_, E> {
+    /// A batch is in: it is settled by that, or once it is safe.
+    pub(super) fn arrived(
+        &mut self,
+        mut flight: Flight,
+        outcomes: &[Outcome],
+        answer: Answer,
+    ) -> Result<(), Trouble<E>> {
+        if self.settings.durability.is_none() {
+            return self.conclude(flight, outcomes, answer);
+        }
+        flight.heard.extend_from_slice(outcomes);
+        flight.is_in = Some(answer);
+        self.waiting.push_back(flight);
+        Ok(())
+    }
+
     /// Tells of a batch that is settled, and keeps how far the sending is.
     pub(super) fn conclude(&mut self, flight: Flight, outcomes: &[Outcome], answer: Answer) -> Result<(), Trouble<E>> {
-        let accounted = self.account(&flight.batch, flight.next, outcomes);
+        let accounted = self.account(&flight.batch, flight.told, outcomes, Told::Added);
         if let Err(Trouble::Server { .. }) = &accounted {
             self.marker_is_wrong = true;
             return accounted.map(drop);
@@ -49,6 +73,7 @@ impl<E> Producer<'_, '_, E> {
         batch: &Batch,
         from: usize,
         outcomes: &[Outcome],
+        of_added: Told,
     ) -> Result<Option<EntryId>, Trouble<E>> {
         let mut outcomes = outcomes.iter();
         let (mut last_id, mut trouble) = (None, None);
@@ -62,7 +87,10 @@ impl<E> Producer<'_, '_, E> {
                     None => break,
                     Some(Outcome::Added(id)) => {
                         last_id = id.or(last_id);
-                        self.journal.added(batch, record, *id);
+                        match of_added {
+                            Told::Added => self.journal.added(batch, record, *id),
+                            Told::AtRisk => self.journal.at_risk(batch, record),
+                        }
                         Ok(())
                     }
                     Some(Outcome::PassedOver) => {

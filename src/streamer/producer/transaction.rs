@@ -13,13 +13,16 @@ const QUEUED: &[u8] = b"+QUEUED\r\n";
 
 /// Sends a batch, and the marker's move with it.
 pub fn send(connection: &mut Connection, batch: &mut Batch, key: &str, position: &Position) -> Result<(), Error> {
-    let replies = queued(batch) + 2;
     connection.send(batch.transaction(|out| {
         write_move(out, key, position);
         out.extend_from_slice(EXEC);
-    }))?;
-    connection.expect(replies);
-    Ok(())
+    }))
+}
+
+/// How many replies a batch has.
+pub fn replies(batch: &Batch) -> usize {
+    let multi_and_exec = 2;
+    queued(batch) + multi_and_exec
 }
 
 /// How many commands lie between MULTI and EXEC.

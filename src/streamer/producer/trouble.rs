@@ -1,6 +1,7 @@
 //! How a sending ends that did not go well.
 
 use super::batch::Span;
+use super::durability::Reached;
 use crate::streamer::error::{Error, ServerError};
 
 /// Why a sending broke off.
@@ -18,6 +19,8 @@ pub enum Trouble<E> {
     Lost(Span),
     /// These lines are in the stream twice: what an old connection still carried was added after it was sent again.
     Twice(Span),
+    /// What was sent last is in the stream, and not where it was to be before it counts as safe.
+    NotSafe(Reached),
     /// The marker is not what this sending wrote: another one is at work under its name.
     Foreign { marker: String },
 }

@@ -194,8 +194,7 @@ impl Servers {
         Ok(self.cluster().is_some())
     }
 
-    /// Learns from a failure where to go next. Says whether it was a redirection, so that the next attempt is made
-    /// elsewhere, and at once.
+    /// Learns from a failure where to go next. Says whether the next attempt is to be made elsewhere, and at once.
     pub fn heed(&self, error: &Error) -> bool {
         if let Some(sentinels) = self.sentinels() {
             if error.is_passing() {
@@ -210,7 +209,8 @@ impl Servers {
         if let Some(cluster) = self.cluster() {
             cluster.heed(error);
         }
-        is_redirection
+        // It sends nobody elsewhere who asks for no key.
+        is_redirection || (self.cluster().is_some() && error.is_from_a_replica())
     }
 
     /// Whether it takes the servers only a while to agree on where what was asked for is to be done. Nothing was done.

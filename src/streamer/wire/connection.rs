@@ -171,8 +171,12 @@ impl Connection {
 
     /// Waits for the next reply, at most [`RESPONSE_TIMEOUT`]. After a failure the connection is of no more use.
     pub fn receive(&mut self) -> Result<Reply<'_>, Error> {
+        self.receive_within(RESPONSE_TIMEOUT)
+    }
+
+    fn receive_within(&mut self, patience: Duration) -> Result<Reply<'_>, Error> {
         self.pass_over_announcement()?;
-        let range = self.value(RESPONSE_TIMEOUT, MAX_REPLY)?;
+        let range = self.value(patience, MAX_REPLY)?;
         self.expected = self.expected.saturating_sub(1);
         Ok(Reply {
             bytes: &self.buffer[range],
@@ -190,7 +194,16 @@ impl Connection {
         &mut self,
         read: impl FnOnce(&mut Cursor<'_>) -> Result<T, Malformed>,
     ) -> Result<Result<T, ServerError>, Error> {
-        let walked = match self.receive()?.cursor() {
+        self.walk_within(RESPONSE_TIMEOUT, read)
+    }
+
+    /// As [`walk`](Self::walk), of a command that makes the server wait.
+    pub fn walk_within<T>(
+        &mut self,
+        patience: Duration,
+        read: impl FnOnce(&mut Cursor<'_>) -> Result<T, Malformed>,
+    ) -> Result<Result<T, ServerError>, Error> {
+        let walked = match self.receive_within(patience)?.cursor() {
             Ok(mut cursor) => read(&mut cursor).map(Ok),
             Err(refusal) => Ok(Err(refusal)),
         };

@@ -12,7 +12,7 @@ pub mod resp;
 mod tls;
 mod transport;
 
-pub use connection::Connection;
+pub use connection::{Connection, RESPONSE_TIMEOUT};
 pub use endpoint::{Address, Endpoint, Secret, Tls, Verify};
 pub use entries::{Entries, Shape, StreamEnd, known_end, receive_stream_end, stream_end, stream_query};
 pub use handle::Handle;

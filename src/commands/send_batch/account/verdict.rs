@@ -2,16 +2,20 @@
 
 use serde::Serialize;
 
-use super::Account;
+use super::{Account, AtRisk};
+use crate::commands::durability;
 use crate::commands::send_batch::settings::Stdout;
 use crate::failure::Failure;
-use crate::render::counted;
-use crate::streamer::Ending;
+use crate::render::{counted, grouped};
 use crate::streamer::producer::{Span, Trouble};
+use crate::streamer::{Copies, Ending};
 
 impl Account<'_> {
     /// What is in the stream, for a message about a sending that broke off.
     fn so_far(&self) -> String {
+        if let (Some(at_risk), Some(durability)) = (self.at_risk, self.lines.durability) {
+            return self.with_a_risk(at_risk, durability.copies);
+        }
         match self.last_sent {
             None => "no line was sent".to_owned(),
             Some(last) => {
@@ -19,6 +23,17 @@ impl Account<'_> {
                 format!("{} sent, the last {last}", counted(self.sent, "line"))
             }
         }
+    }
+
+    fn with_a_risk(&self, at_risk: AtRisk, copies: Copies) -> String {
+        let (all, safe) = (counted(self.sent + at_risk.count, "line"), self.sent);
+        let (place, risk) = (durability::place(copies), durability::risk(copies));
+        let (some, others) = match safe {
+            0 => ("none".to_owned(), "all of them"),
+            safe => (grouped(safe), "the others"),
+        };
+        let lines = self.lines.span(at_risk.lines);
+        format!("{all} sent, {some} known to be {place}; {others}, {lines}, are in the stream and {risk}")
     }
 
     /// Ends the account: the summary, and what the exit code says.
@@ -53,9 +68,14 @@ impl Account<'_> {
             }
             (Some(signal), Ok(())) => return Ok(self.signalled(signal, None)),
             (Some(signal), Err(Trouble::Host(_))) if self.is_unread => return Ok(self.signalled(signal, None)),
+            (Some(signal), Err(Trouble::NotSafe(_))) => return Ok(self.signalled(signal, None)),
             (Some(signal), Err(Trouble::Ended { in_doubt })) => return Ok(self.signalled(signal, in_doubt)),
             (Some(signal), Err(Trouble::Server { error, in_doubt })) if error.is_passing() => {
                 return Ok(self.signalled(signal, in_doubt));
+            }
+            (_, Err(trouble @ Trouble::NotSafe(_))) => {
+                let text = format!("{}{}", self.so_far(), self.before_that());
+                return Err(self.lines.failure(trouble).context(text));
             }
             (_, ended) => ended.map_err(|trouble| self.lines.failure(trouble)),
         };
@@ -72,7 +92,11 @@ impl Account<'_> {
     /// The exit code tells of the signal; what is in doubt must be said all the same.
     fn signalled(&self, signal: i32, in_doubt: Option<Span>) -> Ending {
         self.warn(in_doubt);
-        self.ui.status(&format!("ended by a signal: {}", self.so_far()));
+        let text = format!("ended by a signal: {}", self.so_far());
+        match self.at_risk {
+            Some(_) => self.ui.warning(&text),
+            None => self.ui.status(&text),
+        }
         Ending::Signal(signal)
     }
 
@@ -118,15 +142,17 @@ impl Account<'_> {
 
     /// The failure that ended the sending early, with what was sent until then.
     fn broken_off(&self, error: anyhow::Error) -> anyhow::Error {
-        let stopped = self
-            .stopped_at
-            .as_ref()
-            .map(|stopped| format!("; before that, {}", stopped.message));
         error.context(format!(
             "the sending broke off: {}{}",
             self.so_far(),
-            stopped.unwrap_or_default()
+            self.before_that()
         ))
+    }
+
+    /// The refused line that had ended the sending already, if one did.
+    fn before_that(&self) -> String {
+        let stopped = self.stopped_at.as_ref();
+        stopped.map_or_else(String::new, |stopped| format!("; before that, {}", stopped.message))
     }
 
     fn summary(&self) -> anyhow::Result<Ending> {
@@ -134,24 +160,28 @@ impl Account<'_> {
         struct Summary<'a> {
             stream: &'a str,
             sent: u64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            safe: Option<u64>,
             rejected: u64,
             seconds: f64,
         }
+        let sent = self.sent + self.at_risk.map_or(0, |at_risk| at_risk.count);
         let seconds = self.started.elapsed().as_secs_f64();
         if self.settings.stdout == Stdout::Summary {
             let mut text = serde_json::to_vec(&Summary {
                 stream: &self.settings.stream,
-                sent: self.sent,
+                sent,
+                safe: self.lines.durability.map(|_| self.sent),
                 rejected: self.rejected,
                 seconds: (seconds * 1000.0).round() / 1000.0,
             })?;
             text.push(b'\n');
             return crate::commands::print(self.ui, &text);
         }
-        let rate = self.sent as f64 / seconds.max(0.001);
+        let rate = sent as f64 / seconds.max(0.001);
         self.ui.status(&format!(
             "sent {} to {} in {seconds:.2}s ({rate:.0}/s)",
-            counted(self.sent, "message"),
+            counted(sent, "message"),
             self.settings.stream
         ));
         Ok(Ending::Enough)
