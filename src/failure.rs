@@ -206,7 +206,9 @@ fn hint_for(error: &Error) -> Option<String> {
             "send what is missing again; `appendonly yes` with `appendfsync always` keeps a server from forgetting"
                 .to_owned()
         }
-        Error::Refused(refusal) => return hint_for_refusal(&refusal.code, &refusal.detail),
+        Error::Refused(refusal) | Error::OnItsWay { refusal, .. } => {
+            return hint_for_refusal(&refusal.code, &refusal.detail);
+        }
         Error::Protocol { .. } => "is this the port of a Redis server? a server with TLS needs rediss://".to_owned(),
     })
 }

@@ -347,3 +347,13 @@ fn a_gate_does_not_pass_what_it_was_not_shown() {
     // To look alone is no gate.
     look(&[]).stdout_has(["visible"]).stderr_has(["3 streams"]).run();
 }
+
+#[test]
+fn names_that_are_not_text_are_told_apart() {
+    let server = Server::start();
+    for name in [b"caf\xe8", b"caf\xe9"] {
+        server.command([b"XADD", &name[..], b"*", b"a", b"b"]);
+    }
+    let shown = Test::new(&server).args(["pending"]).stdout_any().run().stdout();
+    assert_eq!(shown.matches("caf").count(), 2, "{shown}");
+}

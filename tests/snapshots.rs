@@ -87,6 +87,11 @@ impl Transcript {
         for (text, instead) in &self.hidden {
             shown = shown.replace(text, instead);
         }
+        // How long nothing took.
+        while let Some((before, after)) = shown.split_once(" in 0.0") {
+            let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+            shown = format!("{before} in TIME{rest}");
+        }
         self.text += &shown;
     }
 

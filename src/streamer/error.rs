@@ -69,6 +69,8 @@ pub enum Error {
         consumer: String,
         entries: u64,
     },
+    /// The key is on its way to another node of the cluster, and there already.
+    OnItsWay { key: String, refusal: ServerError },
     /// The server refused a command for another reason.
     Refused(ServerError),
     /// The peer answered with something that is no reply to what was asked.
@@ -206,6 +208,10 @@ impl Error {
                 refusal: error,
             },
             ("NOAUTH" | "WRONGPASS" | "NOPERM", _) => Self::Denied(error),
+            ("ASK", _) if !stream.is_empty() => Self::OnItsWay {
+                key: stream.to_owned(),
+                refusal: error,
+            },
             _ => Self::Refused(error),
         }
     }
@@ -223,7 +229,7 @@ impl Error {
 
     /// What is asked about is at another node of the cluster. Nothing was done.
     pub fn is_redirection(&self) -> bool {
-        matches!(self, Self::Refused(error) if error.is_redirection())
+        matches!(self, Self::Refused(error) | Self::OnItsWay { refusal: error, .. } if error.is_redirection())
     }
 
     /// What only a master can be asked was asked of a replica.
@@ -254,7 +260,7 @@ impl Error {
     /// Worth another try after a while, on this connection or a new one.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Refused(error) => error.is_passing(),
+            Self::Refused(error) | Self::OnItsWay { refusal: error, .. } => error.is_passing(),
             error => error.is_connection(),
         }
     }
@@ -313,7 +319,7 @@ impl fmt::Display for Error {
                 f,
                 "{entries} of the entries of '{stream}' were delivered to {consumer} as its name was removed, and are pending no more"
             ),
-            Self::Refused(error) => write!(f, "the server refused: {error}"),
+            Self::Refused(error) | Self::OnItsWay { refusal: error, .. } => write!(f, "the server refused: {error}"),
             Self::Protocol { address, what } => write!(f, "{address} does not answer like a Redis server: {what}"),
         }
     }

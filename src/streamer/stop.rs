@@ -107,12 +107,24 @@ impl Stop {
 
     /// Sleeps, but not past a reason to end or to wake up.
     pub fn sleep(&self, duration: Duration) {
+        self.sleep_while(duration, |state| state.ending.is_none() && !state.is_woken);
+    }
+
+    /// Sleeps, but not past a reason to end: a pause that nobody is to cut short who only wants to wake up sleepers.
+    pub fn pause(&self, duration: Duration) {
+        self.sleep_while(duration, |state| state.ending.is_none());
+    }
+
+    fn sleep_while(&self, duration: Duration, is_on: impl Fn(&State) -> bool) {
         if duration.is_zero() {
             return;
         }
-        let is_on = |state: &mut State| state.ending.is_none() && !state.is_woken;
         // What matters is read by `ending` afterwards.
-        drop(self.shared.1.wait_timeout_while(self.lock(), duration, is_on));
+        let slept = self
+            .shared
+            .1
+            .wait_timeout_while(self.lock(), duration, |state| is_on(state));
+        drop(slept);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

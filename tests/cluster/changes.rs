@@ -78,6 +78,30 @@ fn a_stream_begins_while_its_slot_is_on_its_way() {
     assert_eq!(three.node_of(stream).bodies(stream), ["1"]);
 }
 
+/// The ledger is sent on to the other side, the stream stays: what is done there must not follow the ledger.
+#[test]
+fn a_ledger_begins_while_its_slot_is_on_its_way() {
+    let three = Three::start();
+    let node = &three.cluster.nodes()[0];
+    let tag = three.cluster.name_at(node, "t");
+    let stream = format!("{{{tag}}}:s");
+    node.add_numbered(&stream, 500);
+    node.cli(["XGROUP", "CREATE", &stream, "g", "0"]);
+    let to = &three.cluster.nodes()[1];
+    let step = three.cluster.begin_move(three.cluster.slot(&stream), to);
+    for handler in [&[][..], &["--", "cat"]] {
+        let read = three.program(&format!("consume {stream} -g g --dedup -n 250"));
+        let read = read.args(handler).stdout_any().stderr_any().run();
+        assert_eq!(read.stdout().lines().count(), 250, "{}", read.stderr());
+    }
+    assert_eq!(node.pending(&stream, "g"), Vec::<String>::new());
+    while step.move_keys(10) > 0 {}
+    step.finish();
+    let ledger = format!("stream:{stream}:group:g:processed");
+    assert_eq!(to.cli(["ZCARD", &ledger]), "500");
+    assert_eq!(to.cli(["XLEN", &stream]), "500");
+}
+
 /// How many clients wait in blocking reads, at all nodes.
 fn blocked(three: &Three) -> usize {
     let count = |node: &Server| {

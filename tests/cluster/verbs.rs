@@ -158,9 +158,12 @@ fn a_name_whose_marker_is_elsewhere_is_sent_without_one() {
     let three = Three::start();
     for stream in ["a}b", "x}y}z"] {
         let lines: String = (1..=3000).map(|n| format!("{n}\n")).collect();
-        let sent = three.program(&format!("send-batch {stream} --name n")).stdin(lines);
-        sent.stderr_any().run();
-        assert_eq!(three.node_of(stream).cli(["XLEN", stream]), "3000");
+        for (sent, node) in (1..).zip(three.cluster.nodes()) {
+            let run = three.program(&format!("send-batch {stream} --name n"));
+            run.args(["-u", &node.url()]).stdin(&lines).stderr_any().run();
+            let length = (sent * 3000).to_string();
+            assert_eq!(three.node_of(stream).cli(["XLEN", stream]), length);
+        }
     }
 }
 

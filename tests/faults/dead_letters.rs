@@ -127,3 +127,17 @@ fn a_message_that_somebody_else_has_by_now_becomes_no_dead_letter() {
     assert_eq!(dead(&server), [""; 0]);
     assert_settled(&server);
 }
+
+/// Also where the run has no end of its own, and the server goes on delivering.
+#[test]
+fn a_dead_letter_that_is_refused_for_too_long_ends_the_run() {
+    let server = orders(3);
+    server.refuse(OOM);
+    let options = "--max-deliveries 1 --dead-letter orders:dead --retry-delay 50ms --reconnect-for 1s";
+    let output = handle(&server, options, "exit 1").spawn().wait();
+    assert_eq!(output.status, 3, "{}", output.stderr());
+    assert!(output.stderr().contains("OOM"), "{}", output.stderr());
+    server.mend(OOM);
+    assert_eq!(server.cli(["EXISTS", "orders:dead"]), "0");
+    assert_eq!(server.pending("orders", GROUP).len(), 3);
+}

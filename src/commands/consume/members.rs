@@ -181,7 +181,7 @@ pub fn told(args: &Args, run: &Run<'_>, ending: Ending, waiting: u64) -> anyhow:
 
 fn failure(failure: DispatchFailure) -> anyhow::Error {
     match failure {
-        DispatchFailure::Servers(error) => error.into(),
+        DispatchFailure::Servers(error) | DispatchFailure::NoDeadLetter(error) => error.into(),
         DispatchFailure::Unusable(why) => Failure::data(why)
             .hint("it must be on the PATH, or a path to it; a script must be executable and begin with #!")
             .into(),

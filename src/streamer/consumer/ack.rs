@@ -134,14 +134,20 @@ fn acknowledge_all(
     tell: &mut impl FnMut(usize, AckOutcome),
 ) -> Result<(), Error> {
     let mut by_node: Vec<(Address, Vec<usize>)> = Vec::new();
+    let mut failure = None;
     for place in (0..acks.len()).filter(|place| progress[*place] != Progress::Settled) {
-        let node = connections.node_of(acks[place].stream)?;
+        let node = match connections.node_of(acks[place].stream) {
+            Ok(node) => node,
+            Err(error) => {
+                failure.get_or_insert(error);
+                continue;
+            }
+        };
         match by_node.iter_mut().find(|(other, _)| *other == node) {
             Some((_, places)) => places.push(place),
             None => by_node.push((node, vec![place])),
         }
     }
-    let mut failure = None;
     for (_, places) in by_node {
         let done = acknowledge_at_one_node(connections, acks, &places, progress, tell);
         failure = failure.or(done.err());

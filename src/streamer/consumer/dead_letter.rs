@@ -1,5 +1,7 @@
 //! Dead letters: a message that failed too often goes to another stream and is acknowledged, both or neither.
 
+use std::time::{Duration, Instant};
+
 use super::member::Member;
 use super::messages::{Key, State};
 use super::requests::{Page, Whose, write_ack};
@@ -7,6 +9,9 @@ use crate::streamer::entry::Field;
 use crate::streamer::error::Error;
 use crate::streamer::producer::add::{AddOptions, Missing, receive_added, write_add};
 use crate::streamer::wire::Connection;
+
+/// How long another node may take at least.
+const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What became of a message that was to become a dead letter.
 #[derive(Debug)]
@@ -34,8 +39,11 @@ impl Member<'_> {
         }
         let add = self.dead_letter(key, to, reason);
         let stream = &self.settings.streams[key.stream];
-        if !self.run.servers.share_a_slot(stream, to) {
-            // No transaction reaches over two slots.
+        if !self.adds_over_own_connection(key, to) {
+            // Meanwhile others must not claim what is in hand.
+            let until = Instant::now() + self.keep_alive_every().max(LEAST_PATIENCE);
+            self.elsewhere
+                .set_deadline(Some(self.deadline.map_or(until, |deadline| deadline.min(until))));
             self.elsewhere.at(to, |connection| add_to(connection, to, &add))?;
             return Ok(DeadLetter::AddedOnly);
         }
@@ -48,6 +56,13 @@ impl Member<'_> {
         // Without transactions the message is acknowledged only once the letter is there.
         add_to(&mut self.link.connection, to, &add)?;
         Ok(DeadLetter::AddedOnly)
+    }
+
+    /// Whether a dead letter goes over the member's connection: no transaction reaches over two slots, and where a slot is
+    /// on its way, that connection is for the stream alone.
+    pub fn adds_over_own_connection(&self, key: Key, to: &str) -> bool {
+        let stream = &self.settings.streams[key.stream];
+        self.run.servers.share_a_slot(stream, to) && !self.link.connection.announces_all()
     }
 
     /// Whether the message is still this consumer's: somebody may have claimed or acknowledged it. What became of a

@@ -63,6 +63,7 @@ impl OldConnections {
 impl Link {
     /// Opens a connection to the node of streams, all of one slot. Nothing is waited for beyond the deadline.
     pub fn open(servers: &Servers, streams: &[String], deadline: Option<Instant>) -> Result<Self, Error> {
+        let servers = servers.until(deadline);
         let mut connection = match streams {
             [only] => servers.of_key(only)?,
             several => servers.of_slot(&several[0])?,

@@ -92,7 +92,7 @@ pub struct Member<'a> {
     pub elsewhere: Connections,
     pub supervisor: Supervisor<'a>,
     /// Nothing is waited for beyond this.
-    deadline: Option<Instant>,
+    pub deadline: Option<Instant>,
     pub old: OldConnections,
     /// Where to go on to look for entries that are pending under this consumer and not known here.
     pub own_search: Option<OwnSearch>,
@@ -367,6 +367,6 @@ fn reopen(
     old: &mut OldConnections,
 ) -> Result<Link, Error> {
     let mut link = Link::open(run.servers, &settings.streams, deadline)?;
-    old.close(run.servers, &mut link.connection)?;
+    old.close(&run.servers.until(deadline), &mut link.connection)?;
     Ok(link)
 }

@@ -14,7 +14,7 @@ pub const CLAIM_IDLE: Duration = Duration::from_secs(5 * 60);
 /// What one member reads, and what it promises.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// All of one node, in each of which the group has the same name.
+    /// In each of them the group has the same name. What one member reads is all of one slot ([`by_slot`](Self::by_slot)).
     pub streams: Vec<String>,
     pub group: String,
     pub name: Name,

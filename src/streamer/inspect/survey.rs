@@ -1,6 +1,6 @@
 //! Many streams and their groups at a glance, in few round trips.
 
-use std::thread;
+use std::collections::BTreeMap;
 
 use redis::{Cmd, Value};
 
@@ -9,8 +9,8 @@ use super::lossy;
 use super::oldest::{Search, search};
 use super::scan::stream_keys;
 use crate::streamer::error::{Error, ServerError};
-use crate::streamer::servers::{Connections, Node, Servers};
-use crate::streamer::wire::{Address, Answer, Connection};
+use crate::streamer::servers::{Connections, Node, Servers, at_once};
+use crate::streamer::wire::{Answer, Connection};
 
 /// A stream and its groups, as they stood within the same moments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,40 +62,26 @@ const STREAMS: usize = 500;
 /// All streams of some nodes, which are asked at the same time. A stream that goes while they are looked at is left out,
 /// one that moves to another node is looked for there.
 pub fn survey(servers: &Servers, nodes: Vec<Node>) -> Result<Survey, Error> {
-    let seen = thread::scope(|scope| {
-        let see = |(node, connection): Node| {
-            let seeing = scope.spawn(|| connection.and_then(|mut connection| see_node(&mut connection)));
-            (node, seeing)
-        };
-        let seeing: Vec<_> = nodes.into_iter().map(see).collect();
-        let join = |(node, seeing): (Address, thread::ScopedJoinHandle<'_, _>)| {
-            (
-                node,
-                seeing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            )
-        };
-        seeing.into_iter().map(join).collect::<Vec<_>>()
+    let seen = at_once(nodes, |(node, connection)| {
+        let seen = connection.and_then(|mut connection| see_node(&mut connection));
+        (node, seen)
     });
     let mut survey = Survey::default();
-    let mut moved = Vec::new();
+    // By the names that the servers give them: one that moved may have been seen at both places.
+    let (mut streams, mut moved) = (BTreeMap::new(), Vec::new());
     for (node, seen) in seen {
         match seen {
             Ok(seen) => {
-                survey.streams.extend(seen.streams);
+                streams.extend(seen.streams);
                 survey.hidden.extend(seen.hidden);
                 moved.extend(seen.moved);
             }
-            Err(error) if error.is_passing() => {
-                let node = node.to_string();
-                survey.away.push(Away { node, error });
-            }
+            Err(error) if error.is_passing() => survey.away.push(Away { node, error }),
             Err(error) => return Err(error),
         }
     }
-    add_moved(&mut survey, servers, &moved)?;
-    survey.streams.sort_by(|a, b| a.name.cmp(&b.name));
-    // One that moved may have been seen at both places.
-    survey.streams.dedup_by(|a, b| a.name == b.name);
+    add_moved(&mut survey, &mut streams, servers, moved)?;
+    survey.streams = streams.into_values().collect();
     survey.hidden.sort_by(|a, b| a.stream.cmp(&b.stream));
     match survey.away.pop() {
         Some(away) if survey.streams.is_empty() && survey.hidden.is_empty() => Err(away.error),
@@ -109,7 +95,7 @@ pub fn survey(servers: &Servers, nodes: Vec<Node>) -> Result<Survey, Error> {
 /// What was seen at a node.
 #[derive(Default)]
 struct Seen {
-    streams: Vec<StreamState>,
+    streams: Vec<(Vec<u8>, StreamState)>,
     hidden: Vec<Hidden>,
     /// Those that went to another node meanwhile.
     moved: Vec<Vec<u8>>,
@@ -134,21 +120,34 @@ fn see_node(connection: &mut Connection) -> Result<Seen, Error> {
             }
         }
     }
-    search(
+    let searched = search(
         connection,
         &mut found.iter_mut().flat_map(Sighted::searches).collect::<Vec<_>>(),
-    )?;
-    seen.streams = found.into_iter().map(Sighted::state).collect();
+    );
+    match searched {
+        // Which of them went, each tells by itself.
+        Err(error) if error.is_redirection() => seen.moved.extend(found.into_iter().map(|sighted| sighted.name)),
+        searched => {
+            searched?;
+            let state = |sighted: Sighted| (sighted.name.clone(), sighted.state());
+            seen.streams = found.into_iter().map(state).collect();
+        }
+    }
     Ok(seen)
 }
 
-fn add_moved(survey: &mut Survey, servers: &Servers, names: &[Vec<u8>]) -> Result<(), Error> {
+fn add_moved(
+    survey: &mut Survey,
+    streams: &mut BTreeMap<Vec<u8>, StreamState>,
+    servers: &Servers,
+    names: Vec<Vec<u8>>,
+) -> Result<(), Error> {
     let mut connections = Connections::new(servers, None);
     for name in names {
-        match connections.at(name, |connection| state_of(connection, name)) {
-            Ok(state) => survey.streams.extend(state),
+        match connections.at(&name, |connection| state_of(connection, &name)) {
+            Ok(state) => streams.extend(state.map(|state| (name, state))),
             Err(error) if error.is_passing() => survey.away.push(Away {
-                node: format!("the node of {}", lossy(name)),
+                node: format!("the node of {}", lossy(&name)),
                 error,
             }),
             Err(error) => return Err(error),

@@ -133,6 +133,8 @@ impl<E> Producer<'_, '_, E> {
                 let found: (Option<String>, Option<u64>) = self.link.connection.read(found)?;
                 self.suspect_at_the_end(found.into())
             }
+            // It was neither looked at nor deleted.
+            Some(Err(refusal)) if refusal.is_redirection() => Err(Error::Refused(refusal).into()),
             _ => Ok(()),
         }
     }

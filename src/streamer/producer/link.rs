@@ -93,6 +93,7 @@ impl Link {
         lost: Option<&Identity>,
         deadline: Option<Instant>,
     ) -> Result<Self, Error> {
+        let servers = servers.until(deadline);
         let mut connection = servers.of_slot(&settings.stream)?;
         connection.set_deadline(deadline);
         let before = match lost {
@@ -187,10 +188,7 @@ fn introduce(
     let server_run = answers.next().and_then(server_run);
     let probed = match key {
         Some(_) => probed(answers.collect())?,
-        None => Err(ServerError {
-            code: "CROSSSLOT".to_owned(),
-            detail: "the marker of a stream of this name is in another slot".to_owned(),
-        }),
+        None => Err(elsewhere()),
     };
     let end = end.map(|end| known_end(end, &settings.stream)).transpose()?;
     Ok(Introduced {
@@ -199,6 +197,14 @@ fn introduce(
         probed,
         stream: end,
     })
+}
+
+/// Why a cluster lets a stream have no marker.
+pub fn elsewhere() -> ServerError {
+    ServerError {
+        code: "CROSSSLOT".to_owned(),
+        detail: "the marker of a stream of this name is in another slot".to_owned(),
+    }
 }
 
 fn server_query() -> redis::Cmd {

@@ -6,7 +6,7 @@ use super::batch::{Batch, Outcome, Span};
 use super::chain::{Confirmed, Unconfirmed, Verdict};
 use super::flight::Flight;
 use super::host::{LastId, Note, Progress, Rewind};
-use super::link::{Link, Mode};
+use super::link::{Link, Mode, elsewhere};
 use super::look_up::LookUp;
 use super::marker::{Contents, Mark};
 use super::pipeline::{GRACE, Input, Producer};
@@ -46,6 +46,11 @@ impl<E> Producer<'_, '_, E> {
             }
             self.link = link;
             self.link.connection.set_deadline(self.grace);
+            if !self.servers.share_a_slot(&self.settings.stream, &self.key) {
+                // Only now is it known that it is a cluster.
+                self.do_without_marker(elsewhere());
+                self.chain.marker_is_gone();
+            }
             let reconciled = self.see_confirmed().and_then(|()| self.reconcile(&marker));
             match reconciled {
                 Err(Trouble::Server { error, .. }) if error.is_passing() => failure = error,
@@ -63,8 +68,8 @@ impl<E> Producer<'_, '_, E> {
         let attempt = |deadline| {
             let mut link = Link::again(servers, settings, lost, deadline)?;
             let marker = match mode {
-                Mode::Marked => link.marker(key)?,
-                Mode::Plain(_) => Contents::default(),
+                Mode::Marked if servers.share_a_slot(&settings.stream, key) => link.marker(key)?,
+                Mode::Marked | Mode::Plain(_) => Contents::default(),
             };
             Ok((link, marker))
         };

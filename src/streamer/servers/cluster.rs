@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::slots::{Place, Redirection, SlotMap, Work, slot};
+use super::slots::{Place, Redirection, SlotMap, Work};
 use crate::streamer::error::{Error, ServerError};
 use crate::streamer::wire::Address;
 
@@ -39,38 +39,38 @@ impl Cluster {
         look: impl FnOnce(&[Address]) -> Result<SlotMap, Error>,
     ) -> Result<Place, Error> {
         self.refresh(look)?;
-        self.lock().map.place(slot(key), work).ok_or_else(|| {
-            // In the words of a node that is asked for such a slot.
-            Error::Refused(ServerError {
-                code: "CLUSTERDOWN".to_owned(),
-                detail: "Hash slot not served".to_owned(),
-            })
-        })
+        self.lock().map.place(key, work).ok_or_else(unserved)
     }
 
-    /// Those that hold slots, as they are now.
-    pub fn masters(&self, look: impl FnOnce(&[Address]) -> Result<SlotMap, Error>) -> Result<Vec<Address>, Error> {
+    /// Those that hold slots, as they are now, and whether they hold all of them.
+    pub fn masters(
+        &self,
+        look: impl FnOnce(&[Address]) -> Result<SlotMap, Error>,
+    ) -> Result<(Vec<Address>, bool), Error> {
         self.lock().is_stale = true;
         self.refresh(look)?;
-        Ok(self.lock().map.masters())
+        let known = self.lock();
+        Ok((known.map.masters(), known.map.is_whole()))
     }
 
     /// Learns from a failure.
     pub fn heed(&self, error: &Error) {
         let mut known = self.lock();
         match error {
-            Error::Refused(refusal) => match Redirection::of(refusal) {
-                Some(redirection) => {
-                    let is_followed = known.map.follow(redirection);
-                    known.is_stale |= !is_followed;
-                }
-                None => known.is_stale |= refusal.is_passing(),
-            },
+            Error::OnItsWay { key, refusal } => {
+                let is_known = Redirection::of(refusal).is_some_and(|to| known.map.on_its_way(key, to));
+                known.is_stale |= !is_known;
+            }
+            Error::Refused(refusal) if refusal.code == "MOVED" => {
+                let is_known = Redirection::of(refusal).is_some_and(|to| known.map.moved(to));
+                known.is_stale |= !is_known;
+            }
+            Error::Refused(refusal) => known.is_stale |= refusal.is_passing(),
             error => known.is_stale |= error.is_connection(),
         }
     }
 
-    /// Asks the cluster, if what is known is out of date and nobody else has asked meanwhile.
+    /// Asks the cluster, if what is known is out of date and nobody else has asked meanwhile, or asked in vain.
     fn refresh(&self, look: impl FnOnce(&[Address]) -> Result<SlotMap, Error>) -> Result<(), Error> {
         let version = {
             let known = self.lock();
@@ -82,18 +82,16 @@ impl Cluster {
         let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         let nodes = {
             let known = self.lock();
-            if known.version != version && !known.is_stale {
+            if known.version != version && (!known.is_stale || !known.map.masters().is_empty()) {
                 return Ok(());
             }
             known.map.nodes().to_vec()
         };
-        let map = look(&nodes)?;
+        let looked = look(&nodes);
         let mut known = self.lock();
-        *known = Known {
-            map,
-            version: known.version + 1,
-            is_stale: false,
-        };
+        known.version += 1;
+        known.map = looked?;
+        known.is_stale = false;
         Ok(())
     }
 
@@ -102,10 +100,19 @@ impl Cluster {
     }
 }
 
+/// No node holds a slot, in the words of one that is asked for it.
+pub fn unserved() -> Error {
+    Error::Refused(ServerError {
+        code: "CLUSTERDOWN".to_owned(),
+        detail: "Hash slot not served".to_owned(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use redis::Value;
 
+    use super::super::slots::slot;
     use super::*;
 
     fn tcp(port: u16) -> Address {

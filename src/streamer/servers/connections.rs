@@ -44,7 +44,7 @@ impl Connections {
         let index = match self.kept.iter().position(is_at) {
             Some(index) if !place.asking => index,
             _ => {
-                let mut connection = self.servers.open(place)?;
+                let mut connection = self.servers.until(self.deadline).open(place)?;
                 connection.set_deadline(self.deadline);
                 self.kept.push(connection);
                 self.kept.len() - 1
@@ -75,13 +75,16 @@ impl Connections {
                 self.kept.clear();
             }
             let is_followed = redirects.follow(&self.servers, &error);
-            let until = *until.get_or_insert_with(|| Instant::now() + SETTLING);
+            let until = *until.get_or_insert_with(|| {
+                let until = Instant::now() + SETTLING;
+                self.deadline.map_or(until, |deadline| deadline.min(until))
+            });
             if !is_followed {
                 if !self.servers.may_settle(&error) || until <= Instant::now() || self.servers.stop().ending().is_some()
                 {
                     return Err(error);
                 }
-                self.servers.stop().sleep(SETTLING_STEP);
+                self.servers.stop().pause(SETTLING_STEP);
             }
         }
     }

@@ -19,13 +19,14 @@ mod url;
 
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::Instant;
 
 use redis::Value;
 
 use super::error::{Error, ServerError};
 use super::stop::Stop;
 use super::wire::{Address, Connection, Endpoint};
-use cluster::Cluster;
+use cluster::{Cluster, unserved};
 use sentinel::{Sentinels, listed};
 use slots::{Place, SlotMap, Work, slot};
 
@@ -43,10 +44,12 @@ pub struct Servers {
     shared: Arc<Shared>,
     /// By which connections know that the work is to end.
     stop: Stop,
+    /// When attempts to connect end in any case.
+    deadline: Option<Instant>,
 }
 
-/// A node that holds keys, with a connection to it if it can be reached.
-pub type Node = (Address, Result<Connection, Error>);
+/// A node that holds keys, as messages call it, with a connection to it if it can be reached.
+pub type Node = (String, Result<Connection, Error>);
 
 struct Shared {
     /// How each server is reached, but for its address.
@@ -83,6 +86,15 @@ impl Servers {
                 sentinels,
             }),
             stop: stop.clone(),
+            deadline: None,
+        }
+    }
+
+    /// The same servers; attempts to connect to them end by then.
+    pub fn until(&self, deadline: Option<Instant>) -> Self {
+        Self {
+            deadline,
+            ..self.clone()
         }
     }
 
@@ -128,38 +140,22 @@ impl Servers {
     pub fn masters(&self) -> Result<Vec<Node>, Error> {
         if let Some(sentinels) = self.sentinels() {
             let connection = sentinels.open()?;
-            return Ok(vec![(connection.node().clone(), Ok(connection))]);
+            return Ok(vec![(connection.node().to_string(), Ok(connection))]);
         }
         let seed = &self.shared.seeds[0];
         if self.cluster().is_none() {
             let mut connection = self.same(seed)?;
             if !self.learn(&mut connection)? {
-                return Ok(vec![(seed.clone(), Ok(connection))]);
+                return Ok(vec![(seed.to_string(), Ok(connection))]);
             }
         }
-        let Some(cluster) = self.cluster() else {
-            return Ok(Vec::new());
-        };
-        let masters = cluster.masters(|nodes| self.look(nodes))?;
-        Ok(thread::scope(|scope| {
-            let open = |node: Address| {
-                let connecting = scope.spawn({
-                    let node = node.clone();
-                    move || self.same(&node)
-                });
-                (node, connecting)
-            };
-            let opening: Vec<_> = masters.into_iter().map(open).collect();
-            let join = |(node, connecting): (_, thread::ScopedJoinHandle<'_, _>)| {
-                (
-                    node,
-                    connecting
-                        .join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                )
-            };
-            opening.into_iter().map(join).collect()
-        }))
+        let cluster = self.shared.cluster.get_or_init(Cluster::unknown);
+        let (masters, is_whole) = cluster.masters(|nodes| self.look(nodes))?;
+        let mut nodes = at_once(masters, |node| (node.to_string(), self.same(&node)));
+        if !is_whole {
+            nodes.push(("the slots that no node serves".to_owned(), Err(unserved())));
+        }
+        Ok(nodes)
     }
 
     /// Another connection to a node, such as one that an earlier connection led to.
@@ -274,24 +270,34 @@ impl Servers {
     }
 
     fn open_at(&self, node: &Address) -> Result<Connection, Error> {
+        let left = self
+            .deadline
+            .map(|until| until.saturating_duration_since(Instant::now()));
+        let endpoint = &self.shared.endpoint;
         let endpoint = Endpoint {
             address: node.clone(),
-            ..self.shared.endpoint.clone()
+            connect_timeout: left.map_or(endpoint.connect_timeout, |left| left.min(endpoint.connect_timeout)),
+            ..endpoint.clone()
         };
         Connection::open(&endpoint, &self.stop)
     }
 
-    /// Asks the cluster where its slots are: the nodes that are known, then those that the URL names.
+    /// Asks the cluster where its slots are: the nodes that are known, then those that the URL names. Once the work is to
+    /// end, no more than one is asked.
     fn look(&self, known: &[Address]) -> Result<SlotMap, Error> {
-        let mut failure = None;
-        for node in known.iter().chain(&self.shared.seeds) {
+        let others = self.shared.seeds.iter().filter(|seed| !known.contains(seed));
+        let mut failure = unserved();
+        for node in known.iter().chain(others) {
             match self.look_at(node) {
                 Ok(map) => return Ok(map),
-                Err(error) if error.is_passing() => failure = Some(error),
+                Err(error) if error.is_passing() => failure = error,
                 Err(error) => return Err(error),
             }
+            if self.stop.ending().is_some() {
+                break;
+            }
         }
-        Err(failure.unwrap_or_else(|| Error::InvalidUrl("it names no server".to_owned())))
+        Err(failure)
     }
 
     fn look_at(&self, node: &Address) -> Result<SlotMap, Error> {
@@ -302,6 +308,19 @@ impl Servers {
             what: "an unknown list of slots",
         })
     }
+}
+
+/// Does something with each of several things at the same time, on threads.
+pub fn at_once<T: Send, R: Send>(things: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    thread::scope(|scope| {
+        let start = |thing| scope.spawn(|| work(thing));
+        let started: Vec<_> = things.into_iter().map(start).collect();
+        let join = |started: thread::ScopedJoinHandle<'_, R>| started.join();
+        let ended = started.into_iter().map(join);
+        ended
+            .map(|ended| ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
 }
 
 fn ask_for_slots(connection: &mut Connection) -> Result<Result<Value, ServerError>, Error> {

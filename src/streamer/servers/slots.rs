@@ -47,25 +47,20 @@ pub struct Redirection {
     slot: u16,
     /// `None` where it has no address of its own: the cluster must be asked.
     node: Option<Address>,
-    /// The slot is on its way there: only what was asked for is there already.
-    asking: bool,
 }
 
 impl Redirection {
     /// Reads `MOVED 1234 HOST:PORT` and `ASK 1234 HOST:PORT`.
     pub fn of(refusal: &ServerError) -> Option<Self> {
-        let asking = match refusal.code.as_str() {
-            "MOVED" => false,
-            "ASK" => true,
-            _ => return None,
-        };
+        if !refusal.is_redirection() {
+            return None;
+        }
         let (slot, address) = refusal.detail.split_once(' ')?;
         // An IPv6 address stands here without its brackets.
         let (host, port) = address.trim().rsplit_once(':')?;
         Some(Self {
             slot: slot.parse().ok()?,
             node: address_of(host, port.parse().ok()?),
-            asking,
         })
     }
 }
@@ -79,8 +74,8 @@ pub struct SlotMap {
     nodes: Vec<Address>,
     /// What redirections said since.
     moved: HashMap<u16, Address>,
-    /// Where to go once: a slot that is on its way has some keys on either side.
-    asking: HashMap<u16, Address>,
+    /// Where to go once for these keys, which went before their slot.
+    asking: HashMap<String, Address>,
 }
 
 impl SlotMap {
@@ -94,6 +89,9 @@ impl SlotMap {
                 return None;
             };
             let (first, last) = (number(first)?, number(last)?);
+            if last < first {
+                return None;
+            }
             let mut nodes = nodes.iter().map(|node| node_address(node, asked));
             if let Some(Some(master)) = nodes.next() {
                 map.ranges.push((first, last, master));
@@ -109,13 +107,14 @@ impl SlotMap {
         Some(map)
     }
 
-    /// Where a slot is; `None` if nobody is known to hold it. One that is on its way has keys on either side: only work
-    /// on the key that was redirected may go there.
-    pub fn place(&mut self, slot: u16, work: Work) -> Option<Place> {
-        let redirected = self.asking.remove(&slot);
+    /// Where a key is; `None` if nobody is known to hold its slot. One that is on its way has keys on either side: only
+    /// work on the key that was redirected may go there.
+    pub fn place(&mut self, key: &[u8], work: Work) -> Option<Place> {
+        let redirected = str::from_utf8(key).ok().and_then(|key| self.asking.remove(key));
         if let (Some(node), Work::OnOneKey) = (redirected, work) {
             return Some(Place { node, asking: true });
         }
+        let slot = slot(key);
         let range = || {
             self.ranges
                 .iter()
@@ -143,15 +142,24 @@ impl SlotMap {
         &self.nodes
     }
 
-    /// Follows a redirection; false if that takes a new look at the cluster.
-    pub fn follow(&mut self, redirection: Redirection) -> bool {
-        let Redirection { slot, node, asking } = redirection;
-        let Some(node) = node else {
-            return false;
-        };
-        let places = if asking { &mut self.asking } else { &mut self.moved };
-        places.insert(slot, node);
-        true
+    /// Learns of a slot that moved; false if that takes a new look at the cluster.
+    pub fn moved(&mut self, Redirection { slot, node }: Redirection) -> bool {
+        node.map(|node| self.moved.insert(slot, node)).is_some()
+    }
+
+    /// Learns of a key that is on its way; false if that takes a new look at the cluster.
+    pub fn on_its_way(&mut self, key: &str, to: Redirection) -> bool {
+        to.node.map(|node| self.asking.insert(key.to_owned(), node)).is_some()
+    }
+
+    /// Whether each slot is known to be somewhere.
+    pub fn is_whole(&self) -> bool {
+        let held: u32 = self
+            .ranges
+            .iter()
+            .map(|(first, last, _)| u32::from(last - first) + 1)
+            .sum();
+        held >= u32::from(SLOTS)
     }
 }
 
@@ -241,10 +249,13 @@ mod tests {
             (5461, 10_922, &[node(Value::Nil, 7002)]),
             (10_923, 16_383, &[node(host("?"), 7003), node(host("::1"), 7005)]),
         ]);
-        let mut at = |slot| map.place(slot, Work::OnSlot).map(|place| place.node);
-        assert_eq!(at(5460), Some(tcp("10.0.0.1", 7001)));
-        assert_eq!(at(5461), Some(tcp("seed", 7002)));
-        assert_eq!(at(16_383), None);
+        let mut at = |key: &str| map.place(key.as_bytes(), Work::OnSlot).map(|place| place.node);
+        let keys = ["b", "c", "a"];
+        assert_eq!(keys.map(|key| slot(key.as_bytes())), [3300, 7365, 15_495]);
+        assert_eq!(at("b"), Some(tcp("10.0.0.1", 7001)));
+        assert_eq!(at("c"), Some(tcp("seed", 7002)));
+        assert_eq!(at("a"), None);
+        assert!(!map.is_whole());
         assert_eq!(map.masters(), [tcp("10.0.0.1", 7001), tcp("seed", 7002)]);
         assert_eq!(map.nodes()[2..], [tcp("10.0.0.4", 7004), tcp("::1", 7005)]);
     }
@@ -252,23 +263,24 @@ mod tests {
     #[test]
     fn redirections_are_followed() {
         let mut map = map(&[(0, 16_383, &[node(host("a"), 1)])]);
-        let follow = |map: &mut SlotMap, text: &str| {
-            let redirection = Redirection::of(&ServerError::parse(text.as_bytes()));
-            redirection.is_some_and(|redirection| map.follow(redirection))
-        };
-        assert!(follow(&mut map, "MOVED 7 b:2"));
-        assert_eq!(map.place(7, Work::OnSlot).unwrap().node, tcp("b", 2));
-        assert!(follow(&mut map, "MOVED 7 ::1:3"));
-        assert_eq!(map.place(7, Work::OnSlot).unwrap().node, tcp("::1", 3));
-        assert!(!follow(&mut map, "MOVED 8 :7001"));
-        assert!(!follow(&mut map, "ERR 8 b:1"));
-        // What was asked for once says nothing of the next key.
-        assert!(follow(&mut map, "ASK 9 c:4"));
+        let of = |text: &str| Redirection::of(&ServerError::parse(text.as_bytes()));
+        let at = |map: &mut SlotMap, key: &str, work| map.place(key.as_bytes(), work);
         let place = |node, asking| Some(Place { node, asking });
-        assert_eq!(map.place(9, Work::OnOneKey), place(tcp("c", 4), true));
-        assert_eq!(map.place(9, Work::OnOneKey), place(tcp("a", 1), false));
-        // The others may still be where they were.
-        assert!(follow(&mut map, "ASK 9 c:4"));
-        assert_eq!(map.place(9, Work::OnSlot), place(tcp("a", 1), false));
+        let slot = slot(b"k");
+        assert!(map.moved(of(&format!("MOVED {slot} b:2")).unwrap()));
+        assert_eq!(at(&mut map, "k", Work::OnSlot), place(tcp("b", 2), false));
+        assert!(map.moved(of(&format!("MOVED {slot} ::1:3")).unwrap()));
+        assert_eq!(at(&mut map, "k", Work::OnOneKey), place(tcp("::1", 3), false));
+        assert!(!map.moved(of("MOVED 8 :7001").unwrap()));
+        assert_eq!(of("ERR 8 b:1"), None);
+        // What went before its slot says nothing of other keys, nor of the next time.
+        let there = of(&format!("ASK {slot} c:4")).unwrap();
+        assert!(map.on_its_way("k", there.clone()));
+        assert_eq!(at(&mut map, "{k}2", Work::OnOneKey), place(tcp("::1", 3), false));
+        assert_eq!(at(&mut map, "k", Work::OnOneKey), place(tcp("c", 4), true));
+        assert_eq!(at(&mut map, "k", Work::OnOneKey), place(tcp("::1", 3), false));
+        assert!(map.on_its_way("k", there));
+        assert_eq!(at(&mut map, "k", Work::OnSlot), place(tcp("::1", 3), false));
+        assert!(map.is_whole());
     }
 }

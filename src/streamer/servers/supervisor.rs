@@ -133,7 +133,7 @@ impl<'a> Supervisor<'a> {
     fn pause(&self, pause: Duration) {
         match self.grace {
             Some(_) => thread::sleep(pause),
-            None => self.servers.stop().sleep(pause),
+            None => self.servers.stop().pause(pause),
         }
     }
 }
@@ -163,7 +163,7 @@ pub fn first<T>(
         if !std::mem::replace(&mut said, true) {
             notify(Notice::Waiting);
         }
-        servers.stop().sleep(WAIT_STEP);
+        servers.stop().pause(WAIT_STEP);
     }
 }
 

@@ -118,6 +118,8 @@ pub struct Tally {
 #[derive(Debug)]
 pub enum Failure {
     Servers(Error),
+    /// A dead letter could not be added for as long as a server is to be tried.
+    NoDeadLetter(Error),
     /// The handler cannot be run.
     Unusable(String),
     /// The system starts no handler, not even one.
@@ -367,6 +369,7 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
         let departure = match &ended {
             Ok(ending) => Departure::InGoodOrder(*ending),
             Err(Failure::Servers(error)) => Departure::after(error),
+            Err(Failure::NoDeadLetter(_)) => Departure::Refused,
             Err(Failure::Unusable(_) | Failure::NoRoom(_)) => Departure::AfterFailure,
         };
         let left = self.member.leave(departure, |_| Ok(()));

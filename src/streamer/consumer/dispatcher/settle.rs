@@ -214,7 +214,11 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
                     if error.is_connection() {
                         self.member.doubt(key);
                     }
-                    if error.is_connection() || !error.is_passing() || since.elapsed() > self.run.reconnect_for {
+                    if since.elapsed() > self.run.reconnect_for {
+                        return Err(Failure::NoDeadLetter(error));
+                    }
+                    let is_own_connection = self.member.adds_over_own_connection(key, &letters.stream);
+                    if error.is_connection() && is_own_connection || !error.is_passing() {
                         return Err(error.into());
                     }
                     (self.run.tell)(Event::DeadLetterRefused {
