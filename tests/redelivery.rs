@@ -236,3 +236,31 @@ fn xnack_hands_back_where_the_server_has_it() {
     assert_eq!(failing.wait().status, 128 + 15);
     assert_eq!(*nacks.lock().unwrap(), ["XNACK s g SILENT IDS 1 1-0 RETRYCOUNT 1"]);
 }
+
+/// What a connection of an earlier run of the same name takes while the run is at work is not left behind.
+#[test]
+fn what_an_old_connection_takes_meanwhile_is_handled_too() {
+    for (handler, count) in [(true, 6), (false, 6)] {
+        let server = Server::start();
+        server.add_numbered("s", count);
+        server.cli(["XGROUP", "CREATE", "s", "g", "0"]);
+        let socket = server.socket();
+        let steal = format!(
+            "redis-cli -e -s {} XREADGROUP GROUP g me COUNT 1 STREAMS s '>' > /dev/null; cat",
+            socket.display()
+        );
+        let test = Test::new(&server).args(["consume", "s", "-g", "g", "-c", "me", "-e", "--count", "1"]);
+        let output = match handler {
+            true => test.args(["--", "sh", "-c", &steal]).stdout_any().run(),
+            false => {
+                let mut running = test.args(["--rest", "300ms"]).spawn();
+                running.line();
+                server.cli(["XREADGROUP", "GROUP", "g", "me", "COUNT", "1", "STREAMS", "s", ">"]);
+                running.wait()
+            }
+        };
+        assert_eq!(output.status, 0, "{}", output.stderr());
+        assert_eq!(output.stdout().lines().count(), count, "{handler}: {}", output.stdout());
+        assert_eq!(server.pending("s", "g"), Vec::<String>::new(), "{handler}");
+    }
+}

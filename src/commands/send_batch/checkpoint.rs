@@ -105,6 +105,20 @@ impl Checkpoint {
         Ok((checkpoint, earlier))
     }
 
+    /// Receipts of a part of the lines would be taken for those of all.
+    pub fn see_receipts(&self, are_wanted: bool) -> Result<(), Failure> {
+        let has_added = self.state.records > self.state.rejected;
+        match (self.state.receipts > 0, are_wanted) {
+            (true, false) => {
+                Err(Failure::data("this sending was begun with receipts")
+                    .hint("give --receipts with the same file again"))
+            }
+            (false, true) if has_added => Err(Failure::data("this sending was begun without receipts")
+                .hint("leave out --receipts: there would be none of the first lines")),
+            _ => Ok(()),
+        }
+    }
+
     pub fn producer(&self) -> &str {
         &self.state.producer
     }

@@ -123,6 +123,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let (checkpoint, earlier) = match &settings.checkpoint {
         Some(path) => {
             let (checkpoint, earlier) = Checkpoint::open(path, &settings.stream, names.clone())?;
+            checkpoint.see_receipts(settings.receipts.is_some())?;
             (Some(checkpoint), earlier)
         }
         None => (None, None),

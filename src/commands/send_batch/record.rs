@@ -194,8 +194,11 @@ impl Encoder {
 
 /// A record without its line break.
 fn text(record: &[u8]) -> Result<&str, LineError> {
-    let record = record.strip_suffix(b"\n").unwrap_or(record);
-    let record = record.strip_suffix(b"\r").unwrap_or(record);
+    let record = match record.strip_suffix(b"\n") {
+        Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
+        // Without a line break a carriage return is the record's own.
+        None => record,
+    };
     std::str::from_utf8(record).map_err(|error| LineError {
         column: error.valid_up_to() + 1,
         reason: "not UTF-8".to_owned(),

@@ -158,6 +158,14 @@ impl Member<'_> {
         // What was taken before the connection broke is here all the same.
         sink.finish(&mut delivery.messages);
         delivery.report_gone();
+        if let Some(Claim { stream, .. }) = claim {
+            // These were not lost, if a connection is before their like are.
+            for id in &walk.brought {
+                let key = Key { stream, id: *id };
+                self.claiming.remove(&key);
+                self.lost_claims.remove(&key);
+            }
+        }
         walked?;
         let (entries, bytes) = walk.entries.size();
         Ok((Walked { entries, bytes }, walk.brought))

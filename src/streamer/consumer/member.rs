@@ -98,6 +98,8 @@ pub struct Member<'a> {
     pub own_search: Option<OwnSearch>,
     /// When to begin another such search.
     pub own_search_due: Option<Instant>,
+    /// Whether there was one at the end of what is to be read.
+    had_last_search: bool,
     /// Where to go on to look for what others left.
     pub stale_search: Option<(usize, EntryId)>,
     /// What is being claimed, and what was when a connection was lost: that was delivered to nobody.
@@ -159,6 +161,7 @@ impl<'a> Member<'a> {
             old: OldConnections::default(),
             own_search: None,
             own_search_due: None,
+            had_last_search: false,
             stale_search: None,
             claiming: HashSet::new(),
             lost_claims: HashSet::new(),
@@ -266,6 +269,17 @@ impl<'a> Member<'a> {
                 is_after_loss,
             });
         }
+    }
+
+    /// At the end of what is to be read, once: a connection of an earlier run of the same name may have taken some of it,
+    /// and be closed without a word. Says whether there is something to look for.
+    pub fn begin_last_search(&mut self) -> bool {
+        let may_be = matches!(self.settings.name, Name::Given(_)) && self.settings.acknowledge.leaves_pending();
+        if !may_be || std::mem::replace(&mut self.had_last_search, true) {
+            return false;
+        }
+        self.begin_own_search(false);
+        true
     }
 
     /// Whether entries of this consumer are to be looked for.

@@ -202,6 +202,9 @@ impl<'a, 'o, O: Output> Pipeline<'a, 'o, O> {
                 continue;
             }
             if self.member.delivery.positions.are_limited() {
+                if self.member.begin_last_search() {
+                    continue;
+                }
                 return Ok(Ending::Enough);
             }
             self.rest();

@@ -188,6 +188,7 @@ impl Chain {
             if batch.is_at(&found.position) {
                 return match batch.was_in || found.position.writer == newest {
                     true if found.batches == self.batches() + count => Verdict::In(count),
+                    true if found.batches <= self.batches() => Verdict::BegunAnew,
                     true => Verdict::Gaps(count),
                     false => Verdict::Unclear(found.position),
                 };
@@ -241,6 +242,8 @@ pub enum Verdict {
     In(u64),
     /// The last of so many is in, and the server refused some of those before.
     Gaps(u64),
+    /// It was deleted, or lost with all there was, and batches were executed since.
+    BegunAnew,
     /// The server came back as it was then: it lost what it had confirmed since.
     Behind(Confirmed, Mark),
     /// As before, but nobody remembers what was written by then.
@@ -343,6 +346,8 @@ mod tests {
         };
         assert_eq!(judge(&chain, 6, 6), Verdict::In(3));
         assert_eq!(judge(&chain, 6, 4), Verdict::Gaps(3));
+        // It counts no more than are confirmed: it began from nothing.
+        assert_eq!(judge(&chain, 6, 3), Verdict::BegunAnew);
         assert_eq!(judge(&chain, 5, 4), Verdict::Gaps(2));
         // Its lines were rejected: what follows is counted from there.
         chain.confirm(position(5, writer), LastId::Exactly(None));

@@ -147,6 +147,7 @@ impl<E> Producer<'_, '_, E> {
                 }
             }
             Verdict::Gaps(count) => return Err(self.some_refused(count)),
+            Verdict::BegunAnew => return Err(self.began_anew()?),
             Verdict::Behind(to, mark) => self.go_back(to, Some(mark))?,
             Verdict::FarBehind(place) => {
                 return Err(Trouble::Lost(Span::between(place, self.chain.last().position.place)));
@@ -157,6 +158,25 @@ impl<E> Producer<'_, '_, E> {
         }
         self.part_with_the_old_connection();
         Ok(())
+    }
+
+    /// The marker was deleted while batches were on their way: alone, or with what was confirmed.
+    fn began_anew(&mut self) -> Result<Trouble<E>, Trouble<E>> {
+        let (root, last) = (self.chain.root(), self.chain.last());
+        let stream = stream_end(&mut self.link.connection, &self.settings.stream)?;
+        let is_lost = match last.last_id.id() {
+            _ if self.chain.is_lost(stream) => true,
+            Some(id) if last != root => !self.link.has_entry(&self.settings.stream, id)?,
+            _ => false,
+        };
+        if is_lost {
+            return Ok(Trouble::Lost(Span::after(root.position.place)));
+        }
+        let lines = self.in_doubt().unwrap_or(Span::after(last.position.place));
+        Ok(Trouble::Doubt {
+            cause: Cause::MarkerGone,
+            lines,
+        })
     }
 
     /// The server refused some batches and took the last of so many before the connection was lost: which of them are

@@ -257,7 +257,8 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
                 return Ok(Some(ending));
             }
             if self.is_done() {
-                return Ok(Some(Ending::Enough));
+                let is_last = self.run.quota.is_used_up() || !self.member.begin_last_search();
+                return Ok(is_last.then_some(Ending::Enough));
             }
         }
         let patience = self.patience();
