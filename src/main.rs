@@ -5,6 +5,7 @@ mod commands;
 mod failure;
 mod line;
 mod options;
+mod partitions;
 mod render;
 mod signals;
 mod streamer;

@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use crate::commands::{Context, print};
 use crate::failure::{Failure, quote};
 use crate::line::{self, LineError};
-use crate::options::{TrimArgs, parse_name};
+use crate::options::TrimArgs;
+use crate::partitions::parse_stream;
 use crate::streamer::{AddOptions, BODY, Ending, EntryId, Missing, NAME, add, now_ms};
 
 /// Send one message to a stream, and print its ID
@@ -24,7 +25,7 @@ Examples:
   redis-streamer send metrics -f sensor=7 -f celsius=21.5")]
 pub struct Args {
     /// The stream
-    #[arg(value_parser = parse_name)]
+    #[arg(value_parser = parse_stream)]
     stream: String,
     /// The body: JSON, @FILE to read it from a file, or - to read it from stdin [default: stdin, with --name]
     #[arg(allow_hyphen_values = true)]

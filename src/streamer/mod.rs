@@ -28,10 +28,12 @@ pub use inspect::groups::GroupInfo;
 pub use inspect::pending::{PendingEntry, PendingFilter, PendingPages};
 pub use inspect::server::{now_ms, ready};
 pub use inspect::subscribe::{Existing, Subscribed, subscribe};
-pub use inspect::survey::{Away, GroupState, Hidden, Oldest, StreamState, Survey, group_state, stream_state, survey};
+pub use inspect::survey::{
+    Away, GroupState, Hidden, Oldest, StreamState, Survey, group_state, stream_state, survey, survey_of,
+};
 pub use point::{InvalidDuration, Point, parse_duration};
 pub use producer::add::{AddOptions, MessageWriter, Missing, Trim, add, write_add, write_trim};
 pub use random::random;
-pub use servers::{Connections, Location, Node, Notice, Servers, Supervisor, Unblocker, first};
+pub use servers::{Connections, Location, Node, Notice, Servers, Supervisor, Unblocker, first, hash_tag};
 pub use stop::{Ending, Halt, Stop};
 pub use wire::{Connection, Secret, Tls, Verify};

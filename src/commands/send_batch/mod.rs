@@ -22,7 +22,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use crate::commands::Context;
-use crate::options::{ReconnectArgs, TrimArgs, parse_count, parse_name};
+use crate::options::{ReconnectArgs, TrimArgs, parse_count};
+use crate::partitions::parse_stream;
 use crate::signals;
 use crate::streamer::producer::{self, Earlier, LostIds, MarkerAfterwards, Trouble};
 use crate::streamer::{Ending, Notice};
@@ -50,7 +51,7 @@ Examples:
   redis-streamer send-batch orders big.jsonl --checkpoint big.checkpoint")]
 pub struct Args {
     /// The stream
-    #[arg(value_parser = parse_name)]
+    #[arg(value_parser = parse_stream)]
     stream: String,
     /// The files to read, - for stdin [default: stdin]
     #[arg(value_name = "FILE")]
