@@ -16,9 +16,9 @@ mod wire;
 
 pub use consumer::ack::{Ack, AckOutcome, Acknowledger};
 pub use consumer::{
-    Acknowledge, CLAIM_IDLE, DeadLetters, Dispatch, Ended, Event, Extent, Failure, Handlers, Job, Link, Member, Name,
-    Next, OnFailure, Output, Pipeline, Plain, PlainSettings, Quota, Run, Settings, Start, Tally, Unwritten, Verdict,
-    dispatch,
+    Acknowledge, CLAIM_IDLE, DeadLetters, Dispatch, Ended, Event, Extent, Failure, Handlers, Job, Jobs, Link, Member,
+    Name, Next, OnFailure, Output, Pipeline, Plain, PlainSettings, Quota, Run, Settings, Start, Tally, Unwritten,
+    Verdict, dispatch,
 };
 pub use entry::{BODY, Entry, EntryId, Field, Message, NAME};
 pub use error::{Error, ServerError};

@@ -104,7 +104,7 @@ pub struct Args {
     /// acknowledges the message; after any other it is tried again
     #[arg(last = true, value_name = "CMD", help_heading = HANDLERS)]
     command: Vec<String>,
-    /// Run up to N handlers at a time
+    /// Run up to N handlers at a time, of all streams together
     #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroUsize>, default_value = "1", requires = "command", help_heading = HANDLERS)]
     jobs: NonZeroUsize,
     /// End a handler that runs longer than DURATION, with its whole process group: TERM, then KILL

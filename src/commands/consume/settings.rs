@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 use crate::failure::Failure;
 use crate::partitions::Streams;
 use crate::streamer::{
-    Acknowledge, CLAIM_IDLE, DeadLetters, Dispatch, Extent, Name, OnFailure, PlainSettings, Point, Settings, Start,
-    names,
+    Acknowledge, CLAIM_IDLE, DeadLetters, Dispatch, Extent, Jobs, Name, OnFailure, PlainSettings, Point, Settings,
+    Start, names,
 };
 
 use super::handlers::Handler;
@@ -182,7 +182,7 @@ impl Args {
         };
         let dead_letter = self.max_deliveries.zip(self.dead_letter.as_ref());
         let dispatch = Dispatch {
-            jobs: self.jobs.get(),
+            jobs: Jobs::new(self.jobs.get()),
             on_failure: self.on_failure(acknowledge, self.dead_letters(dead_letter)?),
         };
         let handler = Handler {
