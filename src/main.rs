@@ -6,6 +6,7 @@ mod failure;
 mod line;
 mod options;
 mod partitions;
+mod pointer;
 mod render;
 mod signals;
 mod streamer;

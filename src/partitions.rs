@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::streamer::hash_tag;
+use crate::streamer::{hash_tag, slot};
 use crate::ui::Ui;
 
 /// The most partitions of a pattern: a cluster has no more slots.
@@ -92,6 +92,12 @@ pub fn parse_stream(text: &str) -> Result<String, String> {
         Streams::One(name) => Ok(name),
         Streams::Partitions(_) => Err("a pattern names several streams, and this takes one".to_owned()),
     }
+}
+
+/// The number of the partition to which a key belongs: its slot in a cluster, which any client can ask for
+/// (`CLUSTER KEYSLOT`), modulo the number of partitions.
+pub fn of_key(key: &[u8], partitions: usize) -> usize {
+    usize::from(slot(key)) % partitions.max(1)
 }
 
 impl Partitions {
@@ -240,5 +246,12 @@ mod tests {
         assert_eq!(tag("orders:{0..3}"), None);
         assert_eq!(tag("{orders:{0..3}}"), None);
         assert_eq!(tag("{orders}:{0..0}"), None);
+    }
+
+    #[test]
+    fn a_key_has_one_partition() {
+        assert_eq!(of_key(b"123456789", 16), 0x31C3 % 16);
+        assert_eq!(of_key(b"{user1000}.following", 7), of_key(b"user1000", 7));
+        assert_eq!(of_key(b"", 5), 0);
     }
 }

@@ -34,6 +34,6 @@ pub use inspect::survey::{
 pub use point::{InvalidDuration, Point, parse_duration};
 pub use producer::add::{AddOptions, MessageWriter, Missing, Trim, add, write_add, write_trim};
 pub use random::random;
-pub use servers::{Connections, Location, Node, Notice, Servers, Supervisor, Unblocker, first, hash_tag};
+pub use servers::{Connections, Location, Node, Notice, Servers, Supervisor, Unblocker, first, hash_tag, slot};
 pub use stop::{Ending, Halt, Stop};
 pub use wire::{Connection, Secret, Tls, Verify};

@@ -23,13 +23,13 @@ use super::error::{Error, ServerError};
 use super::stop::Stop;
 use super::wire::{Address, Connection, Endpoint};
 use cluster::Cluster;
-use slots::{Place, SlotMap, Work, slot};
+use slots::{Place, SlotMap, Work};
 use url::Kind;
 
 pub use backoff::jittered;
 pub use connections::Connections;
 pub use identity::{Closed, Identity, close_named, fact, identify, introduced, introduction};
-pub use slots::hash_tag;
+pub use slots::{hash_tag, slot};
 pub use supervisor::{Notice, Notify, Supervisor, first, until};
 pub use unblock::{Blockable, Unblocker};
 pub use url::Location;
