@@ -1,5 +1,6 @@
 //! Patterns such as `orders:{0..15}`, in every verb, on one server and on a cluster.
 
+mod batches;
 mod handlers;
 mod sending;
 mod verbs;
@@ -36,6 +37,12 @@ impl World {
 
     fn program(&self, args: &str) -> Test {
         Test::new(self.server()).args(args.split_whitespace())
+    }
+
+    /// The bodies in each of so many partitions of `p`.
+    fn bodies(&self, partitions: usize) -> Vec<Vec<String>> {
+        let bodies = |name: String| self.node_of(&name).bodies(&name);
+        names(partitions).map(bodies).collect()
     }
 }
 

@@ -26,6 +26,10 @@ const PASSED_OVER: &str = "it was refused, or deleted since; the answer was lost
 
 /// The account of a sending.
 pub struct Account<'a> {
+    /// Which of several streams is told of.
+    pub(super) stream: Option<&'a str>,
+    /// The one of several streams whose sending broke off.
+    failed: Option<&'a str>,
     ui: Ui,
     stop: &'a Stop,
     settings: &'a Settings,
@@ -64,6 +68,7 @@ pub struct Account<'a> {
 
 /// The first line that could not be sent, where that ends the sending.
 struct Stopped {
+    at: (usize, u64),
     message: String,
     /// How many lines behind it were on their way and went in.
     sent_after: u64,
@@ -89,6 +94,8 @@ impl<'a> Account<'a> {
             Stdout::Nothing | Stdout::Summary => None,
         };
         Ok(Self {
+            stream: None,
+            failed: None,
             ui,
             stop,
             bar: ui.progress(input.total_bytes()),
@@ -198,12 +205,15 @@ impl Journal<anyhow::Error> for Account<'_> {
         if batch.sent == Sent::Not {
             self.sent += 1;
             self.last_sent = Some((batch.source, record.line));
-            if let Some(stopped) = &mut self.stopped_at {
+            if let Some(stopped) = &mut self.stopped_at
+                && (batch.source, record.line) > stopped.at
+            {
                 stopped.sent_after += 1;
             }
         }
         // Writing into memory cannot fail.
         if self.ids.is_some() {
+            let _ = self.stream.map(|stream| write!(self.id_lines, "{stream} "));
             let _ = match id {
                 Some(id) => writeln!(self.id_lines, "{id}"),
                 None => writeln!(self.id_lines, "-"),
@@ -212,10 +222,14 @@ impl Journal<anyhow::Error> for Account<'_> {
         if self.receipts.is_some() {
             self.receipt_lines.extend_from_slice(b"{\"file\":");
             line::string(&mut self.receipt_lines, &self.lines.names[batch.source]);
-            let line = record.line;
+            let _ = write!(self.receipt_lines, ",\"line\":{}", record.line);
+            if let Some(stream) = self.stream {
+                self.receipt_lines.extend_from_slice(b",\"stream\":");
+                line::string(&mut self.receipt_lines, stream);
+            }
             let _ = match id {
-                Some(id) => writeln!(self.receipt_lines, ",\"line\":{line},\"id\":\"{id}\"}}"),
-                None => writeln!(self.receipt_lines, ",\"line\":{line},\"id\":null}}"),
+                Some(id) => writeln!(self.receipt_lines, ",\"id\":\"{id}\"}}"),
+                None => writeln!(self.receipt_lines, ",\"id\":null}}"),
             };
         }
     }
@@ -235,7 +249,11 @@ impl Journal<anyhow::Error> for Account<'_> {
         self.first_reason.get_or_insert_with(|| message.clone());
         let stops = self.settings.on_reject == OnReject::Stop && batch.sent == Sent::Not;
         if stops && self.stopped_at.is_none() {
-            self.stopped_at = Some(Stopped { message, sent_after: 0 });
+            self.stopped_at = Some(Stopped {
+                at: (batch.source, record.line),
+                message,
+                sent_after: 0,
+            });
         } else if self.rejects.is_none() {
             self.ui.warning(&message);
         } else {

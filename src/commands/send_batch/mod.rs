@@ -1,15 +1,18 @@
 //! `send-batch`: many messages, from files or a pipe, pipelined.
 //!
 //! A thread reads and encodes ([`input`], [`reading`], [`record`]) and hands its batches over ([`arrivals`]); the
-//! producer sends them, also across failures; [`account`] tells of each line what became of it. [`checkpoint`] keeps
+//! producer sends them, also across failures; where there are several streams, they are dealt ([`dealing`]) to a
+//! producer for each ([`partitions`]). [`account`] tells of each line what became of it. [`checkpoint`] keeps
 //! what a later run needs.
 
 mod account;
 mod arrivals;
 mod checkpoint;
 mod csv;
+mod dealing;
 mod files;
 mod input;
+mod partitions;
 mod place;
 mod reading;
 mod record;
@@ -18,18 +21,21 @@ mod words;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 
 use crate::commands::Context;
 use crate::options::{ReconnectArgs, TrimArgs, parse_count};
-use crate::partitions::parse_stream;
+use crate::partitions::{Streams, parse_streams};
+use crate::pointer::Pointer;
 use crate::signals;
-use crate::streamer::producer::{self, Earlier, LostIds, MarkerAfterwards, Trouble};
+use crate::streamer::producer::{self, Earlier, LostIds, MarkerAfterwards, Started, Trouble, Written};
 use crate::streamer::{Ending, Notice};
 
 use account::Account;
 use checkpoint::Checkpoint;
+use input::Input;
 use reading::Reading;
 use record::{Encoder, Format, TrimClock};
 use settings::{Settings, Stdout};
@@ -41,6 +47,9 @@ use words::Lines;
 /// the order of the lines. Every line is in the stream, in the rejects, or named in the error; the exit code is 0
 /// only when all are in the stream. Each batch is one transaction that also moves a marker. When a connection
 /// breaks, a new one is made, and the marker tells which lines are in: none is lost or sent twice.
+///
+/// A pattern such as 'orders:{0..15}' sends to orders:0 to orders:15 at the same time, each line to that of its key
+/// with --partition-by, else to each in turn. Order is kept in each. IDs and receipts say which.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -48,17 +57,21 @@ Examples:
   redis-streamer send-batch orders jan.jsonl feb.jsonl --receipts sent.jsonl
   redis-streamer send-batch logs app.log --input text --name line --maxlen 9999
   redis-streamer send-batch users users.csv --input csv --name user.imported
+  redis-streamer send-batch 'orders:{0..15}' o.jsonl --partition-by /body/user
   redis-streamer send-batch orders big.jsonl --checkpoint big.checkpoint")]
 pub struct Args {
-    /// The stream
-    #[arg(value_parser = parse_stream)]
-    stream: String,
+    /// The stream, or a pattern such as 'orders:{0..15}'
+    #[arg(value_parser = parse_streams)]
+    stream: Streams,
     /// The files to read, - for stdin [default: stdin]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Give every message this name; each line is then a body
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Send each line to the stream of a pattern that its key chooses, which is at POINTER: /name, /fields/NAME, /body/…
+    #[arg(long, value_name = "POINTER")]
+    partition_by: Option<Pointer>,
     /// What the input holds
     #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
     input: Format,
@@ -115,9 +128,12 @@ enum OnAmbiguous {
 
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
+    args.stream.warn(context.ui);
     let (settings, input) = Settings::new(args, context.ui.input_is_terminal())?;
-    let stop = &context.stop;
-    signals::listen(stop, || ())?;
+    signals::listen(&context.stop, || ())?;
+    if settings.are_partitions() {
+        return run_all(&settings, input, context);
+    }
     let names = input.names();
     let (checkpoint, earlier) = match &settings.checkpoint {
         Some(path) => {
@@ -126,10 +142,23 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         }
         None => (None, None),
     };
-    let sending = sending(&settings, context, checkpoint.as_ref(), earlier);
+    run_one(&settings, input, context, &names, checkpoint, earlier)
+}
+
+/// Sends to one stream.
+fn run_one(
+    settings: &Settings,
+    input: Input,
+    context: &Context,
+    names: &[String],
+    checkpoint: Option<Checkpoint>,
+    earlier: Option<Earlier>,
+) -> anyhow::Result<Ending> {
+    let stop = &context.stop;
+    let sending = sending(settings, context, checkpoint.as_ref(), earlier);
     let notify = |notice: Notice<'_>| context.notice(notice);
     let lines = Lines {
-        names: &names,
+        names,
         is_resumable: checkpoint.is_some(),
     };
     context.say_connecting();
@@ -140,15 +169,13 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         (Err(trouble), _) => return Err(lines.failure(trouble)),
     };
     let begin = started.begin;
-    let clock = settings.retention.clock(|| started.now_ms());
-    let prepared = clock.map_err(anyhow::Error::from).and_then(|server_ms| {
-        let encoder = Encoder::new(&settings, TrimClock::start(settings.retention, server_ms));
-        let mut account = Account::open(&settings, lines, &input, begin.written, context.ui, stop)?;
+    let prepared = encoder(settings, &mut started).and_then(|encoder| {
+        let mut account = Account::open(settings, lines, &input, begin.written, context.ui, stop)?;
         if let Some(mut checkpoint) = checkpoint {
             checkpoint.begin(&begin)?;
             account.keep(checkpoint);
         }
-        let arrivals = Reading::start(input, &settings, encoder, &begin);
+        let arrivals = Reading::start(input, settings, encoder, &begin);
         Ok((account, arrivals.context("cannot start a thread to read")?))
     });
     let (mut account, mut arrivals) = match prepared {
@@ -163,6 +190,62 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     account.close(ended)
 }
 
+/// Sends to the streams of a pattern.
+fn run_all(settings: &Settings, input: Input, context: &Context) -> anyhow::Result<Ending> {
+    let stop = &context.stop;
+    let names = input.names();
+    let lines = Lines {
+        names: &names,
+        is_resumable: false,
+    };
+    let producer = producer::new_producer();
+    let of_stream = |(number, stream): (usize, &String)| producer::Settings {
+        stream: stream.clone(),
+        producer: format!("{producer}-{number}"),
+        producers: settings.streams.len(),
+        ..sending(settings, context, None, None)
+    };
+    let sendings: Vec<_> = settings.streams.iter().enumerate().map(of_stream).collect();
+    let notify = |notice: Notice<'_>| context.notice(notice);
+    context.say_connecting();
+    let mut started = Vec::new();
+    for sending in &sendings {
+        match (producer::start(&context.servers, sending, stop, &notify), stop.signal()) {
+            (Ok(one), _) => started.push(one),
+            (Err(trouble), signal) => {
+                started.into_iter().for_each(Started::give_up);
+                return match (trouble, signal) {
+                    (Trouble::Ended { .. }, Some(signal)) => Ok(Ending::Signal(signal)),
+                    (trouble, _) => Err(lines.failure(trouble)),
+                };
+            }
+        }
+    }
+    let begins: Vec<_> = started.iter().map(|started| started.begin).collect();
+    let prepared = encoder(settings, &mut started[0]).and_then(|encoder| {
+        let account = Account::open(settings, lines, &input, Written::default(), context.ui, stop)?;
+        let arrivals = Reading::start_dealing(input, settings, encoder, &begins);
+        Ok((account, arrivals.context("cannot start a thread to read")?))
+    });
+    let (account, arrivals) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            started.into_iter().for_each(Started::give_up);
+            return Err(error);
+        }
+    };
+    let account = Mutex::new(account);
+    let started = settings.streams.iter().map(String::as_str).zip(started);
+    let ended = partitions::run(started.collect(), arrivals, &account, stop);
+    let account = account.into_inner().unwrap_or_else(PoisonError::into_inner);
+    account.close_all(ended)
+}
+
+fn encoder(settings: &Settings, started: &mut Started<'_>) -> anyhow::Result<Encoder> {
+    let server_ms = settings.retention.clock(|| started.now_ms())?;
+    Ok(Encoder::new(settings, TrimClock::start(settings.retention, server_ms)))
+}
+
 /// What the producer is told of a sending.
 fn sending(
     settings: &Settings,
@@ -174,6 +257,7 @@ fn sending(
     producer::Settings {
         stream: settings.stream.clone(),
         producer: checkpoint.map_or_else(producer::new_producer, |checkpoint| checkpoint.producer().to_owned()),
+        producers: 1,
         entry_ids: settings.lines.entry_ids(),
         lost_ids: if wants_ids { LostIds::LookUp } else { LostIds::Leave },
         in_doubt: settings.in_doubt,

@@ -36,8 +36,10 @@ impl<E> Producer<'_, '_, E> {
             };
             if let Executed::Yes(_) = executed {
                 let outcomes = std::mem::take(&mut self.outcomes);
+                let accounted = self.account(&flight.batch, flight.next, &outcomes);
+                self.journal.told();
                 // Why more cannot be told of is not what ended the sending.
-                if let Ok(last_id @ Some(_)) = self.account(&flight.batch, flight.next, &outcomes) {
+                if let Ok(last_id @ Some(_)) = accounted {
                     self.marker_is_wrong = false;
                     self.chain.confirm(flight.position, LastId::Exactly(last_id));
                 }

@@ -160,7 +160,9 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
         match std::mem::replace(&mut self.input, Input::Ended(None)) {
             Input::Failed(error) => Err(Trouble::Host(error)),
             Input::Ended(Some(batch)) if !self.journal.is_stopped() && self.stop.ending().is_none() => {
-                self.account(&batch, 0, &[]).map(drop)
+                let accounted = self.account(&batch, 0, &[]);
+                self.journal.told();
+                accounted.map(drop)
             }
             Input::Open | Input::Ended(_) => Ok(()),
         }
@@ -219,7 +221,8 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
             return self.in_flight.is_empty();
         }
         let sizes = self.in_flight.iter();
-        window_has_room(sizes.map(|flight| (flight.batch.records.len(), flight.batch.packed.len())))
+        let sizes = sizes.map(|flight| (flight.batch.records.len(), flight.batch.packed.len()));
+        window_has_room(sizes, self.settings.producers)
     }
 
     /// Once the work is asked to end, what is in flight is settled, for a while.
@@ -333,10 +336,11 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
     }
 }
 
-/// Whether a batch may follow those in flight, each so many records and so many bytes of commands.
-fn window_has_room(in_flight: impl Iterator<Item = (usize, usize)>) -> bool {
+/// Whether a batch may follow those in flight, each so many records and so many bytes of commands, where so many
+/// producers share the bytes. One batch always may.
+fn window_has_room(in_flight: impl Iterator<Item = (usize, usize)>, producers: usize) -> bool {
     let (records, bytes) = in_flight.fold((0, 0), |sum, batch| (sum.0 + batch.0, sum.1 + batch.1));
-    records < WINDOW && bytes < WINDOW_BYTES
+    records < WINDOW && bytes < WINDOW_BYTES / producers.max(1)
 }
 
 #[cfg(test)]
@@ -345,7 +349,7 @@ mod tests {
 
     #[test]
     fn the_window_is_bounded_in_records_and_in_bytes() {
-        let has_room = |batches: usize, batch: (usize, usize)| window_has_room(std::iter::repeat_n(batch, batches));
+        let has_room = |batches: usize, batch: (usize, usize)| window_has_room(std::iter::repeat_n(batch, batches), 1);
         assert!(has_room(0, (1000, 200_000)));
         assert!(has_room(16, (1000, 200_000)) && !has_room(17, (1000, 200_000)));
         // Lines of 10 KB, and of 1 MB; one that is larger than the window goes alone.

@@ -52,6 +52,7 @@ impl<E> Producer<'_, '_, E> {
             return Ok(());
         };
         let told = self.account(&flight.batch, flight.next, outcomes);
+        self.journal.told();
         flight.next = behind(&flight, outcomes.len());
         self.in_flight.push_front(flight);
         self.chain.found(told?);

@@ -9,7 +9,7 @@ use crate::render::counted;
 use crate::streamer::Ending;
 use crate::streamer::producer::{Span, Trouble};
 
-impl Account<'_> {
+impl<'a> Account<'a> {
     /// What is in the stream, for a message about a sending that broke off.
     fn so_far(&self) -> String {
         match self.last_sent {
@@ -19,6 +19,34 @@ impl Account<'_> {
                 format!("{} sent, the last {last}", counted(self.sent, "line"))
             }
         }
+    }
+
+    /// The same for several streams, each with its ending: what broke off first is the failure, the rest is said.
+    pub fn close_all(
+        mut self,
+        mut ended: Vec<(&'a str, Result<(), Trouble<anyhow::Error>>)>,
+    ) -> anyhow::Result<Ending> {
+        self.stream = None;
+        let is_worst =
+            |ended: &Result<_, _>| matches!(ended, Err(trouble) if !matches!(trouble, Trouble::Ended { .. }));
+        let failure = ended.iter().position(|(_, ended)| is_worst(ended));
+        let failure = failure.or_else(|| ended.iter().position(|(_, ended)| ended.is_err()));
+        let Some(failure) = failure else {
+            return self.close(Ok(()));
+        };
+        let (stream, failure) = ended.swap_remove(failure);
+        self.failed = Some(stream);
+        for (stream, ended) in ended {
+            match ended {
+                Ok(()) => {}
+                Err(Trouble::Ended { in_doubt }) => self.warn(in_doubt),
+                Err(trouble) => {
+                    let error = self.lines.failure(trouble);
+                    self.ui.warning(&format!("{stream}: {error:#}"));
+                }
+            }
+        }
+        self.close(failure)
     }
 
     /// Ends the account: the summary, and what the exit code says.
@@ -57,10 +85,19 @@ impl Account<'_> {
             (Some(signal), Err(Trouble::Server { error, in_doubt })) if error.is_passing() => {
                 return Ok(self.signalled(signal, in_doubt));
             }
-            (_, ended) => ended.map_err(|trouble| self.lines.failure(trouble)),
+            (_, ended) => ended.map_err(|trouble| self.failure(trouble)),
         };
         ended.and(closed).map_err(|error| self.broken_off(error))?;
         self.refused_lines()
+    }
+
+    fn failure(&self, trouble: Trouble<anyhow::Error>) -> anyhow::Error {
+        let is_of_the_stream = !matches!(trouble, Trouble::Host(_));
+        let error = self.lines.failure(trouble);
+        match self.failed.filter(|_| is_of_the_stream) {
+            Some(stream) => error.context(format!("the partition {stream}")),
+            None => error,
+        }
     }
 
     fn warn(&self, in_doubt: Option<Span>) {
