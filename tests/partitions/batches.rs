@@ -4,7 +4,7 @@ use super::World;
 use super::sending::partition_of;
 use crate::harness::{Cluster, End, Fate, Proxy, Server, Test};
 
-const PARTITIONS: usize = 5;
+pub const PARTITIONS: usize = 5;
 
 /// Lines of users in turn, numbered.
 fn lines(count: usize) -> Vec<String> {
@@ -13,22 +13,22 @@ fn lines(count: usize) -> Vec<String> {
 }
 
 /// Which partition each of these users has, by the slots as a server counts them.
-fn partitions_of_users() -> Vec<usize> {
+pub fn partitions_of_users() -> Vec<usize> {
     let cluster = Cluster::start();
     let of = |user| partition_of(&cluster.nodes()[0], &format!("u{user}"), PARTITIONS as u64);
     (0..23).map(of).collect()
 }
 
-/// What each partition is to hold, in order.
-fn dealt(lines: &[String], users: &[usize]) -> Vec<Vec<String>> {
+/// What each partition is to hold of the lines that are good, in order.
+pub fn dealt(lines: &[String], users: &[usize], is_good: impl Fn(&str) -> bool) -> Vec<Vec<String>> {
     let mut dealt = vec![Vec::new(); PARTITIONS];
-    for (n, line) in (1..).zip(lines) {
+    for (n, line) in (1..).zip(lines).filter(|(_, line)| is_good(line)) {
         dealt[users[n * 7 % 23]].push(line.clone());
     }
     dealt
 }
 
-fn send_batch(server: &Server, args: &str) -> Test {
+pub fn send_batch(server: &Server, args: &str) -> Test {
     let test = Test::new(server).args(["send-batch", "p:{0..4}", "--name", "n"]);
     test.args(args.split_whitespace())
 }
@@ -51,7 +51,7 @@ fn lines_go_to_the_partition_of_their_key_in_order() {
             "{}",
             output.stdout()
         );
-        assert!(world.bodies(PARTITIONS) == dealt(&lines, &users));
+        assert!(world.bodies(PARTITIONS) == dealt(&lines, &users, |_| true));
         // Each receipt names an entry of its line.
         let receipts = world.server().lines("receipts");
         assert_eq!(receipts.len(), 20_000);
@@ -176,7 +176,7 @@ fn a_connection_of_one_partition_is_cut() {
         sent.args(["-u", &proxy.url()]).stderr_any().run();
         assert_eq!(proxy.cuts(), 1);
         let bodies: Vec<_> = super::names(PARTITIONS).map(|name| server.bodies(&name)).collect();
-        assert!(bodies == dealt(&lines, &users));
+        assert!(bodies == dealt(&lines, &users, |_| true));
         assert_eq!(server.lines("receipts").len(), 30_000);
         server.cli(["FLUSHALL"]);
         server.file("receipts", "");

@@ -27,7 +27,7 @@ const PASSED_OVER: &str = "it was refused, or deleted since; the answer was lost
 /// The account of a sending.
 pub struct Account<'a> {
     /// Which of several streams is told of.
-    pub(super) stream: Option<&'a str>,
+    pub(super) stream: Option<(usize, &'a str)>,
     /// The one of several streams whose sending broke off.
     failed: Option<&'a str>,
     ui: Ui,
@@ -200,6 +200,28 @@ impl<'a> Account<'a> {
     }
 }
 
+impl Account<'_> {
+    /// All of a batch was told, of a stream of which so many were rejected.
+    pub fn settled_of(
+        &mut self,
+        stream: usize,
+        rejected: u64,
+        batch: &Batch,
+        progress: Progress,
+    ) -> anyhow::Result<Written> {
+        self.flush()?;
+        if let Some(checkpoint) = &mut self.checkpoint
+            && checkpoint.advance(stream, progress, rejected, self.written)
+        {
+            self.write_checkpoint()?;
+        }
+        self.records = progress.records;
+        self.bytes += batch.text.len() as u64;
+        self.bar.update(self.bytes, || counted(self.sent, "message"));
+        Ok(self.written)
+    }
+}
+
 impl Journal<anyhow::Error> for Account<'_> {
     fn added(&mut self, batch: &Batch, record: &Record, id: Option<EntryId>) {
         if batch.sent == Sent::Not {
@@ -213,7 +235,7 @@ impl Journal<anyhow::Error> for Account<'_> {
         }
         // Writing into memory cannot fail.
         if self.ids.is_some() {
-            let _ = self.stream.map(|stream| write!(self.id_lines, "{stream} "));
+            let _ = self.stream.map(|(_, stream)| write!(self.id_lines, "{stream} "));
             let _ = match id {
                 Some(id) => writeln!(self.id_lines, "{id}"),
                 None => writeln!(self.id_lines, "-"),
@@ -223,7 +245,7 @@ impl Journal<anyhow::Error> for Account<'_> {
             self.receipt_lines.extend_from_slice(b"{\"file\":");
             line::string(&mut self.receipt_lines, &self.lines.names[batch.source]);
             let _ = write!(self.receipt_lines, ",\"line\":{}", record.line);
-            if let Some(stream) = self.stream {
+            if let Some((_, stream)) = self.stream {
                 self.receipt_lines.extend_from_slice(b",\"stream\":");
                 line::string(&mut self.receipt_lines, stream);
             }
@@ -264,16 +286,7 @@ impl Journal<anyhow::Error> for Account<'_> {
     }
 
     fn settled(&mut self, batch: &Batch, progress: Progress) -> anyhow::Result<Written> {
-        self.flush()?;
-        if let Some(checkpoint) = &mut self.checkpoint
-            && checkpoint.advance(progress, self.written)
-        {
-            self.write_checkpoint()?;
-        }
-        self.records = progress.records;
-        self.bytes += batch.text.len() as u64;
-        self.bar.update(self.bytes, || counted(self.sent, "message"));
-        Ok(self.written)
+        self.settled_of(0, self.written.rejected, batch, progress)
     }
 
     fn rewound(&mut self, written: Written, progress: Progress) -> anyhow::Result<()> {
@@ -310,7 +323,7 @@ impl Journal<anyhow::Error> for Account<'_> {
         match note {
             Note::NoMarker(_) => {
                 if let Some(checkpoint) = &mut self.checkpoint {
-                    checkpoint.is_without_marker();
+                    checkpoint.is_without_marker(self.stream.map_or(0, |(number, _)| number));
                     // If it cannot be written, the next time it must be will say so.
                     let _ = checkpoint.write();
                 }

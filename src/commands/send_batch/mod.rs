@@ -30,7 +30,7 @@ use crate::options::{ReconnectArgs, TrimArgs, parse_count};
 use crate::partitions::{Streams, parse_streams};
 use crate::pointer::Pointer;
 use crate::signals;
-use crate::streamer::producer::{self, Earlier, LostIds, MarkerAfterwards, Started, Trouble, Written};
+use crate::streamer::producer::{self, Earlier, LostIds, MarkerAfterwards, Started, Trouble};
 use crate::streamer::{Ending, Notice};
 
 use account::Account;
@@ -134,15 +134,23 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     if settings.are_partitions() {
         return run_all(&settings, input, context);
     }
-    let names = input.names();
-    let (checkpoint, earlier) = match &settings.checkpoint {
-        Some(path) => {
-            let (checkpoint, earlier) = Checkpoint::open(path, &settings.stream, names.clone())?;
-            (Some(checkpoint), earlier)
-        }
-        None => (None, None),
+    let (checkpoint, earlier) = checkpoint(&settings, &input)?;
+    run_one(
+        &settings,
+        input,
+        context,
+        checkpoint,
+        earlier.and_then(|mut all| all.pop()),
+    )
+}
+
+/// The checkpoint, if there is to be one, and what it says of an earlier run.
+fn checkpoint(settings: &Settings, input: &Input) -> anyhow::Result<(Option<Checkpoint>, Option<Vec<Earlier>>)> {
+    let Some(path) = &settings.checkpoint else {
+        return Ok((None, None));
     };
-    run_one(&settings, input, context, &names, checkpoint, earlier)
+    let (checkpoint, earlier) = Checkpoint::open(path, settings, input.names())?;
+    Ok((Some(checkpoint), earlier))
 }
 
 /// Sends to one stream.
@@ -150,15 +158,16 @@ fn run_one(
     settings: &Settings,
     input: Input,
     context: &Context,
-    names: &[String],
     checkpoint: Option<Checkpoint>,
     earlier: Option<Earlier>,
 ) -> anyhow::Result<Ending> {
     let stop = &context.stop;
-    let sending = sending(settings, context, checkpoint.as_ref(), earlier);
+    let names = input.names();
+    let producer = checkpoint.as_ref().map(|checkpoint| checkpoint.producer(0));
+    let sending = sending(settings, context, 0, producer, earlier);
     let notify = |notice: Notice<'_>| context.notice(notice);
     let lines = Lines {
-        names,
+        names: &names,
         is_resumable: checkpoint.is_some(),
     };
     context.say_connecting();
@@ -172,7 +181,7 @@ fn run_one(
     let prepared = encoder(settings, &mut started).and_then(|encoder| {
         let mut account = Account::open(settings, lines, &input, begin.written, context.ui, stop)?;
         if let Some(mut checkpoint) = checkpoint {
-            checkpoint.begin(&begin)?;
+            checkpoint.begin(&[begin])?;
             account.keep(checkpoint);
         }
         let arrivals = Reading::start(input, settings, encoder, &begin);
@@ -194,18 +203,21 @@ fn run_one(
 fn run_all(settings: &Settings, input: Input, context: &Context) -> anyhow::Result<Ending> {
     let stop = &context.stop;
     let names = input.names();
+    let (checkpoint, earlier) = checkpoint(settings, &input)?;
     let lines = Lines {
         names: &names,
-        is_resumable: false,
+        is_resumable: checkpoint.is_some(),
     };
-    let producer = producer::new_producer();
-    let of_stream = |(number, stream): (usize, &String)| producer::Settings {
-        stream: stream.clone(),
-        producer: format!("{producer}-{number}"),
-        producers: settings.streams.len(),
-        ..sending(settings, context, None, None)
+    let of_stream = |number| {
+        let producer = checkpoint.as_ref().map(|checkpoint| checkpoint.producer(number));
+        let earlier = earlier.as_ref().map(|earlier| Earlier {
+            // What the files hold is of all streams.
+            written: partitions::own(earlier[number].written),
+            ..earlier[number]
+        });
+        sending(settings, context, number, producer, earlier)
     };
-    let sendings: Vec<_> = settings.streams.iter().enumerate().map(of_stream).collect();
+    let sendings: Vec<_> = (0..settings.streams.len()).map(of_stream).collect();
     let notify = |notice: Notice<'_>| context.notice(notice);
     context.say_connecting();
     let mut started = Vec::new();
@@ -221,9 +233,17 @@ fn run_all(settings: &Settings, input: Input, context: &Context) -> anyhow::Resu
             }
         }
     }
-    let begins: Vec<_> = started.iter().map(|started| started.begin).collect();
+    let noted = |number: usize| earlier.as_ref().map(|earlier| earlier[number].progress.place);
+    let begins = started.iter().enumerate();
+    let begins = begins.map(|(number, started)| partitions::begin(started.begin, noted(number)));
+    let begins: Vec<_> = begins.collect();
     let prepared = encoder(settings, &mut started[0]).and_then(|encoder| {
-        let account = Account::open(settings, lines, &input, Written::default(), context.ui, stop)?;
+        let written = partitions::written(earlier.as_deref().unwrap_or_default());
+        let mut account = Account::open(settings, lines, &input, written, context.ui, stop)?;
+        if let Some(mut checkpoint) = checkpoint {
+            checkpoint.begin(&begins)?;
+            account.keep(checkpoint);
+        }
         let arrivals = Reading::start_dealing(input, settings, encoder, &begins);
         Ok((account, arrivals.context("cannot start a thread to read")?))
     });
@@ -235,7 +255,13 @@ fn run_all(settings: &Settings, input: Input, context: &Context) -> anyhow::Resu
         }
     };
     let account = Mutex::new(account);
-    let started = settings.streams.iter().map(String::as_str).zip(started);
+    let of = settings.streams.iter().zip(&begins).enumerate();
+    let of = of.map(|(number, (stream, begin))| partitions::Of {
+        number,
+        stream,
+        rejected: begin.written.rejected,
+    });
+    let started = of.zip(started);
     let ended = partitions::run(started.collect(), arrivals, &account, stop);
     let account = account.into_inner().unwrap_or_else(PoisonError::into_inner);
     account.close_all(ended)
@@ -246,22 +272,23 @@ fn encoder(settings: &Settings, started: &mut Started<'_>) -> anyhow::Result<Enc
     Ok(Encoder::new(settings, TrimClock::start(settings.retention, server_ms)))
 }
 
-/// What the producer is told of a sending.
+/// What the producer of one of the streams is told of a sending.
 fn sending(
     settings: &Settings,
     context: &Context,
-    checkpoint: Option<&Checkpoint>,
+    stream: usize,
+    producer: Option<&str>,
     earlier: Option<Earlier>,
 ) -> producer::Settings {
     let wants_ids = settings.receipts.is_some() || settings.stdout == Stdout::Ids;
     producer::Settings {
-        stream: settings.stream.clone(),
-        producer: checkpoint.map_or_else(producer::new_producer, |checkpoint| checkpoint.producer().to_owned()),
-        producers: 1,
+        stream: settings.streams[stream].clone(),
+        producer: producer.map_or_else(producer::new_producer, str::to_owned),
+        producers: settings.streams.len(),
         entry_ids: settings.lines.entry_ids(),
         lost_ids: if wants_ids { LostIds::LookUp } else { LostIds::Leave },
         in_doubt: settings.in_doubt,
-        marker: match checkpoint {
+        marker: match &settings.checkpoint {
             Some(_) => MarkerAfterwards::Keep,
             None => MarkerAfterwards::Delete,
         },

@@ -8,23 +8,30 @@ use anyhow::Context as _;
 
 use super::account::Account;
 use super::arrivals::Arrivals;
-use crate::streamer::producer::{Batch, Journal, Note, Progress, Record, Started, Trouble, Why, Written};
+use crate::streamer::producer::{
+    Batch, Begin, Earlier, Journal, Note, Place, Progress, Record, Started, Trouble, Why, Written,
+};
 use crate::streamer::{EntryId, Stop};
 
 type Ended = Result<(), Trouble<anyhow::Error>>;
 
 /// Sends what the reading thread deals, each stream its own; says how each ended.
 pub fn run<'a, 's>(
-    started: Vec<(&'a str, Started<'s>)>,
+    started: Vec<(Of<'a>, Started<'s>)>,
     arrivals: Vec<Arrivals>,
     account: &Mutex<Account<'a>>,
     stop: &Stop,
 ) -> Vec<(&'a str, Ended)> {
     let halt = &Halt::new(&arrivals, stop);
     thread::scope(|scope| {
-        let start = |((stream, started), mut arrivals): ((&'a str, Started<'s>), Arrivals)| {
+        let start = |((of, started), mut arrivals): ((Of<'a>, Started<'s>), Arrivals)| {
             let send = move || {
-                let mut teller = Teller::new(stream, account, halt);
+                let mut teller = Teller {
+                    of,
+                    account,
+                    locked: None,
+                    halt,
+                };
                 let ended = started.run(&mut arrivals, &mut teller);
                 if ended.is_err() {
                     halt.all();
@@ -32,7 +39,7 @@ pub fn run<'a, 's>(
                 ended
             };
             let sending = thread::Builder::new().spawn_scoped(scope, send);
-            (stream, sending.inspect_err(|_| halt.all()))
+            (of.stream, sending.inspect_err(|_| halt.all()))
         };
         let sending: Vec<_> = started.into_iter().zip(arrivals).map(start).collect();
         sending
@@ -47,6 +54,42 @@ fn join(sending: std::io::Result<thread::ScopedJoinHandle<'_, Ended>>) -> Ended 
         Ok(sending) => sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
         Err(error) => Err(Trouble::Host(error)),
     }
+}
+
+/// One of the streams.
+#[derive(Clone, Copy)]
+pub struct Of<'a> {
+    pub number: usize,
+    pub stream: &'a str,
+    /// How many of its records were rejected, by all runs.
+    pub rejected: u64,
+}
+
+/// What was written of one stream: how long the files are says nothing of it.
+pub fn own(written: Written) -> Written {
+    Written {
+        rejected: written.rejected,
+        ..Written::default()
+    }
+}
+
+/// What earlier runs wrote, of all streams.
+pub fn written(earlier: &[Earlier]) -> Written {
+    let files = earlier.first().map_or_else(Written::default, |earlier| earlier.written);
+    Written {
+        rejected: earlier.iter().map(|earlier| earlier.written.rejected).sum(),
+        ..files
+    }
+}
+
+/// Where a stream begins of which an earlier run noted a place. If the server lost some of that, what is left of it is
+/// not told once more: the files are of all streams, and cannot be taken back for one.
+pub fn begin(begin: Begin, noted: Option<Place>) -> Begin {
+    let told = match noted {
+        Some(noted) if begin.told.is_before(&noted) => begin.settled,
+        _ => begin.told,
+    };
+    Begin { told, ..begin }
 }
 
 /// Whether all streams are to settle what is on its way, and send no more.
@@ -75,30 +118,18 @@ impl Halt {
 
 /// Tells the account of one stream. The account is locked from the first record of a batch until the batch is settled.
 struct Teller<'l, 'a> {
-    stream: &'a str,
+    of: Of<'a>,
     account: &'l Mutex<Account<'a>>,
     locked: Option<MutexGuard<'l, Account<'a>>>,
     halt: &'l Halt,
-    /// How many records of this stream were rejected.
-    rejected: u64,
 }
 
 impl<'l, 'a> Teller<'l, 'a> {
-    fn new(stream: &'a str, account: &'l Mutex<Account<'a>>, halt: &'l Halt) -> Self {
-        Self {
-            stream,
-            account,
-            locked: None,
-            halt,
-            rejected: 0,
-        }
-    }
-
     fn account(&mut self) -> &mut Account<'a> {
-        let (account, stream) = (self.account, self.stream);
+        let (account, of) = (self.account, self.of);
         self.locked.get_or_insert_with(|| {
             let mut account = account.lock().unwrap_or_else(PoisonError::into_inner);
-            account.stream = Some(stream);
+            account.stream = Some((of.number, of.stream));
             account
         })
     }
@@ -110,7 +141,7 @@ impl Journal<anyhow::Error> for Teller<'_, '_> {
     }
 
     fn rejected(&mut self, batch: &Batch, record: &Record, why: Why<'_>) -> anyhow::Result<()> {
-        self.rejected += 1;
+        self.of.rejected += 1;
         // One that cannot be sent was the last that was read: what was read before may go.
         let was_sent = !matches!(why, Why::Unfit(_));
         let account = self.account();
@@ -123,10 +154,11 @@ impl Journal<anyhow::Error> for Teller<'_, '_> {
 
     /// What the account has written is of all streams; this one has only its rejects to itself.
     fn settled(&mut self, batch: &Batch, progress: Progress) -> anyhow::Result<Written> {
-        let settled = self.account().settled(batch, progress);
+        let Of { number, rejected, .. } = self.of;
+        let settled = self.account().settled_of(number, rejected, batch, progress);
         self.locked = None;
         settled.map(|_| Written {
-            rejected: self.rejected,
+            rejected,
             ..Written::default()
         })
     }

@@ -74,6 +74,15 @@ pub enum Dealing {
     By(Pointer),
 }
 
+impl Dealing {
+    pub fn pointer(&self) -> Option<&Pointer> {
+        match self {
+            Self::InTurn => None,
+            Self::By(pointer) => Some(pointer),
+        }
+    }
+}
+
 /// The most streams at a time: each has a connection and a thread.
 const MOST_STREAMS: usize = 1024;
 
@@ -94,9 +103,6 @@ impl Settings {
             return Err(Failure::usage("no files are given, and stdin is a terminal")
                 .hint("name files, pipe lines in, or give - to type them")
                 .into());
-        }
-        if args.checkpoint.is_some() && args.stream.are_partitions() {
-            return Err(Failure::usage("--checkpoint takes one stream, and a pattern names several").into());
         }
         let input = Input::open(&args.files)?;
         let written = [

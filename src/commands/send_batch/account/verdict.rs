@@ -27,9 +27,13 @@ impl<'a> Account<'a> {
         mut ended: Vec<(&'a str, Result<(), Trouble<anyhow::Error>>)>,
     ) -> anyhow::Result<Ending> {
         self.stream = None;
-        let is_worst =
+        let is_failure =
             |ended: &Result<_, _>| matches!(ended, Err(trouble) if !matches!(trouble, Trouble::Ended { .. }));
-        let failure = ended.iter().position(|(_, ended)| is_worst(ended));
+        let failure = ended
+            .iter()
+            .position(|(_, ended)| !leaves_nothing(ended) && is_failure(ended));
+        let failure = failure.or_else(|| ended.iter().position(|(_, ended)| !leaves_nothing(ended)));
+        let failure = failure.or_else(|| ended.iter().position(|(_, ended)| is_failure(ended)));
         let failure = failure.or_else(|| ended.iter().position(|(_, ended)| ended.is_err()));
         let Some(failure) = failure else {
             return self.close(Ok(()));
@@ -58,7 +62,9 @@ impl<'a> Account<'a> {
         if let Some(checkpoint) = &mut self.checkpoint
             && leaves_nothing(&ended)
         {
-            if ended.is_ok() && self.stop.signal().is_none() {
+            // Several streams may have been stopped before they told of all that an earlier run had sent.
+            let is_cut_short = self.settings.are_partitions() && self.stopped_at.is_some();
+            if ended.is_ok() && self.stop.signal().is_none() && !is_cut_short {
                 checkpoint.all_told();
             }
             checkpoint.settled();
