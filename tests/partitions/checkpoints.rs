@@ -129,3 +129,32 @@ fn a_checkpoint_of_another_pattern_or_key_or_input_is_refused() {
         .stderr_has(["the input is not the one the checkpoint was written for"])
         .run();
 }
+
+#[test]
+fn what_a_server_lost_is_named_and_sent_by_the_next_run() {
+    let world = World::One(Server::start());
+    let lines = lines();
+    world.server().file("in", lines.join("\n") + "\n");
+    let sending = |rate: &str| send_batch(world.server(), &format!("in --checkpoint c --rate {rate}"));
+    let mut first = sending("20000").spawn();
+    wait_until("entries to be added", || sent(&world) >= 3000);
+    world.server().restart_empty();
+    let output = first.wait();
+    let stderr = output.stderr();
+    assert!(
+        output.status == 1 && stderr.contains("the partition p:"),
+        "{}: {stderr}",
+        output.status
+    );
+    assert!(stderr.contains("after it had confirmed them"), "{stderr}");
+    sending("60000").stderr_any().run();
+    let turn = |first| {
+        lines
+            .iter()
+            .skip(first)
+            .step_by(PARTITIONS)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert!(world.bodies(PARTITIONS) == (0..PARTITIONS).map(turn).collect::<Vec<_>>());
+}
