@@ -57,6 +57,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'The message''s name, such as user.created')
             [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Add a field to the entry (repeatable)')
             [CompletionResult]::new('--field', '--field', [CompletionResultType]::ParameterName, 'Add a field to the entry (repeatable)')
+            [CompletionResult]::new('--partition-by', '--partition-by', [CompletionResultType]::ParameterName, 'Choose the stream of a pattern by the message''s key, which is at POINTER: /name, /fields/NAME, /body/…')
             [CompletionResult]::new('--id', '--id', [CompletionResultType]::ParameterName, 'Use this entry ID instead of one made by the server')
             [CompletionResult]::new('--maxlen', '--maxlen', [CompletionResultType]::ParameterName, 'Trim the stream to its newest N entries')
             [CompletionResult]::new('--retention', '--retention', [CompletionResultType]::ParameterName, 'Trim entries older than DURATION')
@@ -90,6 +91,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
         }
         'redis-streamer;send-batch' {
             [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'Give every message this name; each line is then a body')
+            [CompletionResult]::new('--partition-by', '--partition-by', [CompletionResultType]::ParameterName, 'Send each line to the stream of a pattern that its key chooses, which is at POINTER: /name, /fields/NAME, /body/…')
             [CompletionResult]::new('--input', '--input', [CompletionResultType]::ParameterName, 'What the input holds')
             [CompletionResult]::new('--rejects', '--rejects', [CompletionResultType]::ParameterName, 'Write lines that cannot be sent to FILE, unchanged, and go on')
             [CompletionResult]::new('--on-reject', '--on-reject', [CompletionResultType]::ParameterName, 'What to do at a line that cannot be sent [default: stop, or skip with --rejects]')
@@ -181,7 +183,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--claim-idle', '--claim-idle', [CompletionResultType]::ParameterName, 'Claim entries that other consumers left pending for DURATION; off claims only what they handed back [default: 5m; off with --ack manual]')
             [CompletionResult]::new('--on-nogroup', '--on-nogroup', [CompletionResultType]::ParameterName, 'What to do when the group does not exist, or vanishes')
             [CompletionResult]::new('--dedup', '--dedup', [CompletionResultType]::ParameterName, 'Process no entry twice within WINDOW [default: 7d], by the ledger of processed entries that the group keeps')
-            [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'Run up to N handlers at a time')
+            [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'Run up to N handlers at a time, of all streams together')
             [CompletionResult]::new('--handler-timeout', '--handler-timeout', [CompletionResultType]::ParameterName, 'End a handler that runs longer than DURATION, with its whole process group: TERM, then KILL')
             [CompletionResult]::new('--retry-delay', '--retry-delay', [CompletionResultType]::ParameterName, 'Wait for DURATION before trying a failed message again, twice as long each time, an hour at most')
             [CompletionResult]::new('--max-deliveries', '--max-deliveries', [CompletionResultType]::ParameterName, 'Try a message at most N times, then move it to --dead-letter [default: no limit]')

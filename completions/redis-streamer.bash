@@ -733,7 +733,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__send)
-            opts="-f -u -q -v -h -V --name --text --field --id --maxlen --retention --wait-replicas --fsync --wait-timeout --no-create --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-f -u -q -v -h -V --name --text --field --partition-by --id --maxlen --retention --wait-replicas --fsync --wait-timeout --no-create --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -748,6 +748,10 @@ _redis__streamer() {
                     return 0
                     ;;
                 -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --partition-by)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -823,13 +827,17 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__send__subcmd__batch)
-            opts="-u -q -v -h -V --name --input --keep-ids --rejects --on-reject --rate --maxlen --retention --ids --receipts --json --checkpoint --on-ambiguous --wait-replicas --fsync --wait-timeout --reconnect-for --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-u -q -v -h -V --name --partition-by --input --keep-ids --rejects --on-reject --rate --maxlen --retention --ids --receipts --json --checkpoint --on-ambiguous --wait-replicas --fsync --wait-timeout --reconnect-for --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --partition-by)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

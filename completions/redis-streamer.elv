@@ -53,6 +53,7 @@ set edit:completion:arg-completer[redis-streamer] = {|@words|
             cand --name 'The message''s name, such as user.created'
             cand -f 'Add a field to the entry (repeatable)'
             cand --field 'Add a field to the entry (repeatable)'
+            cand --partition-by 'Choose the stream of a pattern by the message''s key, which is at POINTER: /name, /fields/NAME, /body/…'
             cand --id 'Use this entry ID instead of one made by the server'
             cand --maxlen 'Trim the stream to its newest N entries'
             cand --retention 'Trim entries older than DURATION'
@@ -85,6 +86,7 @@ set edit:completion:arg-completer[redis-streamer] = {|@words|
         }
         &'redis-streamer;send-batch'= {
             cand --name 'Give every message this name; each line is then a body'
+            cand --partition-by 'Send each line to the stream of a pattern that its key chooses, which is at POINTER: /name, /fields/NAME, /body/…'
             cand --input 'What the input holds'
             cand --rejects 'Write lines that cannot be sent to FILE, unchanged, and go on'
             cand --on-reject 'What to do at a line that cannot be sent [default: stop, or skip with --rejects]'
@@ -174,7 +176,7 @@ set edit:completion:arg-completer[redis-streamer] = {|@words|
             cand --claim-idle 'Claim entries that other consumers left pending for DURATION; off claims only what they handed back [default: 5m; off with --ack manual]'
             cand --on-nogroup 'What to do when the group does not exist, or vanishes'
             cand --dedup 'Process no entry twice within WINDOW [default: 7d], by the ledger of processed entries that the group keeps'
-            cand --jobs 'Run up to N handlers at a time'
+            cand --jobs 'Run up to N handlers at a time, of all streams together'
             cand --handler-timeout 'End a handler that runs longer than DURATION, with its whole process group: TERM, then KILL'
             cand --retry-delay 'Wait for DURATION before trying a failed message again, twice as long each time, an hour at most'
             cand --max-deliveries 'Try a message at most N times, then move it to --dead-letter [default: no limit]'

@@ -53,6 +53,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "man" 
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l name -d 'The message\'s name, such as user.created' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s f -l field -d 'Add a field to the entry (repeatable)' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l partition-by -d 'Choose the stream of a pattern by the message\'s key, which is at POINTER: /name, /fields/NAME, /body/…' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l id -d 'Use this entry ID instead of one made by the server' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l maxlen -d 'Trim the stream to its newest N entries' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l retention -d 'Trim entries older than DURATION' -r
@@ -80,6 +81,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s v
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s V -l version -d 'Print version'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l name -d 'Give every message this name; each line is then a body' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l partition-by -d 'Send each line to the stream of a pattern that its key chooses, which is at POINTER: /name, /fields/NAME, /body/…' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l input -d 'What the input holds' -r -f -a "jsonl\t'Lines of JSON; blank lines are skipped'
 text\t'Lines of text, sent as JSON strings; a blank line is a message too'
 csv\t'Rows of CSV under a header, sent as objects'"
@@ -161,7 +163,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -
 latest\t'Create it at the end of the stream'
 beginning\t'Create it at the beginning: everything is delivered, perhaps again'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l dedup -d 'Process no entry twice within WINDOW [default: 7d], by the ledger of processed entries that the group keeps' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l jobs -d 'Run up to N handlers at a time' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l jobs -d 'Run up to N handlers at a time, of all streams together' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l handler-timeout -d 'End a handler that runs longer than DURATION, with its whole process group: TERM, then KILL' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l retry-delay -d 'Wait for DURATION before trying a failed message again, twice as long each time, an hour at most' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l max-deliveries -d 'Try a message at most N times, then move it to --dead-letter [default: no limit]' -r

@@ -5,6 +5,8 @@ mod commands;
 mod failure;
 mod line;
 mod options;
+mod partitions;
+mod pointer;
 mod render;
 mod signals;
 mod streamer;

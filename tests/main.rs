@@ -17,6 +17,7 @@ mod faults;
 mod harness;
 mod memory;
 mod middleman;
+mod partitions;
 mod pending;
 mod pipes;
 mod redelivery;

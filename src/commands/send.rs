@@ -8,26 +8,34 @@ use anyhow::Context as _;
 use crate::commands::{Context, durability, print};
 use crate::failure::{Failure, quote};
 use crate::line::{self, LineError};
-use crate::options::{DurabilityArgs, TrimArgs, parse_name};
+use crate::options::{DurabilityArgs, TrimArgs};
+use crate::partitions::{Streams, of_key, parse_streams};
+use crate::pointer::Pointer;
 use crate::streamer::{
-    AddOptions, BODY, Durability, Ending, EntryId, Error, Missing, NAME, Reached, ServerError, add, now_ms,
+    AddOptions, BODY, Durability, Ending, EntryId, Error, Field, Missing, NAME, Reached, ServerError, add, now_ms,
+    random,
 };
 
 /// Send one message to a stream, and print its ID
 ///
 /// With --name, the entry is a message whose body is BODY, or stdin if BODY is not given. Without --name, it is a
 /// plain entry of the fields given with --field. Stdin is not read when BODY is given.
+///
+/// A pattern such as 'orders:{0..15}' sends to one of orders:0 to orders:15: to that of the key, with --partition-by, else to
+/// any. With -v, stderr says to which.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   redis-streamer send users '{\"user_id\": 123}' --name user.created
   redis-streamer send users @user.json --name user.created -f trace=4bf92f
   echo 'disk full' | redis-streamer send logs --name log.line --text
-  redis-streamer send metrics -f sensor=7 -f celsius=21.5")]
+  redis-streamer send metrics -f sensor=7 -f celsius=21.5
+  redis-streamer send 'orders:{0..15}' @o.json --name new \\
+    --partition-by /body/user_id")]
 pub struct Args {
-    /// The stream
-    #[arg(value_parser = parse_name)]
-    stream: String,
+    /// The stream, or a pattern such as 'orders:{0..15}'
+    #[arg(value_parser = parse_streams)]
+    stream: Streams,
     /// The body: JSON, @FILE to read it from a file, or - to read it from stdin [default: stdin, with --name]
     #[arg(allow_hyphen_values = true)]
     body: Option<String>,
@@ -40,6 +48,9 @@ pub struct Args {
     /// Add a field to the entry (repeatable)
     #[arg(short, long = "field", value_name = "NAME=VALUE", value_parser = parse_field)]
     fields: Vec<(String, String)>,
+    /// Choose the stream of a pattern by the message's key, which is at POINTER: /name, /fields/NAME, /body/…
+    #[arg(long, value_name = "POINTER")]
+    partition_by: Option<Pointer>,
     /// Use this entry ID instead of one made by the server
     #[arg(long, value_name = "ID")]
     id: Option<EntryId>,
@@ -64,12 +75,18 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         (Some(_), _) => Some(body(&args, context)?),
         (None, Some(_)) => {
             return Err(Failure::usage("a body needs a name")
-                .hint(format!("redis-streamer send {} BODY --name NAME", quote(&args.stream)))
+                .hint(format!(
+                    "redis-streamer send {} BODY --name NAME",
+                    quote(&args.stream.to_string())
+                ))
                 .into());
         }
         (None, None) if args.fields.is_empty() => {
             return Err(Failure::usage("nothing to send: neither --name nor --field is given")
-                .hint(format!("redis-streamer send {} BODY --name NAME", quote(&args.stream)))
+                .hint(format!(
+                    "redis-streamer send {} BODY --name NAME",
+                    quote(&args.stream.to_string())
+                ))
                 .into());
         }
         (None, None) => None,
@@ -84,9 +101,11 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
             .map(|(name, value)| (name.as_bytes(), value.as_bytes())),
     );
 
+    args.stream.warn(context.ui);
+    let stream = stream(&args, &fields)?;
     let retention = args.trim.retention();
     let durability = args.durability.durability();
-    let (id, reached) = context.connect_to(&args.stream)?.at(&args.stream, |connection| {
+    let (id, reached) = context.connect_to(stream)?.at(stream, |connection| {
         durability.map_or(Ok(()), |durability| durability.check(connection))?;
         let now = retention.clock(|| now_ms(connection))?;
         let options = AddOptions {
@@ -98,7 +117,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
             },
             trim: retention.trim(now),
         };
-        let id = add(connection, &args.stream, options, &fields)?;
+        let id = add(connection, stream, options, &fields)?;
         // Nothing that fails from here on is a reason to add it again.
         Ok((
             id,
@@ -107,6 +126,9 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     })?;
     if let Some((durability, reached)) = reached {
         must_be_safe(id, durability, reached)?;
+    }
+    if args.stream.are_partitions() {
+        context.ui.detail(&format!("added to {stream}"));
     }
     print(context.ui, format!("{id}\n").as_bytes())
         .with_context(|| format!("the entry {id} was added, but its ID could not be printed"))
@@ -127,6 +149,31 @@ fn must_be_safe(
         return Ok(());
     }
     Err(anyhow::Error::new(durability::shortfall(durability, reached)).context(not_safe()))
+}
+
+/// The stream to send to: the only one, that of the key, or any.
+fn stream<'a>(args: &'a Args, fields: &[Field<'_>]) -> Result<&'a str, Failure> {
+    let names = args.stream.names();
+    let number = match &args.partition_by {
+        None if names.len() > 1 => random() as usize % names.len(),
+        None => 0,
+        Some(_) if !args.stream.are_partitions() => {
+            return Err(Failure::usage(format!(
+                "--partition-by chooses a stream of several, and {} is one",
+                args.stream
+            ))
+            .hint("name them by a pattern, such as 'orders:{0..15}'"));
+        }
+        Some(pointer) => match pointer.key(fields) {
+            Some(key) => of_key(&key, names.len()),
+            None => {
+                return Err(Failure::data(format!("no key at {pointer}")).hint(
+                    "a key is a string, a number, true or false; without --partition-by any of the streams is taken",
+                ));
+            }
+        },
+    };
+    Ok(names.get(number).map_or("", String::as_str))
 }
 
 /// The body as it goes into the stream: JSON text.

@@ -1,7 +1,8 @@
 //! `subscribe`: creates the group where it is missing.
 
 use crate::commands::Context;
-use crate::options::{GroupArgs, parse_name};
+use crate::options::GroupArgs;
+use crate::partitions::{Streams, expand, parse_streams};
 use crate::streamer::{Ending, Existing, Point, Subscribed, subscribe};
 
 /// Create a consumer group if it does not exist, and the stream with it
@@ -12,11 +13,12 @@ use crate::streamer::{Ending, Existing, Point, Subscribed, subscribe};
 Examples:
   redis-streamer subscribe orders -l billing
   redis-streamer subscribe orders returns -g audit --from beginning
+  redis-streamer subscribe 'orders:{0..15}' -l billing
   redis-streamer subscribe orders -l billing --reset --from -1h")]
 pub struct Args {
-    /// The streams
-    #[arg(required = true, value_name = "STREAM", value_parser = parse_name)]
-    streams: Vec<String>,
+    /// The streams; 'orders:{0..15}' for orders:0 to orders:15
+    #[arg(required = true, value_name = "STREAM", value_parser = parse_streams)]
+    streams: Vec<Streams>,
     #[command(flatten)]
     group: GroupArgs,
     /// Where the group begins: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m
@@ -28,11 +30,12 @@ pub struct Args {
 }
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
-    let groups: Result<Vec<_>, _> = args.streams.iter().map(|stream| args.group.require(stream)).collect();
+    let streams = expand(&args.streams, context.ui);
+    let groups: Result<Vec<_>, _> = streams.iter().map(|stream| args.group.require(stream)).collect();
     let groups = groups?;
     let existing = if args.reset { Existing::Move } else { Existing::Keep };
-    let mut connections = context.connect_to(&args.streams[0])?;
-    for (stream, group) in args.streams.iter().zip(groups) {
+    let mut connections = context.connect_to(&streams[0])?;
+    for (stream, group) in streams.iter().zip(groups) {
         let subscribed = connections.at(stream, |connection| {
             subscribe(connection, stream, &group, args.from, existing)
         })?;

@@ -16,9 +16,9 @@ mod wire;
 
 pub use consumer::ack::{Ack, AckOutcome, Acknowledger};
 pub use consumer::{
-    Acknowledge, CLAIM_IDLE, DeadLetters, Dispatch, Ended, Event, Extent, Failure, Handlers, Job, Link, Member, Name,
-    Next, OnFailure, Output, Pipeline, Plain, PlainSettings, Quota, Run, Settings, Start, Tally, Unwritten, Verdict,
-    dispatch,
+    Acknowledge, CLAIM_IDLE, DeadLetters, Dispatch, Ended, Event, Extent, Failure, Handlers, Job, Jobs, Link, Member,
+    Name, Next, OnFailure, Output, Pipeline, Plain, PlainSettings, Quota, Run, Settings, Start, Tally, Unwritten,
+    Verdict, dispatch,
 };
 pub use entry::{BODY, Entry, EntryId, Field, Message, NAME};
 pub use error::{Error, NoFsync, ServerError};
@@ -28,11 +28,13 @@ pub use inspect::groups::GroupInfo;
 pub use inspect::pending::{PendingEntry, PendingFilter, PendingPages};
 pub use inspect::server::{now_ms, ready};
 pub use inspect::subscribe::{Existing, Subscribed, subscribe};
-pub use inspect::survey::{Away, GroupState, Hidden, Oldest, StreamState, Survey, group_state, stream_state, survey};
+pub use inspect::survey::{
+    Away, GroupState, Hidden, Oldest, StreamState, Survey, group_state, stream_state, survey, survey_of,
+};
 pub use point::{InvalidDuration, Point, parse_duration};
 pub use producer::add::{AddOptions, MessageWriter, Missing, Trim, add, write_add, write_trim};
 pub use producer::{Copies, Durability, Reached};
 pub use random::random;
-pub use servers::{Connections, Kind, Location, Node, Notice, Servers, Supervisor, Unblocker, first};
+pub use servers::{Connections, Kind, Location, Node, Notice, Servers, Supervisor, Unblocker, first, hash_tag, slot};
 pub use stop::{Ending, Halt, Stop};
 pub use wire::{Connection, Secret, Tls, TlsFault, Verify};

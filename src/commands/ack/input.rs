@@ -51,6 +51,11 @@ impl References {
         Ok(read.is_some())
     }
 
+    /// The number of the line that was read last.
+    pub fn line(&self) -> u64 {
+        self.lines
+    }
+
     /// The next entry named in what was read, with its stream where the line tells.
     pub fn next(&mut self) -> anyhow::Result<Option<(Option<String>, EntryId)>> {
         loop {

@@ -4,7 +4,8 @@ mod input;
 
 use crate::commands::{Context, print};
 use crate::failure::Failure;
-use crate::options::{GroupArgs, ReconnectArgs, parse_name};
+use crate::options::{GroupArgs, ReconnectArgs};
+use crate::partitions::{Streams, parse_streams};
 use crate::render::{counted, one_line};
 use crate::signals;
 use crate::streamer::{Ack, AckOutcome, Acknowledger, Connections, Ending, EntryId, Halt, Notice, Stop, Supervisor};
@@ -19,11 +20,12 @@ use input::References;
 Examples:
   redis-streamer ack orders -l billing 1700000000000-0
   redis-streamer consume orders -l billing --ack manual -e | worker |
-    redis-streamer ack orders -l billing -")]
+    redis-streamer ack orders -l billing -
+  redis-streamer ack 'orders:{0..15}' -l billing - < done.jsonl")]
 pub struct Args {
-    /// The stream
-    #[arg(value_parser = parse_name)]
-    stream: String,
+    /// The stream; 'orders:{0..15}' for orders:0 to orders:15, where each line says its own
+    #[arg(value_parser = parse_streams)]
+    stream: Streams,
     /// The entries, or - for stdin [default: stdin]
     #[arg(value_name = "ID")]
     ids: Vec<String>,
@@ -38,7 +40,7 @@ pub struct Args {
 
 /// What to do.
 struct Settings {
-    stream: String,
+    streams: Streams,
     group: GroupArgs,
     source: Source,
     not_pending: NotPending,
@@ -60,7 +62,7 @@ enum NotPending {
 
 impl Settings {
     fn new(args: Args, context: &Context) -> anyhow::Result<Self> {
-        args.group.require(&args.stream)?;
+        args.group.require(args.stream.first())?;
         let source = match args.ids.as_slice() {
             [] if context.ui.input_is_terminal() => {
                 return Err(Failure::usage("no IDs are given, and stdin is a terminal")
@@ -69,6 +71,13 @@ impl Settings {
             }
             [] => Source::Stdin,
             [dash] if dash == "-" => Source::Stdin,
+            _ if args.stream.are_partitions() => {
+                return Err(
+                    Failure::usage(format!("in which of the streams of {} are these IDs?", args.stream))
+                        .hint("name one stream, or give lines as consume prints them on stdin")
+                        .into(),
+                );
+            }
             ids => Source::Given(ids.iter().map(|id| parse_id(id)).collect::<Result<_, _>>()?),
         };
         let not_pending = if args.strict {
@@ -77,7 +86,7 @@ impl Settings {
             NotPending::Tolerated
         };
         Ok(Self {
-            stream: args.stream,
+            streams: args.stream,
             group: args.group,
             source,
             not_pending,
@@ -93,11 +102,12 @@ fn parse_id(text: &str) -> Result<EntryId, Failure> {
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let settings = Settings::new(args, context)?;
+    settings.streams.warn(context.ui);
     let stop = &context.stop;
     let notify = |notice: Notice<'_>| context.notice(notice);
     let mut supervisor = Supervisor::new(&context.servers, &notify, settings.reconnect.reconnect_for, None);
     context.say_connecting();
-    let first = match supervisor.start(context.wait, || context.try_to_connect_to(&settings.stream)) {
+    let first = match supervisor.start(context.wait, || context.try_to_connect_to(settings.streams.first())) {
         Ok(connection) => connection,
         Err(Halt::Failed(error)) => return Err(error.into()),
         Err(Halt::Ended(ending)) => return Ok(ending),
@@ -146,6 +156,9 @@ impl Acks<'_> {
     fn take_all(&mut self, mut references: References) -> anyhow::Result<()> {
         while references.read_more()? {
             while let Some((stream, id)) = references.next()? {
+                if stream.is_none() && self.settings.streams.are_partitions() {
+                    return Err(self.names_no_stream(&references));
+                }
                 self.take(stream, id)?;
             }
             self.flush()?;
@@ -153,8 +166,17 @@ impl Acks<'_> {
         Ok(())
     }
 
+    fn names_no_stream(&self, references: &References) -> anyhow::Error {
+        let (line, streams) = (references.line(), &self.settings.streams);
+        Failure::data(format!(
+            "stdin:{line}: the line names no stream, and {streams} are several"
+        ))
+        .hint("a line names the entry as consume prints it: {\"stream\":…,\"id\":…}")
+        .into()
+    }
+
     fn take(&mut self, stream: Option<String>, id: EntryId) -> anyhow::Result<()> {
-        let stream = stream.unwrap_or_else(|| self.settings.stream.clone());
+        let stream = stream.unwrap_or_else(|| self.settings.streams.first().to_owned());
         let group = self.settings.group.require(&stream)?;
         self.waiting.push((stream, group, id));
         if self.waiting.len() >= BATCH {

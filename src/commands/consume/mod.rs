@@ -17,6 +17,7 @@ use anyhow::Context as _;
 
 use crate::commands::Context;
 use crate::options::{GroupArgs, ReconnectArgs, parse_count, parse_name};
+use crate::partitions::{Streams, parse_stream, parse_streams};
 use crate::signals;
 use crate::streamer::{Ending, Halt, Link, Point, Quota, Run, Servers, Settings, Unblocker, parse_duration, ready};
 
@@ -38,13 +39,14 @@ Examples:
   redis-streamer consume orders --last 10
   redis-streamer consume orders -l ci -n 1 --timeout 30s | jq -e .body.ok
   redis-streamer consume orders returns -g audit --ack manual
+  redis-streamer consume 'orders:{0..15}' -l billing
   redis-streamer consume orders -l billing --jobs 8 -- ./bill
   redis-streamer consume orders -l billing \\
     --max-deliveries 3 --dead-letter orders:dead -- ./bill")]
 pub struct Args {
-    /// The streams
-    #[arg(required = true, value_name = "STREAM", value_parser = parse_name)]
-    streams: Vec<String>,
+    /// The streams; 'orders:{0..15}' for orders:0 to orders:15
+    #[arg(required = true, value_name = "STREAM", value_parser = parse_streams)]
+    streams: Vec<Streams>,
     #[command(flatten)]
     group: GroupArgs,
     /// End after N messages
@@ -102,7 +104,7 @@ pub struct Args {
     /// acknowledges the message; after any other it is tried again
     #[arg(last = true, value_name = "CMD", help_heading = HANDLERS)]
     command: Vec<String>,
-    /// Run up to N handlers at a time
+    /// Run up to N handlers at a time, of all streams together
     #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroUsize>, default_value = "1", requires = "command", help_heading = HANDLERS)]
     jobs: NonZeroUsize,
     /// End a handler that runs longer than DURATION, with its whole process group: TERM, then KILL
@@ -118,7 +120,7 @@ pub struct Args {
     #[arg(long, requires = "command", help_heading = HANDLERS)]
     clean_env: bool,
     /// Move messages that failed too often to STREAM, with where they came from and why
-    #[arg(long, value_name = "STREAM", value_parser = parse_name, requires = "max_deliveries", requires = "command", help_heading = HANDLERS)]
+    #[arg(long, value_name = "STREAM", value_parser = parse_stream, requires = "max_deliveries", requires = "command", help_heading = HANDLERS)]
     dead_letter: Option<String>,
 }
 
@@ -182,6 +184,9 @@ impl Args {
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let plan = args.plan()?;
+    for streams in &args.streams {
+        streams.warn(context.ui);
+    }
     let stop = &context.stop;
     let stdout = Stdout::open(context.ui, stop).context("cannot watch stdout")?;
     let quota = Quota::new(args.max.map(NonZeroUsize::get));
@@ -197,7 +202,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         tell: &|event| events::tell(context.ui, &event),
     };
     // Until there is a connection, a signal ends the process as signals do.
-    let link = match connect(&run, &args.streams[..1], &plan.keys(), context) {
+    let link = match connect(&run, args.streams[0].first(), &plan.keys(), context) {
         Ok(link) => link,
         Err(Halt::Ended(ending)) => return members::told(&args, &run, ending, 0),
         Err(Halt::Failed(error)) => return Err(error.into()),
@@ -224,14 +229,14 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
 /// used, it tells whether they may be at several nodes.
 fn connect(
     run: &Run<'_>,
-    streams: &[String],
+    stream: &str,
     keys: &[String],
     context: &Context,
 ) -> Result<Link, Halt<crate::streamer::Error>> {
     context.say_connecting();
     let mut supervisor = run.supervisor();
     let link = supervisor.start(context.wait, || {
-        let mut link = run.open(streams)?;
+        let mut link = run.open(&[stream.to_owned()])?;
         if context.wait.is_some() {
             ready(&mut link.connection)?;
         }

@@ -3,9 +3,10 @@
 use std::num::NonZeroU64;
 
 use crate::failure::Failure;
+use crate::partitions::Streams;
 use crate::streamer::{
-    Acknowledge, CLAIM_IDLE, DeadLetters, Dispatch, Extent, Name, OnFailure, PlainSettings, Point, Settings, Start,
-    names,
+    Acknowledge, CLAIM_IDLE, DeadLetters, Dispatch, Extent, Jobs, Name, OnFailure, PlainSettings, Point, Settings,
+    Start, names,
 };
 
 use super::handlers::Handler;
@@ -79,6 +80,11 @@ impl Args {
         )
     }
 
+    /// All streams, those of patterns too.
+    fn streams(&self) -> Vec<String> {
+        self.streams.iter().flat_map(Streams::names).cloned().collect()
+    }
+
     fn plain(&self) -> PlainSettings {
         let from = match (self.last, self.from, self.to) {
             (Some(count), _, _) => Start::Last(count),
@@ -87,7 +93,7 @@ impl Args {
             (None, None, None) => Start::At(Point::Latest),
         };
         PlainSettings {
-            streams: self.streams.clone(),
+            streams: self.streams(),
             from,
             to: self.to,
             extent: self.extent(),
@@ -131,7 +137,7 @@ impl Args {
             AckMode::Read if self.max_deliveries.is_some() => Err(Failure::usage(
                 "--ack read delivers once: --max-deliveries does not go with it",
             )),
-            AckMode::Read if self.max.is_some() && self.streams.len() > 1 => Err(Failure::usage(
+            AckMode::Read if self.max.is_some() && self.streams().len() > 1 => Err(Failure::usage(
                 "--ack read with -n reads one stream: a read of several may bring more, and what is read is done",
             )),
             AckMode::Read => Ok(Acknowledge::OnRead),
@@ -141,15 +147,15 @@ impl Args {
     /// One member for each name of a group: groups of different names cannot be read by one command.
     fn members(&self, name: &Name, acknowledge: Acknowledge) -> Vec<Settings> {
         let mut members: Vec<Settings> = Vec::new();
-        for stream in &self.streams {
-            let Some(group) = self.group.on(stream) else {
+        for stream in self.streams() {
+            let Some(group) = self.group.on(&stream) else {
                 continue;
             };
             match members.iter_mut().find(|member| member.group == group) {
-                Some(member) if member.streams.contains(stream) => {}
-                Some(member) => member.streams.push(stream.clone()),
+                Some(member) if member.streams.contains(&stream) => {}
+                Some(member) => member.streams.push(stream),
                 None => members.push(Settings {
-                    streams: vec![stream.clone()],
+                    streams: vec![stream],
                     group,
                     name: name.clone(),
                     acknowledge,
@@ -176,7 +182,7 @@ impl Args {
         };
         let dead_letter = self.max_deliveries.zip(self.dead_letter.as_ref());
         let dispatch = Dispatch {
-            jobs: self.jobs.get(),
+            jobs: Jobs::new(self.jobs.get()),
             on_failure: self.on_failure(acknowledge, self.dead_letters(dead_letter)?),
         };
         let handler = Handler {
@@ -190,7 +196,7 @@ impl Args {
 
     fn dead_letters(&self, given: Option<(NonZeroU64, &String)>) -> Result<Option<DeadLetters>, Failure> {
         match given {
-            Some((_, stream)) if self.streams.contains(stream) => Err(Failure::usage(format!(
+            Some((_, stream)) if self.streams().contains(stream) => Err(Failure::usage(format!(
                 "--dead-letter {stream} is consumed here: what fails would come back again and again"
             ))),
             Some((after, stream)) => Ok(Some(DeadLetters {
@@ -272,6 +278,8 @@ mod tests {
             groups("a b -l x"),
             [("a:x:cg".to_owned(), vec![a]), ("b:x:cg".to_owned(), vec![b])]
         );
+        let partitions = ["a0", "a1", "b"].map(str::to_owned);
+        assert_eq!(groups("a{0..1} b a1 -g g"), [("g".to_owned(), partitions.to_vec())]);
     }
 
     #[test]

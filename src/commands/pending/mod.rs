@@ -11,17 +11,20 @@ use std::time::Duration;
 use crate::commands::{Context, print};
 use crate::failure::{Failure, quote};
 use crate::options::{GroupArgs, parse_count, parse_name};
+use crate::partitions::{Streams, parse_streams};
 use crate::streamer::{
     Away, Ending, Error, GroupState, Oldest, PendingFilter, StreamState, Survey, parse_duration, stream_state, survey,
+    survey_of,
 };
 use crate::ui::Ui;
 use gates::{Gates, Hint};
 use group::GroupView;
+use tables::Total;
 
 /// Show what was delivered and not acknowledged, and how far behind groups are
 ///
-/// Without a stream: every stream with its groups. With a stream: its groups. With a group as well: the group's
-/// consumers, and its pending entries by ID.
+/// Without a stream: every stream with its groups. With a stream: its groups. With a pattern of streams: each with its
+/// groups, and all together. With a group as well: the group's consumers, and its pending entries by ID.
 ///
 /// LAG is how many entries are still to be delivered; ? where the server cannot tell (null in JSON). OLDEST is the
 /// longest time since a pending entry was last delivered. A consumer's IDLE is the time since it last asked for
@@ -31,13 +34,14 @@ use group::GroupView;
 Examples:
   redis-streamer pending
   redis-streamer pending orders
+  redis-streamer pending 'orders:{0..15}'
   redis-streamer pending orders -l billing --idle 5m
   redis-streamer pending orders -l billing --json | jq -r '.entries[].id'
   redis-streamer pending orders --max-lag 1000 --max-idle 5m || echo behind")]
 pub struct Args {
-    /// The stream [default: all]
-    #[arg(value_parser = parse_name)]
-    stream: Option<String>,
+    /// The stream [default: all]; 'orders:{0..15}' for orders:0 to orders:15
+    #[arg(value_parser = parse_streams)]
+    stream: Option<Streams>,
     #[command(flatten)]
     group: GroupArgs,
     /// Show only entries of the group that have been idle for at least DURATION
@@ -62,6 +66,7 @@ const MAX_ENTRIES: usize = 20;
 /// What to look at.
 enum Scope<'a> {
     Server,
+    Partitions(&'a Streams),
     Stream(&'a str),
     Group {
         stream: &'a str,
@@ -81,6 +86,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let format = if args.json { Format::Json } else { Format::Tables };
     match scope(&args)? {
         Scope::Server => show_server(&args.gates, format, context),
+        Scope::Partitions(streams) => show_partitions(streams, &args.gates, format, context),
         Scope::Stream(stream) => show_stream(stream, &args.gates, format, context),
         Scope::Group { stream, group, filter } => {
             let oldest = match format {
@@ -95,7 +101,34 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
 }
 
 fn show_server(gates: &Gates, format: Format, context: &Context) -> anyhow::Result<Ending> {
-    let Survey { streams, hidden, away } = survey(&context.servers, context.connect_to_all()?)?;
+    let survey = survey(&context.servers, context.connect_to_all()?)?;
+    show_survey(survey, gates, format, Total::Left, context)
+}
+
+/// The streams of a pattern, and all of them together.
+fn show_partitions(streams: &Streams, gates: &Gates, format: Format, context: &Context) -> anyhow::Result<Ending> {
+    streams.warn(context.ui);
+    let survey = survey_of(context.connect_to(streams.first())?, streams.names())?;
+    if survey.missing.len() == streams.names().len() {
+        let stream = streams.first().to_owned();
+        return Err(Error::NoStream { stream }.into());
+    }
+    if !survey.missing.is_empty() {
+        context.ui.warning(&tables::missing(&survey.missing));
+    }
+    show_survey(survey, gates, format, Total::Shown, context)
+}
+
+fn show_survey(
+    survey: Survey,
+    gates: &Gates,
+    format: Format,
+    total: Total,
+    context: &Context,
+) -> anyhow::Result<Ending> {
+    let Survey {
+        streams, hidden, away, ..
+    } = survey;
     if let Some(first) = hidden.first().filter(|_| streams.is_empty()) {
         gates.check(&[], &hidden, Hint::WhereToLook)?;
         return Err(Error::refused(first.refusal.clone(), &first.stream, None).into());
@@ -112,7 +145,7 @@ fn show_server(gates: &Gates, format: Format, context: &Context) -> anyhow::Resu
         }
         Format::Tables => print(
             context.ui,
-            tables::streams(&streams, context.ui.table_width()).as_bytes(),
+            tables::streams(&streams, total, context.ui.table_width()).as_bytes(),
         ),
     };
     // A reader that has gone, such as `head`, must not open the gate.
@@ -159,13 +192,17 @@ fn groups_of(stream: &StreamState) -> impl Iterator<Item = (&str, &GroupState)> 
 }
 
 fn scope(args: &Args) -> Result<Scope<'_>, Failure> {
-    let Some(stream) = args.stream.as_deref() else {
+    let Some(streams) = &args.stream else {
         if args.group.label().is_some() {
             return Err(Failure::usage("a group belongs to a stream, and none is given")
                 .hint("name the stream first: redis-streamer pending STREAM -g GROUP"));
         }
         return without_filter(args, "STREAM").map(|()| Scope::Server);
     };
+    let stream = streams.first();
+    if streams.are_partitions() {
+        return without_group(args, stream).map(|()| Scope::Partitions(streams));
+    }
     match args.group.on(stream) {
         Some(group) => Ok(Scope::Group {
             stream,
@@ -182,6 +219,19 @@ fn scope(args: &Args) -> Result<Scope<'_>, Failure> {
         }),
         None => without_filter(args, &quote(stream)).map(|()| Scope::Stream(stream)),
     }
+}
+
+/// A group's consumers and entries are those of one stream.
+fn without_group(args: &Args, first: &str) -> Result<(), Failure> {
+    if args.group.label().is_some() {
+        return Err(
+            Failure::usage("a group's consumers and entries are shown of one stream at a time").hint(format!(
+                "name one, such as: redis-streamer pending {} -g GROUP",
+                quote(first)
+            )),
+        );
+    }
+    without_filter(args, &quote(first))
 }
 
 /// Only a group's consumers and entries can be narrowed down.

@@ -4,9 +4,11 @@ use super::group::{GroupView, Rest, Shown};
 use crate::render::{Column, NOTHING, UNKNOWN, counted, duration, heading, one_line, table};
 use crate::streamer::{ConsumerInfo, GroupState, Hidden, PendingEntry, StreamState};
 
+/// How many streams are named where many are meant.
+const NAMED: usize = 5;
+
 /// Which streams the user may not look at.
 pub fn hidden(hidden: &[Hidden]) -> String {
-    const NAMED: usize = 5;
     let named: Vec<_> = hidden
         .iter()
         .take(NAMED)
@@ -15,6 +17,23 @@ pub fn hidden(hidden: &[Hidden]) -> String {
     let more = if hidden.len() > NAMED { ", …" } else { "" };
     let count = counted(hidden.len() as u64, "stream");
     format!("{count}, not shown: {}{more}", named.join(", "))
+}
+
+/// Which streams of a pattern there are not.
+pub fn missing(missing: &[String]) -> String {
+    let named: Vec<_> = missing.iter().take(NAMED).map(|stream| one_line(stream)).collect();
+    let more = if missing.len() > NAMED { ", …" } else { "" };
+    format!(
+        "not there yet, of the streams of the pattern: {}{more}",
+        named.join(", ")
+    )
+}
+
+/// Whether a last row sums up the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Total {
+    Shown,
+    Left,
 }
 
 /// The columns of a group's own figures.
@@ -26,10 +45,10 @@ const FIGURES: [Column; 4] = [
 ];
 
 /// Names are repeated on each row: a row found by `grep` stands for itself.
-pub fn streams(streams: &[StreamState], width: Option<u16>) -> String {
+pub fn streams(streams: &[StreamState], total: Total, width: Option<u16>) -> String {
     let mut columns = vec![Column::Name("STREAM"), Column::Figure("LENGTH"), Column::Name("GROUP")];
     columns.extend(FIGURES);
-    let rows: Vec<_> = streams
+    let mut rows: Vec<_> = streams
         .iter()
         .flat_map(|stream| {
             let names = |group: &str| vec![stream.name.clone(), stream.length.to_string(), group.to_owned()];
@@ -43,7 +62,28 @@ pub fn streams(streams: &[StreamState], width: Option<u16>) -> String {
             }
         })
         .collect();
+    if total == Total::Shown {
+        rows.push(sum(streams));
+    }
     table(&columns, &rows, width)
+}
+
+/// The row that sums up streams with all their groups. A lag that is unknown leaves the sum unknown.
+fn sum(streams: &[StreamState]) -> Vec<String> {
+    let groups = || streams.iter().flat_map(|stream| &stream.groups);
+    let lag: Option<u64> = groups().map(|group| group.info.lag).sum();
+    let length: u64 = streams.iter().map(|stream| stream.length).sum();
+    let pending: u64 = groups().map(|group| group.info.pending).sum();
+    let consumers: u64 = groups().map(|group| group.info.consumers).sum();
+    vec![
+        "total".to_owned(),
+        length.to_string(),
+        NOTHING.to_owned(),
+        lag.map_or_else(|| UNKNOWN.to_owned(), |lag| lag.to_string()),
+        pending.to_string(),
+        optional_duration(groups().filter_map(|group| group.oldest_idle_ms).max()),
+        consumers.to_string(),
+    ]
 }
 
 pub fn stream(stream: &StreamState, width: Option<u16>) -> String {

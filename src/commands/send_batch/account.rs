@@ -26,6 +26,10 @@ const PASSED_OVER: &str = "it was refused, or deleted since; the answer was lost
 
 /// The account of a sending.
 pub struct Account<'a> {
+    /// Which of several streams is told of.
+    pub(super) stream: Option<(usize, &'a str)>,
+    /// The one of several streams whose sending broke off.
+    failed: Option<&'a str>,
     ui: Ui,
     stop: &'a Stop,
     settings: &'a Settings,
@@ -72,6 +76,7 @@ struct AtRisk {
 
 /// The first line that could not be sent, where that ends the sending.
 struct Stopped {
+    at: (usize, u64),
     message: String,
     /// How many lines behind it were on their way and went in.
     sent_after: u64,
@@ -97,6 +102,8 @@ impl<'a> Account<'a> {
             Stdout::Nothing | Stdout::Summary => None,
         };
         Ok(Self {
+            stream: None,
+            failed: None,
             ui,
             stop,
             bar: ui.progress(input.total_bytes()),
@@ -202,17 +209,42 @@ impl<'a> Account<'a> {
     }
 }
 
+impl Account<'_> {
+    /// All of a batch was told, of a stream of which so many were rejected.
+    pub fn settled_of(
+        &mut self,
+        stream: usize,
+        rejected: u64,
+        batch: &Batch,
+        progress: Progress,
+    ) -> anyhow::Result<Written> {
+        self.flush()?;
+        if let Some(checkpoint) = &mut self.checkpoint
+            && checkpoint.advance(stream, progress, rejected, self.written)
+        {
+            self.write_checkpoint()?;
+        }
+        self.records = progress.records;
+        self.bytes += batch.text.len() as u64;
+        self.bar.update(self.bytes, || counted(self.sent, "message"));
+        Ok(self.written)
+    }
+}
+
 impl Journal<anyhow::Error> for Account<'_> {
     fn added(&mut self, batch: &Batch, record: &Record, id: Option<EntryId>) {
         if batch.sent == Sent::Not {
             self.sent += 1;
             self.last_sent = Some((batch.source, record.line));
-            if let Some(stopped) = &mut self.stopped_at {
+            if let Some(stopped) = &mut self.stopped_at
+                && (batch.source, record.line) > stopped.at
+            {
                 stopped.sent_after += 1;
             }
         }
         // Writing into memory cannot fail.
         if self.ids.is_some() {
+            let _ = self.stream.map(|(_, stream)| write!(self.id_lines, "{stream} "));
             let _ = match id {
                 Some(id) => writeln!(self.id_lines, "{id}"),
                 None => writeln!(self.id_lines, "-"),
@@ -221,10 +253,14 @@ impl Journal<anyhow::Error> for Account<'_> {
         if self.receipts.is_some() {
             self.receipt_lines.extend_from_slice(b"{\"file\":");
             line::string(&mut self.receipt_lines, &self.lines.names[batch.source]);
-            let line = record.line;
+            let _ = write!(self.receipt_lines, ",\"line\":{}", record.line);
+            if let Some((_, stream)) = self.stream {
+                self.receipt_lines.extend_from_slice(b",\"stream\":");
+                line::string(&mut self.receipt_lines, stream);
+            }
             let _ = match id {
-                Some(id) => writeln!(self.receipt_lines, ",\"line\":{line},\"id\":\"{id}\"}}"),
-                None => writeln!(self.receipt_lines, ",\"line\":{line},\"id\":null}}"),
+                Some(id) => writeln!(self.receipt_lines, ",\"id\":\"{id}\"}}"),
+                None => writeln!(self.receipt_lines, ",\"id\":null}}"),
             };
         }
     }
@@ -257,7 +293,11 @@ impl Journal<anyhow::Error> for Account<'_> {
         self.first_reason.get_or_insert_with(|| message.clone());
         let stops = self.settings.on_reject == OnReject::Stop && batch.sent == Sent::Not;
         if stops && self.stopped_at.is_none() {
-            self.stopped_at = Some(Stopped { message, sent_after: 0 });
+            self.stopped_at = Some(Stopped {
+                at: (batch.source, record.line),
+                message,
+                sent_after: 0,
+            });
         } else if self.rejects.is_none() {
             self.ui.warning(&message);
         } else {
@@ -268,16 +308,7 @@ impl Journal<anyhow::Error> for Account<'_> {
     }
 
     fn settled(&mut self, batch: &Batch, progress: Progress) -> anyhow::Result<Written> {
-        self.flush()?;
-        if let Some(checkpoint) = &mut self.checkpoint
-            && checkpoint.advance(progress, self.written)
-        {
-            self.write_checkpoint()?;
-        }
-        self.records = progress.records;
-        self.bytes += batch.text.len() as u64;
-        self.bar.update(self.bytes, || counted(self.sent, "message"));
-        Ok(self.written)
+        self.settled_of(0, self.written.rejected, batch, progress)
     }
 
     fn rewound(&mut self, written: Written, progress: Progress) -> anyhow::Result<()> {
@@ -314,7 +345,7 @@ impl Journal<anyhow::Error> for Account<'_> {
         match note {
             Note::NoMarker(_) => {
                 if let Some(checkpoint) = &mut self.checkpoint {
-                    checkpoint.is_without_marker();
+                    checkpoint.is_without_marker(self.stream.map_or(0, |(number, _)| number));
                     // If it cannot be written, the next time it must be will say so.
                     let _ = checkpoint.write();
                 }

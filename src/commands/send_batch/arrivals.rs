@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::streamer::producer::{Arrival, Batch, Place, Rewind, Source};
 
-/// How many batches may wait, and how many bytes of them: one that is larger waits alone.
+/// How many batches may wait, and how many bytes of them, in all queues together: one that is larger waits alone.
 const READ_AHEAD: usize = 4;
 const READ_AHEAD_BYTES: usize = 1024 * 1024;
 
@@ -29,6 +29,8 @@ pub struct Outlet {
 }
 
 struct Shared {
+    /// How many bytes may wait.
+    most_bytes: usize,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -56,9 +58,10 @@ pub enum Next {
     End,
 }
 
-/// A queue; `rewind` says whether its input can be read again.
-pub fn queue(rewind: Rewind) -> (Outlet, Arrivals) {
+/// One of so many queues; `rewind` says whether its input can be read again.
+pub fn queue(rewind: Rewind, queues: usize) -> (Outlet, Arrivals) {
     let shared = Arc::new(Shared {
+        most_bytes: READ_AHEAD_BYTES / queues.max(1),
         state: Mutex::default(),
         changed: Condvar::new(),
     });
@@ -84,9 +87,9 @@ impl State {
         self.back_to.take().map(Next::Back)
     }
 
-    fn has_room(&self) -> bool {
+    fn has_room(&self, most_bytes: usize) -> bool {
         let bytes: usize = self.waiting.iter().map(size).sum();
-        self.waiting.len() < READ_AHEAD && bytes < READ_AHEAD_BYTES
+        self.waiting.is_empty() || (self.waiting.len() < READ_AHEAD && bytes < most_bytes)
     }
 }
 
@@ -105,13 +108,18 @@ impl Outlet {
             if let Some(next) = state.next() {
                 return next;
             }
-            if state.has_room() {
+            if state.has_room(self.shared.most_bytes) {
                 state.waiting.push_back(event);
                 self.shared.changed.notify_all();
                 return Next::Go;
             }
             state = self.shared.wait(state);
         }
+    }
+
+    /// Whether there is room now.
+    pub fn has_room(&self) -> bool {
+        self.shared.lock().has_room(self.shared.most_bytes)
     }
 
     /// Hands over the end of the input, and waits until it is known what to do then.
@@ -139,7 +147,7 @@ impl Outlet {
 
 impl Arrivals {
     /// What ends the waiting for a batch.
-    pub fn waker(&self) -> impl FnOnce() + Send + 'static {
+    pub fn waker(&self) -> impl Fn() + Send + Sync + 'static {
         let shared = self.shared.clone();
         move || {
             shared.lock().is_woken = true;

@@ -126,7 +126,7 @@ impl Source {
     }
 
     /// Whether a read would return at once. Files always do; a pipe may keep us waiting.
-    fn is_ready(&self) -> bool {
+    pub fn is_ready(&self) -> bool {
         let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)

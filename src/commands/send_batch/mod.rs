@@ -1,15 +1,18 @@
 //! `send-batch`: many messages, from files or a pipe, pipelined.
 //!
 //! A thread reads and encodes ([`input`], [`reading`], [`record`]) and hands its batches over ([`arrivals`]); the
-//! producer sends them, also across failures; [`account`] tells of each line what became of it. [`checkpoint`] keeps
+//! producer sends them, also across failures; where there are several streams, they are dealt ([`dealing`]) to a
+//! producer for each ([`partitions`]). [`account`] tells of each line what became of it. [`checkpoint`] keeps
 //! what a later run needs.
 
 mod account;
 mod arrivals;
 mod checkpoint;
 mod csv;
+mod dealing;
 mod files;
 mod input;
+mod partitions;
 mod place;
 mod reading;
 mod record;
@@ -18,17 +21,21 @@ mod words;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 
 use crate::commands::Context;
-use crate::options::{DurabilityArgs, ReconnectArgs, TrimArgs, parse_count, parse_name};
+use crate::options::{DurabilityArgs, ReconnectArgs, TrimArgs, parse_count};
+use crate::partitions::{Streams, parse_streams};
+use crate::pointer::Pointer;
 use crate::signals;
-use crate::streamer::producer::{self, Earlier, LostIds, MarkerAfterwards, Trouble};
+use crate::streamer::producer::{self, Earlier, LostIds, MarkerAfterwards, Started, Trouble};
 use crate::streamer::{Ending, Notice};
 
 use account::Account;
 use checkpoint::Checkpoint;
+use input::Input;
 use reading::Reading;
 use record::{Encoder, Format, TrimClock};
 use settings::{Settings, Stdout};
@@ -40,6 +47,9 @@ use words::Lines;
 /// the order of the lines. Every line is in the stream, in the rejects, or named in the error; the exit code is 0
 /// only when all are in the stream. Each batch is one transaction that also moves a marker. When a connection
 /// breaks, a new one is made, and the marker tells which lines are in: none is lost or sent twice.
+///
+/// A pattern such as 'orders:{0..15}' sends to orders:0 to orders:15 at the same time, each line to that of its key
+/// with --partition-by, else to each in turn. Order is kept in each. IDs and receipts say which.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -47,17 +57,21 @@ Examples:
   redis-streamer send-batch orders jan.jsonl feb.jsonl --receipts sent.jsonl
   redis-streamer send-batch logs app.log --input text --name line --maxlen 9999
   redis-streamer send-batch users users.csv --input csv --name user.imported
+  redis-streamer send-batch 'orders:{0..15}' o.jsonl --partition-by /body/user
   redis-streamer send-batch orders big.jsonl --checkpoint big.checkpoint")]
 pub struct Args {
-    /// The stream
-    #[arg(value_parser = parse_name)]
-    stream: String,
+    /// The stream, or a pattern such as 'orders:{0..15}'
+    #[arg(value_parser = parse_streams)]
+    stream: Streams,
     /// The files to read, - for stdin [default: stdin]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Give every message this name; each line is then a body
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Send each line to the stream of a pattern that its key chooses, which is at POINTER: /name, /fields/NAME, /body/…
+    #[arg(long, value_name = "POINTER")]
+    partition_by: Option<Pointer>,
     /// What the input holds
     #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
     input: Format,
@@ -116,19 +130,44 @@ enum OnAmbiguous {
 
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
+    args.stream.warn(context.ui);
     let (settings, input) = Settings::new(args, context.ui.input_is_terminal())?;
-    let stop = &context.stop;
-    signals::listen(stop, || ())?;
-    let names = input.names();
-    let (checkpoint, earlier) = match &settings.checkpoint {
-        Some(path) => {
-            let (checkpoint, earlier) = Checkpoint::open(path, &settings.stream, names.clone())?;
-            checkpoint.see_receipts(settings.receipts.is_some())?;
-            (Some(checkpoint), earlier)
-        }
-        None => (None, None),
+    signals::listen(&context.stop, || ())?;
+    if settings.are_partitions() {
+        return run_all(&settings, input, context);
+    }
+    let (checkpoint, earlier) = checkpoint(&settings, &input)?;
+    run_one(
+        &settings,
+        input,
+        context,
+        checkpoint,
+        earlier.and_then(|mut all| all.pop()),
+    )
+}
+
+/// The checkpoint, if there is to be one, and what it says of an earlier run.
+fn checkpoint(settings: &Settings, input: &Input) -> anyhow::Result<(Option<Checkpoint>, Option<Vec<Earlier>>)> {
+    let Some(path) = &settings.checkpoint else {
+        return Ok((None, None));
     };
-    let sending = sending(&settings, context, checkpoint.as_ref(), earlier);
+    let (checkpoint, earlier) = Checkpoint::open(path, settings, input.names())?;
+    checkpoint.see_receipts(settings.receipts.is_some())?;
+    Ok((Some(checkpoint), earlier))
+}
+
+/// Sends to one stream.
+fn run_one(
+    settings: &Settings,
+    input: Input,
+    context: &Context,
+    checkpoint: Option<Checkpoint>,
+    earlier: Option<Earlier>,
+) -> anyhow::Result<Ending> {
+    let stop = &context.stop;
+    let names = input.names();
+    let producer = checkpoint.as_ref().map(|checkpoint| checkpoint.producer(0));
+    let sending = sending(settings, context, 0, producer, earlier);
     let notify = |notice: Notice<'_>| context.notice(notice);
     let lines = Lines {
         names: &names,
@@ -143,15 +182,13 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         (Err(trouble), _) => return Err(lines.failure(trouble)),
     };
     let begin = started.begin;
-    let clock = settings.retention.clock(|| started.now_ms());
-    let prepared = clock.map_err(anyhow::Error::from).and_then(|server_ms| {
-        let encoder = Encoder::new(&settings, TrimClock::start(settings.retention, server_ms));
-        let mut account = Account::open(&settings, lines, &input, begin.written, context.ui, stop)?;
+    let prepared = encoder(settings, &mut started).and_then(|encoder| {
+        let mut account = Account::open(settings, lines, &input, begin.written, context.ui, stop)?;
         if let Some(mut checkpoint) = checkpoint {
-            checkpoint.begin(&begin)?;
+            checkpoint.begin(&[begin])?;
             account.keep(checkpoint);
         }
-        let arrivals = Reading::start(input, &settings, encoder, &begin);
+        let arrivals = Reading::start(input, settings, encoder, &begin);
         Ok((account, arrivals.context("cannot start a thread to read")?))
     });
     let (mut account, mut arrivals) = match prepared {
@@ -166,21 +203,97 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     account.close(ended)
 }
 
-/// What the producer is told of a sending.
+/// Sends to the streams of a pattern.
+fn run_all(settings: &Settings, input: Input, context: &Context) -> anyhow::Result<Ending> {
+    let stop = &context.stop;
+    let names = input.names();
+    let (checkpoint, earlier) = checkpoint(settings, &input)?;
+    let lines = Lines {
+        names: &names,
+        is_resumable: checkpoint.is_some(),
+        durability: settings.durability,
+    };
+    let of_stream = |number| {
+        let producer = checkpoint.as_ref().map(|checkpoint| checkpoint.producer(number));
+        let earlier = earlier.as_ref().map(|earlier| Earlier {
+            // What the files hold is of all streams.
+            written: partitions::own(earlier[number].written),
+            ..earlier[number]
+        });
+        sending(settings, context, number, producer, earlier)
+    };
+    let sendings: Vec<_> = (0..settings.streams.len()).map(of_stream).collect();
+    let notify = |notice: Notice<'_>| context.notice(notice);
+    context.say_connecting();
+    let mut started = Vec::new();
+    for sending in &sendings {
+        match (producer::start(&context.servers, sending, stop, &notify), stop.signal()) {
+            (Ok(one), _) => started.push(one),
+            (Err(trouble), signal) => {
+                started.into_iter().for_each(Started::give_up);
+                return match (trouble, signal) {
+                    (Trouble::Ended { .. }, Some(signal)) => Ok(Ending::Signal(signal)),
+                    (trouble, _) => Err(lines.failure(trouble)),
+                };
+            }
+        }
+    }
+    let noted = |number: usize| earlier.as_ref().map(|earlier| earlier[number].progress.place);
+    let begins = started.iter().enumerate();
+    let begins = begins.map(|(number, started)| partitions::begin(started.begin, noted(number)));
+    let begins: Vec<_> = begins.collect();
+    let prepared = encoder(settings, &mut started[0]).and_then(|encoder| {
+        let written = partitions::written(earlier.as_deref().unwrap_or_default());
+        let mut account = Account::open(settings, lines, &input, written, context.ui, stop)?;
+        if let Some(mut checkpoint) = checkpoint {
+            checkpoint.begin(&begins)?;
+            account.keep(checkpoint);
+        }
+        let arrivals = Reading::start_dealing(input, settings, encoder, &begins);
+        Ok((account, arrivals.context("cannot start a thread to read")?))
+    });
+    let (account, arrivals) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            started.into_iter().for_each(Started::give_up);
+            return Err(error);
+        }
+    };
+    let account = Mutex::new(account);
+    let of = settings.streams.iter().zip(&begins).enumerate();
+    let of = of.map(|(number, (stream, begin))| partitions::Of {
+        number,
+        stream,
+        rejected: begin.written.rejected,
+    });
+    let started = of.zip(started);
+    let ended = partitions::run(started.collect(), arrivals, &account, stop);
+    let account = account.into_inner().unwrap_or_else(PoisonError::into_inner);
+    account.close_all(ended)
+}
+
+fn encoder(settings: &Settings, started: &mut Started<'_>) -> anyhow::Result<Encoder> {
+    let server_ms = settings.retention.clock(|| started.now_ms())?;
+    Ok(Encoder::new(settings, TrimClock::start(settings.retention, server_ms)))
+}
+
+/// What the producer of one of the streams is told of a sending.
 fn sending(
     settings: &Settings,
     context: &Context,
-    checkpoint: Option<&Checkpoint>,
+    stream: usize,
+    producer: Option<&str>,
     earlier: Option<Earlier>,
 ) -> producer::Settings {
     let wants_ids = settings.receipts.is_some() || settings.stdout == Stdout::Ids;
     producer::Settings {
-        stream: settings.stream.clone(),
-        producer: checkpoint.map_or_else(producer::new_producer, |checkpoint| checkpoint.producer().to_owned()),
+        stream: settings.streams[stream].clone(),
+        producer: producer.map_or_else(producer::new_producer, str::to_owned),
+        producers: settings.streams.len(),
         entry_ids: settings.lines.entry_ids(),
         lost_ids: if wants_ids { LostIds::LookUp } else { LostIds::Leave },
         in_doubt: settings.in_doubt,
-        marker: match checkpoint {
+        marker: match &settings.checkpoint {
             Some(_) => MarkerAfterwards::Keep,
             None => MarkerAfterwards::Delete,
         },

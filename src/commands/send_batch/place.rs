@@ -34,7 +34,7 @@ pub fn must_reach(end: &Place, mark: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn other_input() -> anyhow::Error {
+pub fn other_input() -> anyhow::Error {
     Failure::data("the input is not the one the checkpoint was written for")
         .hint("give the same input again, or another --checkpoint file to start anew")
         .into()

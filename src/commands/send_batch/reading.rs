@@ -10,27 +10,32 @@ use std::time::{Duration, Instant};
 
 use super::OnReject;
 use super::arrivals::{Arrivals, Next, Outlet, queue};
+use super::dealing::Dealer;
 use super::input::{Input, LONGEST_RECORD, Source};
 use super::place::{advance, lies_before, must_reach};
 use super::record::{Encoder, Format};
 use super::settings::Settings;
 use crate::failure::Failure;
 use crate::line::LineError;
-use crate::streamer::producer::{Arrival, Batch, Begin, MOST_BYTES, MOST_RECORDS, Place, Record, Sent, Unfit};
+use crate::streamer::producer::{Arrival, Batch, Begin, MOST_BYTES, MOST_RECORDS, Place, Record, Rewind, Sent, Unfit};
 
 /// The reading thread's state.
 pub struct Reading {
-    encoder: Encoder,
-    pace: Option<Pace>,
-    on_reject: OnReject,
+    pub(super) encoder: Encoder,
+    pub(super) pace: Option<Pace>,
+    pub(super) on_reject: OnReject,
     outlet: Outlet,
+    /// Deals rows to several streams, if there are several.
+    pub(super) dealer: Option<Dealer>,
+    /// The chunk before, whose memory is used again.
+    chunk: Option<Box<Batch>>,
     /// What messages call the source being read, and its header, as it stands.
     name: String,
-    header: Option<Arc<[u8]>>,
+    pub(super) header: Option<Arc<[u8]>>,
     /// Whether the next row is its header.
-    header_due: bool,
+    pub(super) header_due: bool,
     /// How far the input was read.
-    place: Place,
+    pub(super) place: Place,
     /// What lies before was told of by an earlier run.
     told: Place,
     /// What lies before is in the stream.
@@ -40,30 +45,57 @@ pub struct Reading {
 impl Reading {
     /// Starts the thread. What is returned gives its batches.
     pub fn start(input: Input, settings: &Settings, encoder: Encoder, begin: &Begin) -> io::Result<Arrivals> {
-        let (outlet, arrivals) = queue(input.can_rewind());
-        let reading = Self {
+        let (outlet, arrivals) = queue(input.can_rewind(), 1);
+        let reading = Self::new(settings, encoder, outlet, None, begin);
+        thread::Builder::new().spawn(move || reading.run(input.sources))?;
+        Ok(arrivals)
+    }
+
+    /// The same for several streams, each with batches of its own. None of them can be read again by itself.
+    pub fn start_dealing(
+        input: Input,
+        settings: &Settings,
+        encoder: Encoder,
+        begins: &[Begin],
+    ) -> io::Result<Vec<Arrivals>> {
+        let queues = begins.iter().map(|_| queue(Rewind::Impossible, begins.len()));
+        let (outlets, arrivals): (Vec<_>, Vec<_>) = queues.unzip();
+        let dealer = Dealer::new(settings.dealing.clone(), outlets, begins);
+        let begin = Begin {
+            told: dealer.beginning(),
+            ..begins[0]
+        };
+        // What is read is dealt, and never handed over as it is.
+        let (outlet, _) = queue(Rewind::Impossible, 1);
+        let reading = Self::new(settings, encoder, outlet, Some(dealer), &begin);
+        thread::Builder::new().spawn(move || reading.run(input.sources))?;
+        Ok(arrivals)
+    }
+
+    fn new(settings: &Settings, encoder: Encoder, outlet: Outlet, dealer: Option<Dealer>, begin: &Begin) -> Self {
+        Self {
             encoder,
             pace: settings.rate.map(Pace::new),
             on_reject: settings.on_reject,
             outlet,
+            dealer,
+            chunk: None,
             name: String::new(),
             header: None,
             header_due: false,
             place: Place::default(),
             told: begin.told,
             settled: begin.settled,
-        };
-        thread::Builder::new().spawn(move || reading.run(input.sources))?;
-        Ok(arrivals)
+        }
     }
 
     /// Reads all sources to their end, or to a record that ends the sending; again, if the server lost what it had.
     fn run(mut self, mut sources: Vec<Source>) {
         loop {
             let next = match self.all(&mut sources) {
-                Ok(Next::Go) => self.outlet.end(Arrival::Ended(None)),
+                Ok(Next::Go) => self.end(Arrival::Ended(None)),
                 Ok(next) => next,
-                Err(error) => self.outlet.end(Arrival::Failed(error)),
+                Err(error) => self.end(Arrival::Failed(error)),
             };
             let Next::Back(place) = next else {
                 return;
@@ -73,6 +105,13 @@ impl Reading {
                 self.outlet.push(Arrival::Failed(error));
                 return;
             }
+        }
+    }
+
+    fn end(&self, event: Arrival<anyhow::Error>) -> Next {
+        match &self.dealer {
+            Some(dealer) => dealer.end(event, 0),
+            None => self.outlet.end(event),
         }
     }
 
@@ -92,7 +131,10 @@ impl Reading {
             if next != Next::Go {
                 return Ok(next);
             }
-            must_reach(&self.place, &self.settled)?;
+            match &self.dealer {
+                Some(dealer) => dealer.must_have_reached(&self.place)?,
+                None => must_reach(&self.place, &self.settled)?,
+            }
         }
         Ok(Next::Go)
     }
@@ -104,7 +146,7 @@ impl Reading {
         self.header_due = format == Format::Csv;
         let mut more = true;
         while more {
-            let mut batch = self.empty_batch();
+            let mut batch = self.empty_chunk();
             batch.text.append(&mut carry);
             let mut complete = 0;
             while more && complete == 0 {
@@ -121,7 +163,10 @@ impl Reading {
             }
             carry.extend_from_slice(&batch.text[complete..]);
             batch.text.truncate(complete);
-            let next = self.encode(batch)?;
+            let next = match self.dealer {
+                Some(_) => self.deal_now(batch, more && source.is_ready())?,
+                None => self.encode(batch)?,
+            };
             if next != Next::Go {
                 return Ok(next);
             }
@@ -129,11 +174,30 @@ impl Reading {
         Ok(Next::Go)
     }
 
+    /// Deals the rows of a chunk; unless more are there already, they go at once.
+    fn deal_now(&mut self, chunk: Box<Batch>, more: bool) -> anyhow::Result<Next> {
+        let next = self.deal(&chunk)?;
+        self.chunk = Some(chunk);
+        match next {
+            Next::Go if !more => Ok(self.flush()),
+            next => Ok(next),
+        }
+    }
+
     fn empty_batch(&self) -> Box<Batch> {
         let mut batch = self.outlet.spare();
         batch.source = self.place.source;
         batch.header.clone_from(&self.header);
         batch
+    }
+
+    /// A batch to read into.
+    fn empty_chunk(&mut self) -> Box<Batch> {
+        let Some(mut chunk) = self.chunk.take() else {
+            return self.empty_batch();
+        };
+        chunk.clear();
+        chunk
     }
 
     /// Encodes the records of a batch and hands it over, in parts where there are many or a rate is to be kept.
@@ -228,7 +292,7 @@ impl Reading {
         last
     }
 
-    fn take_header(&mut self, row: &[u8]) -> anyhow::Result<()> {
+    pub(super) fn take_header(&mut self, row: &[u8]) -> anyhow::Result<()> {
         self.header = Some(row.into());
         self.encoder.take_header(row).map_err(|error| {
             let (name, column) = (&self.name, error.column);
@@ -238,7 +302,7 @@ impl Reading {
 
     fn hand_over(&mut self, mut batch: Box<Batch>, end: Place) -> Next {
         let commands_end = batch.packed.len();
-        let trims = batch.commands > 0 && self.encoder.finish(&mut batch.packed);
+        let trims = batch.commands > 0 && self.encoder.finish(0, &mut batch.packed);
         batch.trim_at = trims.then_some(commands_end);
         batch.seal(end);
         if let Some(pace) = &mut self.pace {
@@ -249,8 +313,8 @@ impl Reading {
 }
 
 /// Keeps a rate: batches of a twentieth of a second, each at its time.
-struct Pace {
-    step: usize,
+pub struct Pace {
+    pub step: usize,
     per_record: Duration,
     next: Instant,
 }
@@ -265,7 +329,7 @@ impl Pace {
     }
 
     /// Waits for the time of a batch. Time lost to slow input is not made up for by a burst.
-    fn wait(&mut self, records: usize) {
+    pub fn wait(&mut self, records: usize) {
         let now = Instant::now();
         if self.next > now {
             thread::sleep(self.next - now);

@@ -1,15 +1,20 @@
 //! Lines into XADDs: what a record of each format means, encoded straight into the buffer that is sent.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::csv::{Header, Row, Rows};
-use super::settings::{Lines, Settings};
-use crate::line::{self, LineError};
+use super::settings::{Dealing, Lines, Settings};
+use crate::line::{self, LineError, OwnedField};
 use crate::options::Retention;
-use crate::streamer::producer::{Command, EntryIds};
-use crate::streamer::{AddOptions, EntryId, Field, Message, MessageWriter, Missing, Trim, write_add, write_trim};
+use crate::partitions::of_key;
+use crate::pointer::Pointer;
+use crate::streamer::producer::{Batch, Command, EntryIds};
+use crate::streamer::{
+    AddOptions, BODY, EntryId, Field, Message, MessageWriter, Missing, NAME, Trim, write_add, write_trim,
+};
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -73,30 +78,55 @@ impl TrimClock {
 
 /// Makes XADDs of records.
 pub struct Encoder {
-    stream: Vec<u8>,
-    messages: MessageWriter,
-    lines: Lines,
+    parser: Parser,
+    /// One for each stream.
+    writers: Vec<Writer>,
     trim: TrimClock,
+}
+
+/// Finds out what records say.
+struct Parser {
+    lines: Lines,
     /// The header of the CSV file being read.
     header: Header,
     body: Vec<u8>,
 }
 
+/// Writes XADDs to a stream.
+struct Writer {
+    stream: Vec<u8>,
+    messages: MessageWriter,
+}
+
+/// What a record says.
+enum Content<'a> {
+    Message {
+        name: &'a str,
+        body: &'a [u8],
+    },
+    Entry {
+        fields: Vec<OwnedField<'a>>,
+        /// The ID it asks for.
+        id: Option<EntryId>,
+    },
+}
+
 impl Encoder {
     pub fn new(settings: &Settings, trim: TrimClock) -> Self {
         Self {
-            stream: settings.stream.as_bytes().to_vec(),
-            messages: MessageWriter::new(settings.stream.as_bytes()),
-            lines: settings.lines.clone(),
+            parser: Parser {
+                lines: settings.lines.clone(),
+                header: Header::default(),
+                body: Vec::new(),
+            },
+            writers: settings.streams.iter().map(|stream| Writer::new(stream)).collect(),
             trim,
-            header: Header::default(),
-            body: Vec::new(),
         }
     }
 
     /// The format of the records.
     pub fn format(&self) -> Format {
-        self.lines.format()
+        self.parser.lines.format()
     }
 
     /// Takes the header of a file of CSV.
@@ -108,35 +138,73 @@ impl Encoder {
                 reason: "a carriage return; lines must end with LF or CR LF".to_owned(),
             });
         }
-        self.header = Header::read(header)?;
+        self.parser.header = Header::read(header)?;
         Ok(())
     }
 
-    /// Ends a batch: trims the stream, if asked to, and says whether it did. Once a batch, so that trimming
+    /// Ends a batch for a stream: trims it, if asked to, and says whether it did. Once a batch, so that trimming
     /// does not slow every entry.
-    pub fn finish(&self, out: &mut Vec<u8>) -> bool {
+    pub fn finish(&self, stream: usize, out: &mut Vec<u8>) -> bool {
         match self.trim.now() {
             Some(trim) => {
-                write_trim(out, &self.stream, trim);
+                write_trim(out, &self.writers[stream].stream, trim);
                 true
             }
             None => false,
         }
     }
 
-    /// Writes the XADD of a record, or nothing if it cannot be sent; `None` if there is nothing to send in it.
+    /// Writes the XADD of a record to the only stream, or nothing if it cannot be sent; `None` if there is nothing to
+    /// send in it.
     pub fn encode(&mut self, record: &[u8], out: &mut Vec<u8>) -> Result<Option<Command>, LineError> {
+        match self.parser.read(record)? {
+            Some(content) => Ok(Some(self.writers[0].write(&content, out))),
+            None => Ok(None),
+        }
+    }
+
+    /// The same for one of several streams, into the batch of the one that the record is for; says which it is.
+    /// `number` is the record's in the input.
+    pub fn deal(
+        &mut self,
+        record: &[u8],
+        number: u64,
+        dealing: &Dealing,
+        batches: &mut [Batch],
+    ) -> Result<Option<(usize, Command)>, LineError> {
+        let Some(content) = self.parser.read(record)? else {
+            return Ok(None);
+        };
+        let stream = match dealing {
+            Dealing::InTurn => in_turn(number, batches.len()),
+            Dealing::By(pointer) => match content.key(pointer) {
+                Some(key) => of_key(&key, batches.len()),
+                None => {
+                    return Err(LineError {
+                        column: 1,
+                        reason: format!("no key at {pointer}"),
+                    });
+                }
+            },
+        };
+        let command = self.writers[stream].write(&content, &mut batches[stream].packed);
+        Ok(Some((stream, command)))
+    }
+}
+
+/// The stream that a record is for by its number alone: each has its turn.
+pub fn in_turn(number: u64, streams: usize) -> usize {
+    (number % streams.max(1) as u64) as usize
+}
+
+impl Parser {
+    /// What a record says; `None` if there is nothing to send in it.
+    fn read<'a>(&'a mut self, record: &'a [u8]) -> Result<Option<Content<'a>>, LineError> {
         let text = text(record)?;
         if self.is_nothing(text) {
             return Ok(None);
         }
-        let start = out.len();
-        let (fields_at, id) = self.write(text, out)?;
-        Ok(Some(Command {
-            packed: start..out.len(),
-            fields_at,
-            id,
-        }))
+        self.content(text).map(Some)
     }
 
     fn is_nothing(&self, text: &str) -> bool {
@@ -147,14 +215,13 @@ impl Encoder {
         }
     }
 
-    /// Writes the XADD of a record's text; says where its fields begin, and which ID it asks for.
-    fn write(&mut self, text: &str, out: &mut Vec<u8>) -> Result<(usize, Option<EntryId>), LineError> {
+    fn content<'a>(&'a mut self, text: &'a str) -> Result<Content<'a>, LineError> {
         self.body.clear();
         let (name, body) = match &self.lines {
-            Lines::Entries(EntryIds::Given) => return self.write_entry(text, EntryIds::Given, out),
+            Lines::Entries(EntryIds::Given) => return entry(text, EntryIds::Given),
             Lines::Entries(EntryIds::Made) => match line::parse_message(text) {
                 Some(Message { name, body }) => (name, body.as_bytes()),
-                None => return self.write_entry(text, EntryIds::Made, out),
+                None => return entry(text, EntryIds::Made),
             },
             Lines::Bodies { name } => (&**name, json_body(text)?.as_bytes()),
             Lines::Texts { name } => {
@@ -166,29 +233,67 @@ impl Encoder {
                 (&**name, &*self.body)
             }
         };
-        Ok((self.messages.write(out, name.as_bytes(), body), None))
+        Ok(Content::Message { name, body })
+    }
+}
+
+/// The entry of a line as `consume` prints them, whatever it holds.
+fn entry(text: &str, ids: EntryIds) -> Result<Content<'_>, LineError> {
+    let line = line::parse(text)?;
+    let id = match (ids, line.id) {
+        (EntryIds::Made, _) => None,
+        (EntryIds::Given, Some(id)) => Some(id),
+        (EntryIds::Given, None) => {
+            return Err(LineError {
+                column: text.len(),
+                reason: "key `id` is missing, and --keep-ids needs it".to_owned(),
+            });
+        }
+    };
+    let fields = line.fields;
+    Ok(Content::Entry { fields, id })
+}
+
+impl Content<'_> {
+    /// What a pointer leads to in it.
+    fn key(&self, pointer: &Pointer) -> Option<Cow<'_, [u8]>> {
+        match self {
+            Self::Message { name, body } => pointer.key(&[(NAME, name.as_bytes()), (BODY, body)]),
+            Self::Entry { fields, .. } => pointer.key(&borrowed(fields)),
+        }
+    }
+}
+
+fn borrowed<'a>(fields: &'a [OwnedField<'_>]) -> Vec<Field<'a>> {
+    fields.iter().map(|(n, v)| (n.as_ref(), v.as_ref())).collect()
+}
+
+impl Writer {
+    fn new(stream: &str) -> Self {
+        Self {
+            stream: stream.as_bytes().to_vec(),
+            messages: MessageWriter::new(stream.as_bytes()),
+        }
     }
 
-    /// The same of a line as `consume` prints them, whatever its entry holds.
-    fn write_entry(&self, text: &str, ids: EntryIds, out: &mut Vec<u8>) -> Result<(usize, Option<EntryId>), LineError> {
-        let line = line::parse(text)?;
-        let id = match (ids, line.id) {
-            (EntryIds::Made, _) => None,
-            (EntryIds::Given, Some(id)) => Some(id),
-            (EntryIds::Given, None) => {
-                return Err(LineError {
-                    column: text.len(),
-                    reason: "key `id` is missing, and --keep-ids needs it".to_owned(),
-                });
+    fn write(&self, content: &Content<'_>, out: &mut Vec<u8>) -> Command {
+        let start = out.len();
+        let (fields_at, id) = match content {
+            Content::Message { name, body } => (self.messages.write(out, name.as_bytes(), body), None),
+            Content::Entry { fields, id } => {
+                let options = AddOptions {
+                    id: *id,
+                    missing: Missing::Create,
+                    trim: None,
+                };
+                (write_add(out, &self.stream, options, &borrowed(fields)), *id)
             }
         };
-        let fields: Vec<Field<'_>> = line.fields.iter().map(|(n, v)| (n.as_ref(), v.as_ref())).collect();
-        let options = AddOptions {
+        Command {
+            packed: start..out.len(),
+            fields_at,
             id,
-            missing: Missing::Create,
-            trim: None,
-        };
-        Ok((write_add(out, &self.stream, options, &fields), id))
+        }
     }
 }
 

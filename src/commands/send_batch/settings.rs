@@ -9,12 +9,17 @@ use super::record::Format;
 use super::{Args, OnAmbiguous, OnReject};
 use crate::failure::Failure;
 use crate::options::Retention;
+use crate::pointer::Pointer;
 use crate::streamer::Durability;
 use crate::streamer::producer::{EntryIds, InDoubt};
 
 /// A sending as it was asked for.
 pub struct Settings {
+    /// As it was typed.
     pub stream: String,
+    /// The streams it names.
+    pub streams: Vec<String>,
+    pub dealing: Dealing,
     pub lines: Lines,
     pub on_reject: OnReject,
     pub rejects: Option<PathBuf>,
@@ -62,6 +67,27 @@ impl Lines {
     }
 }
 
+/// How lines are dealt to several streams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dealing {
+    /// Each stream has its turn.
+    InTurn,
+    /// By the key of each line.
+    By(Pointer),
+}
+
+impl Dealing {
+    pub fn pointer(&self) -> Option<&Pointer> {
+        match self {
+            Self::InTurn => None,
+            Self::By(pointer) => Some(pointer),
+        }
+    }
+}
+
+/// The most streams at a time: each has a connection and a thread.
+const MOST_STREAMS: usize = 1024;
+
 /// What is printed as data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stdout {
@@ -73,6 +99,7 @@ pub enum Stdout {
 impl Settings {
     /// The settings, and the input, opened. `is_typed`: whether somebody would have to type what stdin gives.
     pub fn new(args: Args, is_typed: bool) -> anyhow::Result<(Self, Input)> {
+        let dealing = dealing(&args)?;
         let lines = lines(args.input, args.name, args.keep_ids)?;
         if args.files.is_empty() && is_typed {
             return Err(Failure::usage("no files are given, and stdin is a terminal")
@@ -91,7 +118,9 @@ impl Settings {
             None => OnReject::Stop,
         };
         let settings = Self {
-            stream: args.stream,
+            stream: args.stream.to_string(),
+            streams: args.stream.names().to_vec(),
+            dealing,
             lines,
             on_reject: args.on_reject.unwrap_or(default),
             rejects: args.rejects,
@@ -113,6 +142,30 @@ impl Settings {
             reconnect_for: args.reconnect.reconnect_for,
         };
         Ok((settings, input))
+    }
+
+    /// Whether there are several streams, or only one of a pattern.
+    pub fn are_partitions(&self) -> bool {
+        [&*self.stream] != *self.streams
+    }
+}
+
+fn dealing(args: &Args) -> Result<Dealing, Failure> {
+    let count = args.stream.names().len();
+    if count > MOST_STREAMS {
+        return Err(Failure::usage(format!(
+            "{} names {count} streams, and each takes a connection: {MOST_STREAMS} at most",
+            args.stream
+        )));
+    }
+    match &args.partition_by {
+        Some(_) if !args.stream.are_partitions() => Err(Failure::usage(format!(
+            "--partition-by chooses a stream of several, and {} is one",
+            args.stream
+        ))
+        .hint("name them by a pattern, such as 'orders:{0..15}'")),
+        Some(pointer) => Ok(Dealing::By(pointer.clone())),
+        None => Ok(Dealing::InTurn),
     }
 }
 

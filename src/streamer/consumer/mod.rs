@@ -22,7 +22,7 @@ mod settings;
 mod triage;
 mod wait;
 
-pub use dispatcher::{Dispatch, Ended, Failure, Handlers, Job, Tally, Verdict, dispatch};
+pub use dispatcher::{Dispatch, Ended, Failure, Handlers, Job, Jobs, Tally, Verdict, dispatch};
 pub use event::{Event, Next};
 pub use link::Link;
 pub use member::{Member, Run};

@@ -34,12 +34,14 @@ pub struct GroupState {
 /// All streams.
 #[derive(Debug, Default)]
 pub struct Survey {
-    /// Those that can be seen, sorted by name.
+    /// Those that can be seen, sorted by name, or in the order in which they were asked for.
     pub streams: Vec<StreamState>,
     /// Those that the user may not look at.
     pub hidden: Vec<Hidden>,
     /// Nodes that could not be asked: their streams are missing.
     pub away: Vec<Away>,
+    /// Those that were asked for and are not there; empty among the others.
+    pub missing: Vec<String>,
 }
 
 /// A node that could not be asked.
@@ -83,6 +85,41 @@ pub fn survey(servers: &Servers, nodes: Vec<Node>) -> Result<Survey, Error> {
     add_moved(&mut survey, &mut streams, servers, moved)?;
     survey.streams = streams.into_values().collect();
     survey.hidden.sort_by(|a, b| a.stream.cmp(&b.stream));
+    match survey.away.pop() {
+        Some(away) if survey.streams.is_empty() && survey.hidden.is_empty() => Err(away.error),
+        last => {
+            survey.away.extend(last);
+            Ok(survey)
+        }
+    }
+}
+
+/// Some streams, in their order. A node that is away is asked for none of them again.
+pub fn survey_of(mut connections: Connections, names: &[String]) -> Result<Survey, Error> {
+    let mut survey = Survey::default();
+    for name in names {
+        let node = connections.node_of(name)?.to_string();
+        if survey.away.iter().any(|away| away.node == node) {
+            continue;
+        }
+        match connections.at(name, |connection| state_of(connection, name.as_bytes())) {
+            Ok(Some(state)) => survey.streams.push(state),
+            Ok(None) => {
+                survey.missing.push(name.clone());
+                survey.streams.push(StreamState {
+                    name: name.clone(),
+                    length: 0,
+                    groups: Vec::new(),
+                });
+            }
+            Err(Error::Denied(refusal) | Error::KeyDenied { refusal, .. }) => survey.hidden.push(Hidden {
+                stream: name.clone(),
+                refusal,
+            }),
+            Err(error) if error.is_passing() => survey.away.push(Away { node, error }),
+            Err(error) => return Err(error),
+        }
+    }
     match survey.away.pop() {
         Some(away) if survey.streams.is_empty() && survey.hidden.is_empty() => Err(away.error),
         last => {

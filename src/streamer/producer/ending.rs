@@ -65,6 +65,7 @@ impl<E> Producer<'_, '_, E> {
         {
             let _ = self.account(&flight.batch, flight.told, &flight.heard, Told::AtRisk);
         }
+        self.journal.told();
     }
 
     /// Ends the sending: says what is in doubt, or sees to the marker.

@@ -84,6 +84,8 @@ pub trait Journal<E> {
     fn rejected(&mut self, batch: &Batch, record: &Record, why: Why<'_>) -> Result<(), E>;
     /// All of a batch was told, and what the server knows of the progress will last.
     fn settled(&mut self, batch: &Batch, progress: Progress) -> Result<Written, E>;
+    /// Something was told of a batch that is not settled.
+    fn told(&mut self) {}
     /// The server lost what it had confirmed: all behind this will be told again.
     fn rewound(&mut self, written: Written, progress: Progress) -> Result<(), E>;
     /// Whether no further record is to be sent.

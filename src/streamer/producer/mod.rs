@@ -35,7 +35,7 @@ pub use batch::{Batch, Command, MOST_BYTES, MOST_RECORDS, Place, Record, Sent, S
 pub use durability::{Copies, Durability, Reached};
 pub use host::{Arrival, Journal, LastId, Note, Progress, Rewind, Source, Why, Written};
 pub use marker::new_producer;
-pub use start::{Begin, start};
+pub use start::{Begin, Started, start};
 pub use trouble::{Cause, Trouble};
 
 /// What is to be sent, and how.
@@ -44,6 +44,8 @@ pub struct Settings {
     pub stream: String,
     /// Which producer this is, by the name that its marker has: that of the earlier run, where one is taken up.
     pub producer: String,
+    /// How many producers share the memory that one may take.
+    pub producers: usize,
     pub entry_ids: EntryIds,
     /// Whether the IDs of a batch are to be found out whose answer was lost.
     pub lost_ids: LostIds,

@@ -176,7 +176,9 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
         match std::mem::replace(&mut self.input, Input::Ended(None)) {
             Input::Failed(error) => Err(Trouble::Host(error)),
             Input::Ended(Some(batch)) if !self.journal.is_stopped() && self.stop.ending().is_none() => {
-                self.account(&batch, 0, &[], Told::Added).map(drop)
+                let accounted = self.account(&batch, 0, &[], Told::Added);
+                self.journal.told();
+                accounted.map(drop)
             }
             Input::Open | Input::Ended(_) => Ok(()),
         }
@@ -243,7 +245,8 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
         if (self.supervisor.is_at_work() || self.caution.is_due()) && !self.in_flight.is_empty() {
             return false;
         }
-        window_has_room(self.waiting.iter().chain(&self.in_flight).map(Flight::size))
+        let sizes = self.waiting.iter().chain(&self.in_flight).map(Flight::size);
+        window_has_room(sizes, self.settings.producers)
     }
 
     /// Once the work is asked to end, what is in flight is settled, for a while.
@@ -373,10 +376,11 @@ impl<'a, 'h, E> Producer<'a, 'h, E> {
     }
 }
 
-/// Whether a batch may follow those in flight, each so many records and so many bytes of commands.
-fn window_has_room(in_flight: impl Iterator<Item = (usize, usize)>) -> bool {
+/// Whether a batch may follow those in flight, each so many records and so many bytes of commands, where so many
+/// producers share the bytes. One batch always may.
+fn window_has_room(in_flight: impl Iterator<Item = (usize, usize)>, producers: usize) -> bool {
     let (records, bytes) = sum(in_flight);
-    records < WINDOW && bytes < WINDOW_BYTES
+    records < WINDOW && bytes < WINDOW_BYTES / producers.max(1)
 }
 
 /// How large batches are together: records, and bytes of commands.
@@ -390,7 +394,7 @@ mod tests {
 
     #[test]
     fn the_window_is_bounded_in_records_and_in_bytes() {
-        let has_room = |batches: usize, batch: (usize, usize)| window_has_room(std::iter::repeat_n(batch, batches));
+        let has_room = |batches: usize, batch: (usize, usize)| window_has_room(std::iter::repeat_n(batch, batches), 1);
         assert!(has_room(0, (1000, 200_000)));
         assert!(has_room(16, (1000, 200_000)) && !has_room(17, (1000, 200_000)));
         // Lines of 10 KB, and of 1 MB; one that is larger than the window goes alone.

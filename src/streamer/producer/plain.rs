@@ -64,6 +64,7 @@ impl<E> Producer<'_, '_, E> {
     /// Tells of what was heard of a batch.
     fn tell_heard(&mut self, flight: &mut Flight) -> Result<(), Trouble<E>> {
         let told = self.account(&flight.batch, flight.told, &flight.heard, Told::Added);
+        self.journal.told();
         flight.told = flight.next;
         flight.heard.clear();
         self.chain.found(told?);

@@ -79,6 +79,7 @@ impl<E> Producer<'_, '_, E> {
         };
         let error = Error::Refused(refusal);
         let told = self.reject_all(&batch, &error);
+        self.journal.told();
         self.source.recycle(batch);
         told
     }

@@ -300,6 +300,7 @@ mod tests {
         let settings = Settings {
             stream: "s".to_owned(),
             producer: "p".to_owned(),
+            producers: 1,
             entry_ids: EntryIds::Made,
             lost_ids: LostIds::Leave,
             in_doubt: InDoubt::Stop,

@@ -114,6 +114,12 @@ impl<E> Producer<'_, '_, E> {
                 trouble.get_or_insert(again);
             }
         }
-        trouble.map_or(Ok(last_id), Err)
+        match trouble {
+            Some(trouble) => {
+                self.journal.told();
+                Err(trouble)
+            }
+            None => Ok(last_id),
+        }
     }
 }

@@ -28,12 +28,12 @@ use super::stop::Stop;
 use super::wire::{Address, Connection, Endpoint};
 use cluster::{Cluster, unserved};
 use sentinel::{Sentinels, listed};
-use slots::{Place, SlotMap, Work, slot};
+use slots::{Place, SlotMap, Work};
 
 pub use backoff::jittered;
 pub use connections::Connections;
 pub use identity::{Closed, Identity, close_named, fact, identify, introduced, introduction};
-pub use slots::hash_tag;
+pub use slots::{hash_tag, slot};
 pub use supervisor::{Notice, Notify, Supervisor, first, until};
 pub use unblock::{Blockable, Unblocker, Unheard};
 pub use url::{Kind, Location};

@@ -10,7 +10,7 @@ use crate::render::{counted, grouped};
 use crate::streamer::producer::{Span, Trouble};
 use crate::streamer::{Copies, Ending};
 
-impl Account<'_> {
+impl<'a> Account<'a> {
     /// What is in the stream, for a message about a sending that broke off.
     fn so_far(&self) -> String {
         if let (Some(at_risk), Some(durability)) = (self.at_risk, self.lines.durability) {
@@ -36,6 +36,38 @@ impl Account<'_> {
         format!("{all} sent, {some} known to be {place}; {others}, {lines}, are in the stream and {risk}")
     }
 
+    /// The same for several streams, each with its ending: what broke off first is the failure, the rest is said.
+    pub fn close_all(
+        mut self,
+        mut ended: Vec<(&'a str, Result<(), Trouble<anyhow::Error>>)>,
+    ) -> anyhow::Result<Ending> {
+        self.stream = None;
+        let is_failure =
+            |ended: &Result<_, _>| matches!(ended, Err(trouble) if !matches!(trouble, Trouble::Ended { .. }));
+        let failure = ended
+            .iter()
+            .position(|(_, ended)| !leaves_nothing(ended) && is_failure(ended));
+        let failure = failure.or_else(|| ended.iter().position(|(_, ended)| !leaves_nothing(ended)));
+        let failure = failure.or_else(|| ended.iter().position(|(_, ended)| is_failure(ended)));
+        let failure = failure.or_else(|| ended.iter().position(|(_, ended)| ended.is_err()));
+        let Some(failure) = failure else {
+            return self.close(Ok(()));
+        };
+        let (stream, failure) = ended.swap_remove(failure);
+        self.failed = Some(stream);
+        for (stream, ended) in ended {
+            match ended {
+                Ok(()) => {}
+                Err(Trouble::Ended { in_doubt }) => self.warn(in_doubt),
+                Err(trouble) => {
+                    let error = self.lines.failure(trouble);
+                    self.ui.warning(&format!("{stream}: {error:#}"));
+                }
+            }
+        }
+        self.close(failure)
+    }
+
     /// Ends the account: the summary, and what the exit code says.
     pub fn close(mut self, ended: Result<(), Trouble<anyhow::Error>>) -> anyhow::Result<Ending> {
         let flushed = match &ended {
@@ -45,7 +77,9 @@ impl Account<'_> {
         if let Some(checkpoint) = &mut self.checkpoint
             && leaves_nothing(&ended)
         {
-            if ended.is_ok() && self.stop.signal().is_none() {
+            // Several streams may have been stopped before they told of all that an earlier run had sent.
+            let is_cut_short = self.settings.are_partitions() && self.stopped_at.is_some();
+            if ended.is_ok() && self.stop.signal().is_none() && !is_cut_short {
                 checkpoint.all_told();
             }
             checkpoint.settled();
@@ -75,12 +109,21 @@ impl Account<'_> {
             }
             (_, Err(trouble @ Trouble::NotSafe(_))) => {
                 let text = format!("{}{}", self.so_far(), self.before_that());
-                return Err(self.lines.failure(trouble).context(text));
+                return Err(self.failure(trouble).context(text));
             }
-            (_, ended) => ended.map_err(|trouble| self.lines.failure(trouble)),
+            (_, ended) => ended.map_err(|trouble| self.failure(trouble)),
         };
         ended.and(closed).map_err(|error| self.broken_off(error))?;
         self.refused_lines()
+    }
+
+    fn failure(&self, trouble: Trouble<anyhow::Error>) -> anyhow::Error {
+        let is_of_the_stream = !matches!(trouble, Trouble::Host(_));
+        let error = self.lines.failure(trouble);
+        match self.failed.filter(|_| is_of_the_stream) {
+            Some(stream) => error.context(format!("the partition {stream}")),
+            None => error,
+        }
     }
 
     fn warn(&self, in_doubt: Option<Span>) {

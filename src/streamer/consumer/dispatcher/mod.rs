@@ -2,8 +2,10 @@
 //!
 //! One thread reads (a blocked read must not keep acknowledgements waiting), the handlers run wherever the verb runs
 //! them, and this one dispatches. Nothing is read ahead of free handlers, so that no message ages in a buffer here;
-//! what a read brings beyond them all the same waits, and is kept alive.
+//! what a read brings beyond them all the same waits, and is kept alive. The jobs are those of the run ([`jobs`]): where
+//! other members have them all, a message may wait for the next.
 
+mod jobs;
 mod queue;
 mod reader;
 mod settle;
@@ -22,8 +24,11 @@ use crate::streamer::entry::{Entry, EntryId};
 use crate::streamer::error::Error;
 use crate::streamer::stop::{Ending, Halt};
 
+use jobs::{Permit, Seat};
 use queue::Queue;
 use reader::{Reader, Reply};
+
+pub use jobs::Jobs;
 
 /// Runs handlers.
 pub trait Handlers {
@@ -70,11 +75,14 @@ pub enum Verdict {
 /// Says how a job's handler ended.
 pub struct Ended {
     number: u64,
+    permit: Permit,
     tell: Sender<Signal>,
 }
 
 impl Ended {
     pub fn with(self, verdict: Verdict) {
+        // Not when the dispatcher gets to know: a server that is away may keep it.
+        drop(self.permit);
         // The dispatcher listens until all handlers have ended.
         let _ = self.tell.send(Signal::Ended(self.number, verdict));
     }
@@ -84,13 +92,15 @@ impl Ended {
 enum Signal {
     Read(Reply),
     Ended(u64, Verdict),
+    /// A job is free that was waited for.
+    JobFree,
 }
 
 /// How handlers are run.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
-    /// At most so many at a time.
-    pub jobs: usize,
+    /// Shared by all members.
+    pub jobs: Jobs,
     pub on_failure: OnFailure,
 }
 
@@ -169,6 +179,7 @@ struct Dispatcher<'scope, 'env, 'a, H> {
     dispatch: &'env Dispatch,
     handlers: &'env mut H,
     queue: Queue,
+    seat: Seat,
     reader: Reader<'scope, 'env>,
     signals: Receiver<Signal>,
     tell: Sender<Signal>,
@@ -193,11 +204,17 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
         handlers: &'env mut H,
     ) -> Self {
         let (tell, signals) = channel();
+        let woken = tell.clone();
+        let wake = move || {
+            // Nobody waits who has gone.
+            let _ = woken.send(Signal::JobFree);
+        };
         Self {
             run: member.run,
             dispatch,
             handlers,
-            queue: Queue::new(dispatch.jobs),
+            queue: Queue::new(dispatch.jobs.total()),
+            seat: dispatch.jobs.seat(wake),
             reader: Reader::new(scope, &member, tell.clone()),
             signals,
             tell,
@@ -232,6 +249,8 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
     fn rejoin(&mut self, error: Error) -> Result<(), Halt<Error>> {
         // What the reading thread's connection still carries is closed with the other.
         self.reader.stop(&mut self.member);
+        // Others need not wait for this one's server.
+        self.seat.rest();
         self.member.rejoin(error)?;
         if self.news == News::Pause {
             self.news = News::Flow;
@@ -245,10 +264,12 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
             // The time limit is for messages to come: what handlers have in hand is kept alive and acknowledged.
             self.member.set_deadline(None);
         }
-        self.start_ready();
         if self.ending().is_none() {
+            self.start_ready();
             self.take_on()?;
             self.start_ready();
+        } else {
+            self.seat.rest();
         }
         self.try_dead_letters()?;
         self.member.settle()?;
@@ -285,15 +306,23 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
             match signal {
                 Signal::Read(reply) => self.take_reply(reply)?,
                 Signal::Ended(number, verdict) => self.settle_job(number, verdict)?,
+                Signal::JobFree => {}
             }
             next = self.signals.try_recv().ok();
         }
         Ok(())
     }
 
-    /// How many handlers have nothing to do, nor a read under way for them.
+    /// How many more messages can be handled now. Where others have all jobs, one may wait here for the next.
+    fn room(&self) -> usize {
+        let ready = self.queue.ready();
+        let shared = self.seat.free().saturating_sub(ready).max(usize::from(ready == 0));
+        self.queue.free().min(shared)
+    }
+
+    /// How many there is room for, without those that a read under way may bring.
     fn free(&self) -> usize {
-        self.queue.free().saturating_sub(self.reader.asked())
+        self.room().saturating_sub(self.reader.asked())
     }
 
     /// How long to wait for something to happen.
@@ -306,13 +335,19 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
         let tick = if is_reading { TICK_READING } else { TICK };
         // At the end nothing more is taken on, so nothing of that kind is due.
         let takes_on = self.run.stop.ending().is_none();
-        let due = self.queue.next_due(&self.member.delivery.messages).filter(|_| takes_on);
+        let due = self.next_due().filter(|_| takes_on);
         let claim = self.member.next_claim.filter(|_| takes_on && self.may_take() > 0);
         let keep_alive = (!self.member.messages().is_empty()).then_some(self.next_keep_alive);
         // Handlers at work may take longer than the time limit: that it has passed is nothing to wake up for again.
         let deadline = self.run.deadline.filter(|_| !self.run.is_late());
         let next = [due, claim, keep_alive, deadline].into_iter().flatten().min();
         next.map_or(tick, |next| tick.min(next.saturating_duration_since(Instant::now())))
+    }
+
+    /// When something is to be done about a message that can be done now.
+    fn next_due(&mut self) -> Option<Instant> {
+        let has_room = self.room() > 0;
+        self.queue.next_due(&self.member.delivery.messages, has_room)
     }
 
     fn takes_on_more(&self) -> bool {
@@ -349,6 +384,8 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
         while self.queue.running() > 0 || self.reader.asked() > 0 || self.has_unread() {
             if self.has_unread() {
                 self.start_ready();
+            } else {
+                self.seat.rest();
             }
             let signal = self.signals.recv_timeout(TICK).ok();
             if let Some(signal) = signal
@@ -387,6 +424,7 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
     fn wind_up(&mut self, signal: Signal) -> Result<(), Failure> {
         match signal {
             Signal::Ended(number, verdict) => self.settle_job(number, verdict),
+            Signal::JobFree => Ok(()),
             Signal::Read(reply) => {
                 self.member.delivery.is_closed = self.member.settings.acknowledge.leaves_pending();
                 match self.take_reply(reply) {

@@ -90,11 +90,13 @@ impl Queue {
         self.due.len()
     }
 
-    /// The next message to hand to a handler, if one is free.
+    /// Whether a message is ready that a handler may be started for.
+    pub fn can_start(&self) -> bool {
+        !self.ready.is_empty() && self.running.len() < self.limit
+    }
+
+    /// The next message to hand to a handler.
     pub fn next_ready(&mut self) -> Option<Key> {
-        if self.running.len() >= self.limit {
-            return None;
-        }
         self.ready.pop_front()
     }
 
@@ -139,8 +141,8 @@ impl Queue {
         }
     }
 
-    /// When something is to be done that can be done: a message that waits needs a free handler for its next try.
-    pub fn next_due(&mut self, messages: &Messages) -> Option<Instant> {
+    /// When something is to be done that can be done: a message that waits needs room for its next try.
+    pub fn next_due(&mut self, messages: &Messages, has_room: bool) -> Option<Instant> {
         let now = Instant::now();
         let is_over = |key: &Key| {
             let state = messages.get(*key).map(|open| &open.state);
@@ -155,7 +157,7 @@ impl Queue {
         }
         let can = |key: &Key| {
             let is_waiting = messages.get(*key).is_some_and(|open| open.state == State::Waiting);
-            !is_waiting || self.free() > 0
+            !is_waiting || has_room
         };
         self.due.iter().find(|(_, key)| can(key)).map(|(moment, _)| *moment)
     }

@@ -21,12 +21,15 @@ const NO_ROOM_PATIENCE: Duration = Duration::from_secs(5);
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(100);
 
 impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
-    /// Hands messages to free handlers.
+    /// Hands messages to free handlers, as far as there are jobs for them.
     pub(super) fn start_ready(&mut self) {
         if self.queue.running() == 0 && self.no_room_since.is_some() {
             std::thread::sleep(NO_ROOM_PAUSE);
         }
-        while let Some(key) = self.queue.next_ready() {
+        while self.queue.can_start()
+            && let Some(permit) = self.seat.take()
+            && let Some(key) = self.queue.next_ready()
+        {
             if self.was_delivered_in_vain(key) {
                 let reason = "it was never finished: its consumers ended while it was handled";
                 // It is not tried this time.
@@ -40,12 +43,16 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
             self.member.messages().set(key, State::Running);
             let ended = Ended {
                 number: self.queue.begin(vec![key]),
+                permit,
                 tell: self.tell.clone(),
             };
             let job = Job {
                 messages: vec![message],
             };
             self.handlers.start(job, ended);
+        }
+        if !self.queue.can_start() {
+            self.seat.rest();
         }
     }
 

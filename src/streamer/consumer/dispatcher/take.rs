@@ -27,7 +27,7 @@ const LONGEST_STRIDE: usize = 1000;
 impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
     /// Fills free handlers: first with what is due again, then with what was left pending, then with what is new.
     pub(super) fn take_on(&mut self) -> Result<(), Failure> {
-        while self.queue.free() > 0 && self.retry_next()? {}
+        while self.room() > 0 && self.retry_next()? {}
         // A read under way may bring entries that would be found pending before they are known here.
         if self.member.searches_own() && self.reader.asked() == 0 {
             while self.may_take() > 0 && self.member.take_own(self.may_take(), &mut self.queue)?.is_some() {}
@@ -59,7 +59,7 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         if self.news == News::Pause && self.may_take() > 0 {
             // What becomes due meanwhile needs the handlers that wait for this read.
             let search = self.member.own_search_due;
-            let due = self.queue.next_due(&self.member.delivery.messages);
+            let due = self.next_due();
             let moments = [due, self.member.next_claim, search];
             let moment = moments.into_iter().flatten().min();
             let started = self.reader.read(&self.member, most.min(self.may_take()), moment)?;

@@ -1,0 +1,53 @@
+//! Patterns such as `orders:{0..15}`, in every verb, on one server and on a cluster.
+
+mod batches;
+mod checkpoints;
+mod handlers;
+mod sending;
+mod verbs;
+
+use crate::harness::{Cluster, Server, Test};
+
+/// Where partitions live.
+enum World {
+    One(Server),
+    Three(Cluster),
+}
+
+impl World {
+    /// Runs a test on one server, and on a cluster of three masters.
+    fn each(test: impl Fn(&Self)) {
+        test(&Self::One(Server::start()));
+        test(&Self::Three(Cluster::start()));
+    }
+
+    fn node_of(&self, stream: &str) -> &Server {
+        match self {
+            Self::One(server) => server,
+            Self::Three(cluster) => cluster.node_of(stream),
+        }
+    }
+
+    /// The server that the program is sent to.
+    fn server(&self) -> &Server {
+        match self {
+            Self::One(server) => server,
+            Self::Three(cluster) => &cluster.nodes()[0],
+        }
+    }
+
+    fn program(&self, args: &str) -> Test {
+        Test::new(self.server()).args(args.split_whitespace())
+    }
+
+    /// The bodies in each of so many partitions of `p`.
+    fn bodies(&self, partitions: usize) -> Vec<Vec<String>> {
+        let bodies = |name: String| self.node_of(&name).bodies(&name);
+        names(partitions).map(bodies).collect()
+    }
+}
+
+/// The names of `p:{0..}`.
+fn names(partitions: usize) -> impl Iterator<Item = String> {
+    (0..partitions).map(|number| format!("p:{number}"))
+}
