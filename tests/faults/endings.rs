@@ -228,7 +228,9 @@ fn what_is_tried_again_counts_towards_n_of_all_streams() {
         returns-*) until [ -e failed ]; do sleep 0.01; done;;
         esac; echo $REDIS_STREAMER_STREAM >> handled";
     Test::new(&server)
-        .args(["consume", "orders", "returns", "-l", "billing", "-n", "2"])
+        .args([
+            "consume", "orders", "returns", "-l", "billing", "-n", "2", "--jobs", "2",
+        ])
         .args(["--retry-delay", "500ms", "--", "sh", "-c", script])
         .stderr_has(["orders 1-0: the handler failed"])
         .run();

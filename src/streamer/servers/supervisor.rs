@@ -1,5 +1,5 @@
 //! Servers that are lost or refuse for a while: tried again, with pauses that grow, for as long as the user wants.
-//! The one loop of attempts, for every verb that waits.
+//! The loop of attempts, for every verb that waits; for single pieces of work, see `Connections::at`.
 
 use std::thread;
 use std::time::{Duration, Instant};
