@@ -5,18 +5,18 @@
 //! can be bounded without losing bytes, commands can be written while older replies are still to come, and
 //! entries are walked where they lie (see [`Entries`](super::Entries)).
 
+mod walking;
+
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, FromRedisValue, Value};
-
 use super::announced::Announced;
 use super::endpoint::{Address, Endpoint};
 use super::handle::Handle;
 use super::reply::{Answer, Reply};
-use super::resp::{Cursor, MAX_LINE, Malformed, Scanner, line};
+use super::resp::{Cursor, Malformed, Scanner};
 use super::transport::{Breaker, Transport};
 use crate::streamer::error::{Error, ServerError};
 use crate::streamer::stop::Stop;
@@ -210,75 +210,6 @@ impl Connection {
         walked.map_err(|malformed| self.malformed(malformed))
     }
 
-    /// Passes over replies for as long as they are exactly this one, at most so many; says how many they were.
-    pub fn skip(&mut self, reply: &[u8], most: usize) -> Result<usize, Error> {
-        if self.announces_all() {
-            // One by one, each behind the answer to its announcement.
-            return Ok(0);
-        }
-        self.let_go();
-        let mut wait = self.wait(RESPONSE_TIMEOUT);
-        let mut skipped = 0;
-        while skipped < most {
-            let here = &self.buffer[self.filled.clone()];
-            let equal = here.chunks_exact(reply.len()).take(most - skipped);
-            let equal = equal.take_while(|found| *found == reply).count();
-            self.filled.start += equal * reply.len();
-            self.expected = self.expected.saturating_sub(equal);
-            skipped += equal;
-            let rest = &self.buffer[self.filled.clone()];
-            if skipped == most || rest.len() >= reply.len() || !reply.starts_with(rest) {
-                break;
-            }
-            if equal > 0 {
-                wait = self.wait(RESPONSE_TIMEOUT);
-            }
-            self.fill(&mut wait, reply.len())?;
-        }
-        Ok(skipped)
-    }
-
-    /// Where the next element of a reply that is walked lies, whole, until something else is received.
-    pub(super) fn element(&mut self, patience: Duration) -> Result<Range<usize>, Error> {
-        self.value(patience, MAX_ENTRY)
-    }
-
-    /// An element that is here.
-    pub(super) fn at(&self, element: Range<usize>) -> Cursor<'_> {
-        Cursor::new(&self.buffer[element])
-    }
-
-    /// The first line of a reply that is walked, as [`head`](Self::head).
-    pub(super) fn first_head(&mut self, patience: Duration) -> Result<&[u8], Error> {
-        self.pass_over_announcement()?;
-        self.head(patience)
-    }
-
-    fn pass_over_announcement(&mut self) -> Result<(), Error> {
-        if self.announced.as_mut().is_some_and(Announced::is_next) {
-            self.value(RESPONSE_TIMEOUT, MAX_REPLY)?;
-        }
-        Ok(())
-    }
-
-    /// The next line of a reply that is walked: the head of an array, or a short value. With its type byte.
-    pub(super) fn head(&mut self, patience: Duration) -> Result<&[u8], Error> {
-        self.let_go();
-        let mut wait = self.wait(patience);
-        loop {
-            let bytes = &self.buffer[self.filled.clone()];
-            match line(bytes).map_err(|malformed| self.malformed(malformed))? {
-                Some(line) => {
-                    let start = self.filled.start;
-                    let end = start + 1 + line.len();
-                    self.handed_out = line.len() + 3;
-                    return Ok(&self.buffer[start..end]);
-                }
-                None => self.fill(&mut wait, MAX_LINE)?,
-            }
-        }
-    }
-
     /// Where the next value lies in the buffer, once it is there whole.
     fn value(&mut self, patience: Duration, limit: usize) -> Result<Range<usize>, Error> {
         self.let_go();
@@ -379,36 +310,6 @@ impl Connection {
                 self.buffer.resize(doubled.min(enough), 0);
             }
         }
-    }
-
-    /// Sends a command and returns its reply; a refusal is an error.
-    pub fn query(&mut self, command: &Cmd) -> Result<Value, Error> {
-        self.send(&command.get_packed_command())?;
-        self.answer()?.map_err(Error::Refused)
-    }
-
-    /// Sends commands in one piece and returns their replies, each a value or a refusal.
-    pub fn query_all(&mut self, commands: &[Cmd]) -> Result<Vec<Answer>, Error> {
-        let mut packed = Vec::new();
-        for command in commands {
-            command.write_packed_command(&mut packed);
-        }
-        self.send(&packed)?;
-        commands.iter().map(|_| self.answer()).collect()
-    }
-
-    /// A query about a stream, perhaps a group of it, so that a refusal can name them.
-    pub fn ask<T: FromRedisValue>(&mut self, command: &Cmd, stream: &str, group: Option<&str>) -> Result<T, Error> {
-        let reply = self.query(command).map_err(|error| match error {
-            Error::Refused(refusal) => Error::refused(refusal, stream, group),
-            other => other,
-        })?;
-        self.read(reply)
-    }
-
-    /// A reply as the type it should have.
-    pub fn read<T: FromRedisValue>(&self, reply: Value) -> Result<T, Error> {
-        redis::from_redis_value(reply).map_err(|_| self.malformed(Malformed("a reply of unexpected type")))
     }
 
     fn set_read_timeout(&mut self, left: Duration) -> Result<(), Error> {

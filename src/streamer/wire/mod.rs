@@ -7,6 +7,7 @@ mod entries;
 mod handle;
 mod login;
 mod pending;
+mod query;
 mod reply;
 pub mod resp;
 mod tls;

@@ -5,9 +5,11 @@
 //! what a read brings beyond them all the same waits, and is kept alive. The jobs are those of the run ([`jobs`]): where
 //! other members have them all, a message may wait for the next.
 
+mod job;
 mod jobs;
 mod queue;
 mod reader;
+mod settings;
 mod settle;
 mod take;
 
@@ -19,8 +21,8 @@ use super::event::Event;
 use super::leave::Departure;
 use super::member::{Member, Run};
 use super::messages::State;
-use super::settings::{Acknowledge, OnFailure};
-use crate::streamer::entry::{Entry, EntryId};
+use super::settings::Acknowledge;
+use crate::streamer::entry::Entry;
 use crate::streamer::error::Error;
 use crate::streamer::stop::{Ending, Halt};
 
@@ -28,7 +30,9 @@ use jobs::{Permit, Seat};
 use queue::Queue;
 use reader::{Reader, Reply};
 
+pub use job::{Job, JobMessage, Verdict};
 pub use jobs::Jobs;
+pub use settings::{Dispatch, Failure, Tally};
 
 /// Runs handlers.
 pub trait Handlers {
@@ -40,36 +44,6 @@ pub trait Handlers {
 
     /// Whether whoever reads what the handlers print is still there.
     fn has_reader(&self) -> bool;
-}
-
-/// One handler's work.
-#[derive(Clone, Debug)]
-pub struct Job {
-    pub messages: Vec<JobMessage>,
-}
-
-/// A message as a handler gets it.
-#[derive(Clone, Debug)]
-pub struct JobMessage {
-    pub stream: String,
-    pub id: EntryId,
-    /// Empty where the entry is no message.
-    pub name: String,
-    /// How often it was delivered, this time included.
-    pub deliveries: u64,
-    pub line: Vec<u8>,
-}
-
-/// How a handler ended.
-#[derive(Debug)]
-pub enum Verdict {
-    Done,
-    /// The reason is for people.
-    Failed(String),
-    /// The system has no room for another process now.
-    NoRoom(String),
-    /// It cannot be started, and for no other message either.
-    Unusable(String),
 }
 
 /// Says how a job's handler ended.
@@ -94,52 +68,6 @@ enum Signal {
     Ended(u64, Verdict),
     /// A job is free that was waited for.
     JobFree,
-}
-
-/// How handlers are run.
-#[derive(Clone, Debug)]
-pub struct Dispatch {
-    /// Shared by all members.
-    pub jobs: Jobs,
-    pub on_failure: OnFailure,
-}
-
-impl Dispatch {
-    /// The stream of the dead letters, if there is one.
-    pub fn dead_letters(&self) -> Option<&str> {
-        match &self.on_failure {
-            OnFailure::Retry { dead_letter, .. } => dead_letter.as_ref().map(|letters| letters.stream.as_str()),
-            OnFailure::HandBack | OnFailure::Drop => None,
-        }
-    }
-}
-
-/// What became of the messages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    pub handled: u64,
-    /// Failed, and not tried again by this run.
-    pub failed: u64,
-    /// Failed, and waited for another try when the time was up.
-    pub waiting: u64,
-}
-
-/// Why dispatching failed.
-#[derive(Debug)]
-pub enum Failure {
-    Servers(Error),
-    /// A dead letter could not be added for as long as a server is to be tried.
-    NoDeadLetter(Error),
-    /// The handler cannot be run.
-    Unusable(String),
-    /// The system starts no handler, not even one.
-    NoRoom(String),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Servers(error)
-    }
 }
 
 /// The longest the dispatcher sleeps while a read is under way, which wakes it up.
