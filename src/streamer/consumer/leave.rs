@@ -19,6 +19,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// The same where nothing is known to be left, or the time was up already.
 const SHORT_GRACE: Duration = Duration::from_secs(1);
 
+/// How much longer, for each stream.
+const PER_STREAM: Duration = Duration::from_millis(1);
+
 /// How many entries are handed back at a time.
 const PAGE: usize = 1000;
 
@@ -70,6 +73,8 @@ impl Member<'_> {
         }
         let is_empty = self.messages().settled() == 0 && self.messages().is_empty();
         let grace = if is_empty { SHORT_GRACE } else { departure.grace() };
+        // Each stream is asked about.
+        let grace = grace + PER_STREAM * u32::try_from(self.settings.streams.len()).unwrap_or(u32::MAX);
         let now = Instant::now();
         let until = match self.run.stop.asked() {
             // A server that was lost since the end was asked for has had some of the time.

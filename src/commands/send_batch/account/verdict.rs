@@ -32,6 +32,10 @@ impl<'a> Account<'a> {
             0 => ("none".to_owned(), "all of them"),
             safe => (grouped(safe), "the others"),
         };
+        if self.settings.are_partitions() {
+            // Safe lines of other streams stand between them.
+            return format!("{all} sent, {some} known to be {place}; {others} are in the streams and {risk}");
+        }
         let lines = self.lines.span(at_risk.lines);
         format!("{all} sent, {some} known to be {place}; {others}, {lines}, are in the stream and {risk}")
     }
