@@ -1,6 +1,6 @@
 //! `--wait-replicas` and `--fsync`: what is told as done is where it was asked to be, and what is not is said.
 
-use crate::harness::{Server, Signal, Test, wait_until};
+use crate::harness::{Running, Server, Signal, Test, wait_until};
 
 /// A master and a replica that has all it has.
 fn pair() -> (Server, Server) {
@@ -131,8 +131,8 @@ fn the_summary_counts_what_is_safe() {
     replica.resume();
 }
 
-#[test]
-fn a_replica_that_comes_back_in_time() {
+/// A sending whose hundred lines are in the stream, and which waits for a replica that is stopped.
+fn waiting() -> (Server, Server, Running) {
     let (master, replica) = pair();
     replica.pause();
     let mut sending = batch(&master)
@@ -141,6 +141,12 @@ fn a_replica_that_comes_back_in_time() {
     sending.feed(&numbers(1..=100));
     wait_until("the lines to be in the stream", || master.cli(["XLEN", "s"]) == "100");
     master.wait_blocked();
+    (master, replica, sending)
+}
+
+#[test]
+fn a_replica_that_comes_back_in_time() {
+    let (_master, replica, mut sending) = waiting();
     replica.resume();
     for _ in 1..=100 {
         sending.line();
@@ -153,14 +159,7 @@ fn a_replica_that_comes_back_in_time() {
 /// A signal does not wait for replicas as long as the sending would.
 #[test]
 fn a_signal_while_replicas_are_waited_for() {
-    let (master, replica) = pair();
-    replica.pause();
-    let mut sending = batch(&master)
-        .args(["--wait-replicas", "1", "--wait-timeout", "1h", "-"])
-        .spawn_open();
-    sending.feed(&numbers(1..=100));
-    wait_until("the lines to be in the stream", || master.cli(["XLEN", "s"]) == "100");
-    master.wait_blocked();
+    let (master, replica, mut sending) = waiting();
     sending.signal(Signal::TERM);
     let output = sending.wait();
     assert_eq!(output.status, 143, "{}", output.stderr());

@@ -10,7 +10,10 @@ pub mod send;
 pub mod send_batch;
 pub mod subscribe;
 
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
+
+use anyhow::Context as _;
 
 use crate::failure::Failure;
 use crate::streamer::{Connection, Connections, Ending, Error, Node, Notice, Servers, Stop, first, ready};
@@ -85,6 +88,12 @@ fn print(ui: Ui, data: &[u8]) -> anyhow::Result<Ending> {
         Ok(()) => Ok(Ending::Enough),
         Err(error) => Failure::stdout(error),
     }
+}
+
+/// What came of the work on one of several streams, if there was a thread for it.
+fn join<T>(started: std::io::Result<ScopedJoinHandle<'_, T>>) -> anyhow::Result<T> {
+    let started = started.context("cannot start a thread for each stream")?;
+    Ok(started.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
 
 /// A failure and its causes on one line.

@@ -148,7 +148,7 @@ impl ServerError {
     }
 
     /// The keys of a command, or of a transaction, are in several slots of a cluster.
-    pub fn is_about_slots(&self) -> bool {
+    pub fn crosses_slots(&self) -> bool {
         self.code == "CROSSSLOT"
     }
 

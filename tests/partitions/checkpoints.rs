@@ -91,15 +91,7 @@ fn lines_in_turn_are_resumed_alike() {
             kill_at(world, resumable().spawn(), count);
         }
         resumable().stderr_any().run();
-        let turn = |first| {
-            lines
-                .iter()
-                .skip(first)
-                .step_by(PARTITIONS)
-                .cloned()
-                .collect::<Vec<_>>()
-        };
-        assert!(world.bodies(PARTITIONS) == (0..PARTITIONS).map(turn).collect::<Vec<_>>());
+        assert!(world.bodies(PARTITIONS) == in_turn(&lines));
     });
 }
 
@@ -148,13 +140,11 @@ fn what_a_server_lost_is_named_and_sent_by_the_next_run() {
     );
     assert!(stderr.contains("after it had confirmed them"), "{stderr}");
     sending("60000").stderr_any().run();
-    let turn = |first| {
-        lines
-            .iter()
-            .skip(first)
-            .step_by(PARTITIONS)
-            .cloned()
-            .collect::<Vec<_>>()
-    };
-    assert!(world.bodies(PARTITIONS) == (0..PARTITIONS).map(turn).collect::<Vec<_>>());
+    assert!(world.bodies(PARTITIONS) == in_turn(&lines));
+}
+
+/// What each partition holds when lines are dealt in turn.
+fn in_turn(lines: &[String]) -> Vec<Vec<String>> {
+    let turn = |first| lines.iter().skip(first).step_by(PARTITIONS).cloned().collect();
+    (0..PARTITIONS).map(turn).collect()
 }

@@ -12,6 +12,8 @@ use crate::streamer::{
     Tally, dispatch,
 };
 
+use crate::commands::join;
+
 use super::handlers::{Groups, Handler, Pool};
 use super::output::Stdout;
 use super::{Args, events};
@@ -88,7 +90,11 @@ impl Members<'_> {
                     member.inspect_err(|_| self.run.stop.end(Ending::Halted))
                 };
                 let members: Vec<_> = several.iter().map(start).collect();
-                members.into_iter().map(join).collect()
+                let not_started = |error| (Err(error), Tally::default());
+                let ended = members
+                    .into_iter()
+                    .map(|member| join(member).unwrap_or_else(not_started));
+                ended.collect()
             }),
         };
         let tally = ended.iter().fold(Tally::default(), |sum, (_, tally)| Tally {
@@ -132,15 +138,6 @@ impl Members<'_> {
             return Err(error).context("cannot write to stdout");
         }
         told(self.args, &self.run, ended?, tally.waiting)
-    }
-}
-
-fn join(
-    member: std::io::Result<thread::ScopedJoinHandle<'_, (anyhow::Result<Ending>, Tally)>>,
-) -> (anyhow::Result<Ending>, Tally) {
-    match member.context("cannot start a thread for each stream") {
-        Ok(member) => member.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-        Err(error) => (Err(error), Tally::default()),
     }
 }
 

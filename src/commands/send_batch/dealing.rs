@@ -283,10 +283,7 @@ impl Reading {
         }
         let outlet = &dealer.lanes[stream].outlet;
         let mut batch = Box::new(std::mem::replace(&mut dealer.batches[stream], *outlet.spare()));
-        let commands_end = batch.packed.len();
-        let trims = batch.commands > 0 && self.encoder.finish(stream, &mut batch.packed);
-        batch.trim_at = trims.then_some(commands_end);
-        batch.seal(self.place);
+        self.encoder.finish(stream, &mut batch, self.place);
         outlet.push(Arrival::Batch(batch))
     }
 }

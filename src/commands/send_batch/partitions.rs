@@ -4,10 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use anyhow::Context as _;
-
 use super::account::Account;
 use super::arrivals::Arrivals;
+use crate::commands::join;
 use crate::streamer::producer::{
     Batch, Begin, Earlier, Journal, Note, Place, Progress, Record, Started, Trouble, Why, Written,
 };
@@ -44,16 +43,9 @@ pub fn run<'a, 's>(
         let sending: Vec<_> = started.into_iter().zip(arrivals).map(start).collect();
         sending
             .into_iter()
-            .map(|(stream, sending)| (stream, join(sending)))
+            .map(|(stream, sending)| (stream, join(sending).unwrap_or_else(|error| Err(Trouble::Host(error)))))
             .collect()
     })
-}
-
-fn join(sending: std::io::Result<thread::ScopedJoinHandle<'_, Ended>>) -> Ended {
-    match sending.context("cannot start a thread for each stream") {
-        Ok(sending) => sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-        Err(error) => Err(Trouble::Host(error)),
-    }
 }
 
 /// One of the streams.

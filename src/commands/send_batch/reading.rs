@@ -301,10 +301,7 @@ impl Reading {
     }
 
     fn hand_over(&mut self, mut batch: Box<Batch>, end: Place) -> Next {
-        let commands_end = batch.packed.len();
-        let trims = batch.commands > 0 && self.encoder.finish(0, &mut batch.packed);
-        batch.trim_at = trims.then_some(commands_end);
-        batch.seal(end);
+        self.encoder.finish(0, &mut batch, end);
         if let Some(pace) = &mut self.pace {
             pace.wait(batch.records.len());
         }

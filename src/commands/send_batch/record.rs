@@ -11,7 +11,7 @@ use crate::line::{self, LineError, OwnedField};
 use crate::options::Retention;
 use crate::partitions::of_key;
 use crate::pointer::Pointer;
-use crate::streamer::producer::{Batch, Command, EntryIds};
+use crate::streamer::producer::{Batch, Command, EntryIds, Place};
 use crate::streamer::{
     AddOptions, BODY, EntryId, Field, Message, MessageWriter, Missing, NAME, Trim, write_add, write_trim,
 };
@@ -142,16 +142,16 @@ impl Encoder {
         Ok(())
     }
 
-    /// Ends a batch for a stream: trims it, if asked to, and says whether it did. Once a batch, so that trimming
-    /// does not slow every entry.
-    pub fn finish(&self, stream: usize, out: &mut Vec<u8>) -> bool {
-        match self.trim.now() {
-            Some(trim) => {
-                write_trim(out, &self.writers[stream].stream, trim);
-                true
-            }
-            None => false,
+    /// Ends a batch for a stream, which is trimmed if that is asked for: once a batch, so that trimming does not slow
+    /// every entry.
+    pub fn finish(&self, stream: usize, batch: &mut Batch, end: Place) {
+        if batch.commands > 0
+            && let Some(trim) = self.trim.now()
+        {
+            batch.trim_at = Some(batch.packed.len());
+            write_trim(&mut batch.packed, &self.writers[stream].stream, trim);
         }
+        batch.seal(end);
     }
 
     /// Writes the XADD of a record to the only stream, or nothing if it cannot be sent; `None` if there is nothing to

@@ -44,6 +44,19 @@ pub struct Survey {
     pub missing: Vec<String>,
 }
 
+impl Survey {
+    /// Where nothing can be seen because of a node that is away, that is the failure.
+    fn or_failure(mut self) -> Result<Self, Error> {
+        match self.away.pop() {
+            Some(away) if self.streams.is_empty() && self.hidden.is_empty() => Err(away.error),
+            last => {
+                self.away.extend(last);
+                Ok(self)
+            }
+        }
+    }
+}
+
 /// A node that could not be asked.
 #[derive(Debug)]
 pub struct Away {
@@ -85,13 +98,7 @@ pub fn survey(servers: &Servers, nodes: Vec<Node>) -> Result<Survey, Error> {
     add_moved(&mut survey, &mut streams, servers, moved)?;
     survey.streams = streams.into_values().collect();
     survey.hidden.sort_by(|a, b| a.stream.cmp(&b.stream));
-    match survey.away.pop() {
-        Some(away) if survey.streams.is_empty() && survey.hidden.is_empty() => Err(away.error),
-        last => {
-            survey.away.extend(last);
-            Ok(survey)
-        }
-    }
+    survey.or_failure()
 }
 
 /// Some streams, in their order. A node that is away is asked for none of them again.
@@ -120,13 +127,7 @@ pub fn survey_of(mut connections: Connections, names: &[String]) -> Result<Surve
             Err(error) => return Err(error),
         }
     }
-    match survey.away.pop() {
-        Some(away) if survey.streams.is_empty() && survey.hidden.is_empty() => Err(away.error),
-        last => {
-            survey.away.extend(last);
-            Ok(survey)
-        }
-    }
+    survey.or_failure()
 }
 
 /// What was seen at a node.

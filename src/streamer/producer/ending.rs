@@ -131,8 +131,8 @@ impl<E> Producer<'_, '_, E> {
         };
         match answer {
             Some(Ok(found)) if !self.marker_is_wrong && !self.marker_may_be_deleted => {
-                let found: (Option<String>, Option<u64>) = self.link.connection.read(found)?;
-                self.suspect_at_the_end(found.into())
+                let found = self.link.connection.read(found)?;
+                self.suspect_at_the_end(found)
             }
             // It was neither looked at nor deleted.
             Some(Err(refusal)) if refusal.is_redirection() => Err(Error::Refused(refusal).into()),

@@ -67,10 +67,7 @@ impl Link {
             // It takes no transaction now, as for want of memory, and tells what the marker says all the same.
             Ok(None) if settings.earlier.is_some() => (Mode::Marked, read_marker(&mut connection, key)?),
             Ok(None) => (Mode::Marked, Contents::default()),
-            Ok(Some(found)) if settings.earlier.is_some() => {
-                let found: (Option<String>, Option<u64>) = connection.read(found)?;
-                (Mode::Marked, found.into())
-            }
+            Ok(Some(found)) if settings.earlier.is_some() => (Mode::Marked, connection.read(found)?),
             // An attempt that broke off may have set it; it says the same.
             Ok(Some(_)) => (Mode::Marked, Mark::whole(*first).into()),
         };
@@ -130,8 +127,7 @@ impl Link {
 }
 
 fn read_marker(connection: &mut Connection, key: &str) -> Result<Contents, Error> {
-    let found: (Option<String>, Option<u64>) = connection.ask(&marker::read(key), key, None)?;
-    Ok(found.into())
+    connection.ask(&marker::read(key), key, None)
 }
 
 /// What is learnt as a connection is introduced.

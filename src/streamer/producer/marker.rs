@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use redis::FromRedisValue;
+
 use super::batch::Place;
 use crate::streamer::random::random;
 use crate::streamer::servers::hash_tag;
@@ -158,12 +160,14 @@ impl Contents {
     }
 }
 
-impl From<(Option<String>, Option<u64>)> for Contents {
-    fn from((position, batches): (Option<String>, Option<u64>)) -> Self {
-        Self {
+/// The answer to [`read`].
+impl FromRedisValue for Contents {
+    fn from_redis_value(answer: redis::Value) -> Result<Self, redis::ParsingError> {
+        let (position, batches): (_, Option<u64>) = redis::from_redis_value(answer)?;
+        Ok(Self {
             position,
             batches: batches.unwrap_or_default(),
-        }
+        })
     }
 }
 
@@ -189,7 +193,10 @@ pub fn contents(cursor: &mut Cursor<'_>) -> Result<Contents, Malformed> {
     };
     let (position, batches) = (text()?, text()?);
     let batches = batches.map(|count| count.parse().map_err(|_| Malformed("a count that is no number")));
-    Ok((position, batches.transpose()?).into())
+    Ok(Contents {
+        position,
+        batches: batches.transpose()?.unwrap_or_default(),
+    })
 }
 
 /// How many commands move a marker; the first says where it was.

@@ -52,7 +52,7 @@ impl<E> Producer<'_, '_, E> {
             self.marker_is_wrong = true;
             return Ok(());
         }
-        if (step == Step::Marker || error.is_about_slots()) && !error.is_passing() {
+        if (step == Step::Marker || error.crosses_slots()) && !error.is_passing() {
             self.do_without_marker(error);
             self.chain.marker_is_gone();
             // A later run must not take it for true. Where it may not be deleted, it expires.

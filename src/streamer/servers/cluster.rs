@@ -115,17 +115,10 @@ mod tests {
     use super::super::slots::slot;
     use super::*;
 
-    fn tcp(port: u16) -> Address {
-        Address::Tcp {
-            host: "h".to_owned(),
-            port,
-        }
-    }
-
     fn map(port: i64) -> Result<SlotMap, Error> {
         let node = Value::Array(vec![Value::BulkString(b"h".to_vec()), Value::Int(port)]);
         let range = Value::Array(vec![Value::Int(0), Value::Int(16_383), node]);
-        Ok(SlotMap::read(&Value::Array(vec![range]), &tcp(1)).unwrap())
+        Ok(SlotMap::read(&Value::Array(vec![range]), &Address::tcp("h", 1)).unwrap())
     }
 
     #[test]
@@ -135,16 +128,16 @@ mod tests {
             let look = |_: &[Address]| look.map_or_else(|| panic!("asked for nothing"), map);
             cluster.place(b"k", Work::OnSlot, look).unwrap().node
         };
-        assert_eq!(at(Some(1)), tcp(1));
-        assert_eq!(at(None), tcp(1));
+        assert_eq!(at(Some(1)), Address::tcp("h", 1));
+        assert_eq!(at(None), Address::tcp("h", 1));
         let refused = |text: &str| Error::Refused(ServerError::parse(text.as_bytes()));
         cluster.heed(&refused(&format!("MOVED {} h:2", slot(b"k"))));
-        assert_eq!(at(None), tcp(2));
+        assert_eq!(at(None), Address::tcp("h", 2));
         cluster.heed(&refused("ERR something else"));
-        assert_eq!(at(None), tcp(2));
+        assert_eq!(at(None), Address::tcp("h", 2));
         for error in [refused("CLUSTERDOWN The cluster is down"), refused("MOVED 7 :2")] {
             cluster.heed(&error);
-            assert_eq!(at(Some(3)), tcp(3));
+            assert_eq!(at(Some(3)), Address::tcp("h", 3));
         }
     }
 }

@@ -114,12 +114,12 @@ impl Servers {
 
     /// A connection to the node that holds a key, and all others of its slot.
     pub fn of_slot(&self, key: &str) -> Result<Connection, Error> {
-        self.open(&self.place(key.as_bytes(), Work::OnSlot)?)
+        self.find(key, Work::OnSlot)
     }
 
     /// A connection for work on a key alone, be it a stream or a ledger.
     pub fn of_key(&self, key: &str) -> Result<Connection, Error> {
-        self.open(&self.place(key.as_bytes(), Work::OnOneKey)?)
+        self.find(key, Work::OnOneKey)
     }
 
     /// Makes sure that a connection still leads to where its keys are: a master that was replaced goes on answering for a
@@ -160,7 +160,16 @@ impl Servers {
 
     /// Another connection to a node, such as one that an earlier connection led to.
     pub fn same(&self, node: &Address) -> Result<Connection, Error> {
-        self.open_at(node)
+        let left = self
+            .deadline
+            .map(|until| until.saturating_duration_since(Instant::now()));
+        let endpoint = &self.shared.endpoint;
+        let endpoint = Endpoint {
+            address: node.clone(),
+            connect_timeout: left.map_or(endpoint.connect_timeout, |left| left.min(endpoint.connect_timeout)),
+            ..endpoint.clone()
+        };
+        Connection::open(&endpoint, &self.stop)
     }
 
     /// Whether keys can be used in one command.
@@ -241,6 +250,14 @@ impl Servers {
         self.shared.sentinels.as_ref()
     }
 
+    /// Where there are sentinels, the master is found by connecting to it.
+    fn find(&self, key: &str, work: Work) -> Result<Connection, Error> {
+        match self.sentinels() {
+            Some(sentinels) => sentinels.open(),
+            None => self.open(&self.place(key.as_bytes(), work)?),
+        }
+    }
+
     fn place(&self, key: &[u8], work: Work) -> Result<Place, Error> {
         if let Some(sentinels) = self.sentinels() {
             let node = match sentinels.master() {
@@ -262,24 +279,11 @@ impl Servers {
         if let Some(sentinels) = self.sentinels() {
             return sentinels.open();
         }
-        let mut connection = self.open_at(&place.node)?;
+        let mut connection = self.same(&place.node)?;
         if place.asking {
             connection.announce_all();
         }
         Ok(connection)
-    }
-
-    fn open_at(&self, node: &Address) -> Result<Connection, Error> {
-        let left = self
-            .deadline
-            .map(|until| until.saturating_duration_since(Instant::now()));
-        let endpoint = &self.shared.endpoint;
-        let endpoint = Endpoint {
-            address: node.clone(),
-            connect_timeout: left.map_or(endpoint.connect_timeout, |left| left.min(endpoint.connect_timeout)),
-            ..endpoint.clone()
-        };
-        Connection::open(&endpoint, &self.stop)
     }
 
     /// Asks the cluster where its slots are: the nodes that are known, then those that the URL names. Once the work is to

@@ -196,22 +196,12 @@ fn node_address(node: &Value, asked: &Address) -> Option<Address> {
 fn address_of(host: &str, port: u16) -> Option<Address> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let is_known = !matches!(host, "" | "?") && port != 0;
-    is_known.then(|| Address::Tcp {
-        host: host.to_owned(),
-        port,
-    })
+    is_known.then(|| Address::tcp(host, port))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tcp(host: &str, port: u16) -> Address {
-        Address::Tcp {
-            host: host.to_owned(),
-            port,
-        }
-    }
 
     fn node(host: Value, port: i64) -> Value {
         Value::Array(vec![host, Value::Int(port), Value::BulkString(b"id".to_vec())])
@@ -228,7 +218,7 @@ mod tests {
             Value::Array(range)
         };
         let reply = Value::Array(ranges.iter().map(range).collect());
-        SlotMap::read(&reply, &tcp("seed", 7000)).unwrap()
+        SlotMap::read(&reply, &Address::tcp("seed", 7000)).unwrap()
     }
 
     #[test]
@@ -252,12 +242,18 @@ mod tests {
         let mut at = |key: &str| map.place(key.as_bytes(), Work::OnSlot).map(|place| place.node);
         let keys = ["b", "c", "a"];
         assert_eq!(keys.map(|key| slot(key.as_bytes())), [3300, 7365, 15_495]);
-        assert_eq!(at("b"), Some(tcp("10.0.0.1", 7001)));
-        assert_eq!(at("c"), Some(tcp("seed", 7002)));
+        assert_eq!(at("b"), Some(Address::tcp("10.0.0.1", 7001)));
+        assert_eq!(at("c"), Some(Address::tcp("seed", 7002)));
         assert_eq!(at("a"), None);
         assert!(!map.is_whole());
-        assert_eq!(map.masters(), [tcp("10.0.0.1", 7001), tcp("seed", 7002)]);
-        assert_eq!(map.nodes()[2..], [tcp("10.0.0.4", 7004), tcp("::1", 7005)]);
+        assert_eq!(
+            map.masters(),
+            [Address::tcp("10.0.0.1", 7001), Address::tcp("seed", 7002)]
+        );
+        assert_eq!(
+            map.nodes()[2..],
+            [Address::tcp("10.0.0.4", 7004), Address::tcp("::1", 7005)]
+        );
     }
 
     #[test]
@@ -268,19 +264,22 @@ mod tests {
         let place = |node, asking| Some(Place { node, asking });
         let slot = slot(b"k");
         assert!(map.moved(of(&format!("MOVED {slot} b:2")).unwrap()));
-        assert_eq!(at(&mut map, "k", Work::OnSlot), place(tcp("b", 2), false));
+        assert_eq!(at(&mut map, "k", Work::OnSlot), place(Address::tcp("b", 2), false));
         assert!(map.moved(of(&format!("MOVED {slot} ::1:3")).unwrap()));
-        assert_eq!(at(&mut map, "k", Work::OnOneKey), place(tcp("::1", 3), false));
+        assert_eq!(at(&mut map, "k", Work::OnOneKey), place(Address::tcp("::1", 3), false));
         assert!(!map.moved(of("MOVED 8 :7001").unwrap()));
         assert_eq!(of("ERR 8 b:1"), None);
         // What went before its slot says nothing of other keys, nor of the next time.
         let there = of(&format!("ASK {slot} c:4")).unwrap();
         assert!(map.on_its_way("k", there.clone()));
-        assert_eq!(at(&mut map, "{k}2", Work::OnOneKey), place(tcp("::1", 3), false));
-        assert_eq!(at(&mut map, "k", Work::OnOneKey), place(tcp("c", 4), true));
-        assert_eq!(at(&mut map, "k", Work::OnOneKey), place(tcp("::1", 3), false));
+        assert_eq!(
+            at(&mut map, "{k}2", Work::OnOneKey),
+            place(Address::tcp("::1", 3), false)
+        );
+        assert_eq!(at(&mut map, "k", Work::OnOneKey), place(Address::tcp("c", 4), true));
+        assert_eq!(at(&mut map, "k", Work::OnOneKey), place(Address::tcp("::1", 3), false));
         assert!(map.on_its_way("k", there));
-        assert_eq!(at(&mut map, "k", Work::OnSlot), place(tcp("::1", 3), false));
+        assert_eq!(at(&mut map, "k", Work::OnSlot), place(Address::tcp("::1", 3), false));
         assert!(map.is_whole());
     }
 }

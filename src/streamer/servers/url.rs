@@ -140,19 +140,12 @@ fn parse_endpoint(url: &str) -> Result<Endpoint, Error> {
 mod tests {
     use super::*;
 
-    fn tcp(host: &str, port: u16) -> Address {
-        Address::Tcp {
-            host: host.to_owned(),
-            port,
-        }
-    }
-
     #[test]
     fn every_form_of_url_is_read() {
         for (url, address, tls) in [
-            ("redis://localhost", tcp("localhost", 6379), false),
-            ("valkey://[::1]:7000/2", tcp("::1", 7000), false),
-            ("rediss://db.example:6380", tcp("db.example", 6380), true),
+            ("redis://localhost", Address::tcp("localhost", 6379), false),
+            ("valkey://[::1]:7000/2", Address::tcp("::1", 7000), false),
+            ("rediss://db.example:6380", Address::tcp("db.example", 6380), true),
             (
                 "redis+unix:///run/redis.sock?db=3",
                 Address::Unix("/run/redis.sock".into()),
@@ -181,7 +174,14 @@ mod tests {
             Location::parse("rediss+cluster://ann:s%40crt@a:7000,[::1]:7001,b").unwrap();
         assert_eq!((kind, endpoint.tls.is_some()), (Kind::Cluster, true));
         assert_eq!(endpoint.password, Some(Secret("s@crt".to_owned())));
-        assert_eq!(seeds, [tcp("a", 7000), tcp("::1", 7001), tcp("b", 6379)]);
+        assert_eq!(
+            seeds,
+            [
+                Address::tcp("a", 7000),
+                Address::tcp("::1", 7001),
+                Address::tcp("b", 6379)
+            ]
+        );
         for url in [
             "redis+cluster://a:1,b:2/1",
             "redis-cluster://",

@@ -29,6 +29,13 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+impl Address {
+    pub fn tcp(host: impl Into<String>, port: u16) -> Self {
+        let host = host.into();
+        Self::Tcp { host, port }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

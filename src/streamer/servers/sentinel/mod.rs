@@ -313,28 +313,26 @@ pub fn listed(addresses: &[Address]) -> String {
 mod tests {
     use super::*;
 
-    fn tcp(port: u16) -> Address {
-        let host = "h".to_owned();
-        Address::Tcp { host, port }
-    }
-
     #[test]
     fn the_sentinel_that_answered_is_asked_first_and_none_that_was_cut_off_is_believed() {
         let mut known = Known {
-            order: vec![tcp(1), tcp(2), tcp(3)],
+            order: vec![Address::tcp("h", 1), Address::tcp("h", 2), Address::tcp("h", 3)],
             master: None,
             epoch: 0,
             connections: Vec::new(),
             is_watched: false,
         };
-        known.ask_first(&tcp(3));
-        known.ask_first(&tcp(9));
-        assert_eq!(known.order, [tcp(3), tcp(1), tcp(2)]);
+        known.ask_first(&Address::tcp("h", 3));
+        known.ask_first(&Address::tcp("h", 9));
+        assert_eq!(
+            known.order,
+            [Address::tcp("h", 3), Address::tcp("h", 1), Address::tcp("h", 2)]
+        );
         // 0 is what is said where it may not be asked for.
         for (epoch, expected) in [(0, true), (2, true), (3, true), (2, false), (0, true), (3, true)] {
             let word = Word {
-                sentinel: tcp(1),
-                master: tcp(7),
+                sentinel: Address::tcp("h", 1),
+                master: Address::tcp("h", 7),
                 epoch,
                 is_failing: false,
             };

@@ -105,11 +105,6 @@ fn value<'a>(attributes: &'a [String], name: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
 
-    fn tcp(port: u16) -> Address {
-        let host = "h".to_owned();
-        Address::Tcp { host, port }
-    }
-
     fn instance(texts: &[&str]) -> Value {
         let bulk = |text: &&str| Value::BulkString(text.as_bytes().to_vec());
         Value::Array(texts.iter().map(bulk).collect())
@@ -118,14 +113,14 @@ mod tests {
     #[test]
     fn the_last_failover_counts() {
         let word = |sentinel, master, epoch| Word {
-            sentinel: tcp(sentinel),
-            master: tcp(master),
+            sentinel: Address::tcp("h", sentinel),
+            master: Address::tcp("h", master),
             epoch,
             is_failing: false,
         };
         let words = [word(1, 7, 3), word(2, 8, 4), word(3, 7, 3), word(4, 9, 4)];
         let masters: Vec<_> = newest(&words).map(|word| word.master.clone()).collect();
-        assert_eq!(masters, [tcp(8), tcp(9)]);
+        assert_eq!(masters, [Address::tcp("h", 8), Address::tcp("h", 9)]);
         assert_eq!(newest(&[]).count(), 0);
     }
 
@@ -151,7 +146,7 @@ mod tests {
 
     #[test]
     fn refusals_tell_what_is_wrong() {
-        let refused = |text: &str| refused(&tcp(1), ServerError::parse(text.as_bytes()));
+        let refused = |text: &str| refused(&Address::tcp("h", 1), ServerError::parse(text.as_bytes()));
         assert!(matches!(
             refused("NOAUTH Authentication required."),
             Error::SentinelDenied { .. }

@@ -116,13 +116,6 @@ mod tests {
     use super::*;
     use crate::streamer::wire::Address;
 
-    fn tcp(host: &str, port: u16) -> Address {
-        Address::Tcp {
-            host: host.to_owned(),
-            port,
-        }
-    }
-
     fn read(url: &str) -> (Location, Service) {
         let location = Location::parse(url).unwrap();
         let Kind::Sentinel(service) = location.kind.clone() else {
@@ -138,7 +131,11 @@ mod tests {
             "valkey-sentinel://a:7,[::1],[::2]:8/3?sentinelMasterId=my%20master",
         ] {
             let (location, service) = read(url);
-            assert_eq!(location.seeds, [tcp("a", 7), tcp("::1", PORT), tcp("::2", 8)], "{url}");
+            assert_eq!(
+                location.seeds,
+                [Address::tcp("a", 7), Address::tcp("::1", PORT), Address::tcp("::2", 8)],
+                "{url}"
+            );
             assert_eq!((&*service.name, location.endpoint.database), ("my master", 3), "{url}");
             assert!(location.endpoint.tls.is_none());
         }
