@@ -77,7 +77,7 @@ _redis__streamer() {
 
     case "${cmd}" in
         redis__streamer)
-            opts="-u -q -v -h -V --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version send send-batch subscribe consume ack pending completions man help"
+            opts="-u -q -v -h -V --url --user --password-file --askpass --sentinel-password-file --cacert --cert --cert-key --insecure --connect-timeout --wait --quiet --verbose --color --help --version send send-batch subscribe consume ack pending completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -111,7 +111,7 @@ _redis__streamer() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --key)
+                --cert-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -135,7 +135,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__ack)
-            opts="-g -l -u -q -v -h -V --group --listener --strict --reconnect-for --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-g -l -u -q -v -h -V --group --listener --strict --reconnect-for --url --user --password-file --askpass --sentinel-password-file --cacert --cert --cert-key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -189,7 +189,7 @@ _redis__streamer() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --key)
+                --cert-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -213,7 +213,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__completions)
-            opts="-u -q -v -h -V --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version bash elvish fish powershell zsh"
+            opts="-u -q -v -h -V --url --user --password-file --askpass --sentinel-password-file --cacert --cert --cert-key --insecure --connect-timeout --wait --quiet --verbose --color --help --version bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -247,7 +247,7 @@ _redis__streamer() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --key)
+                --cert-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -271,7 +271,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__consume)
-            opts="-g -l -n -e -c -u -q -v -h -V --group --listener --max --exit-on-empty --timeout --match --count --block --rest --reconnect-for --from --to --last --consumer --ack --claim-idle --on-nogroup --dedup --jobs --handler-timeout --retry-delay --max-deliveries --clean-env --dead-letter --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-g -l -n -e -c -u -q -v -h -V --group --listener --max --exit-on-empty --timeout --match --count --block --rest --reconnect-for --from --to --last --consumer --ack --claim-idle --on-nogroup --dedup --jobs --handler-timeout --retry-delay --max-deliveries --clean-env --dead-letter --url --user --password-file --askpass --sentinel-password-file --cacert --cert --cert-key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -409,7 +409,7 @@ _redis__streamer() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --key)
+                --cert-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -573,7 +573,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__man)
-            opts="-u -q -v -h -V --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-u -q -v -h -V --url --user --password-file --askpass --sentinel-password-file --cacert --cert --cert-key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -607,7 +607,7 @@ _redis__streamer() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --key)
+                --cert-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -631,7 +631,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__pending)
-            opts="-g -l -n -u -q -v -h -V --group --listener --idle --consumer --max-entries --json --max-lag --max-pending --max-idle --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-g -l -n -u -q -v -h -V --group --listener --idle --consumer --max-entries --json --max-lag --max-pending --max-idle --url --user --password-file --askpass --sentinel-password-file --cacert --cert --cert-key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -709,7 +709,7 @@ _redis__streamer() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --key)
+                --cert-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -733,7 +733,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__send)
-            opts="-f -u -q -v -h -V --name --text --field --partition-by --id --maxlen --retention --wait-replicas --fsync --wait-timeout --no-create --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-f -u -q -v -h -V --name --text --field --key --id --maxlen --retention --wait-replicas --fsync --wait-timeout --no-create --url --user --password-file --askpass --sentinel-password-file --cacert --cert --cert-key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -751,7 +751,7 @@ _redis__streamer() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --partition-by)
+                --key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -803,7 +803,7 @@ _redis__streamer() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --key)
+                --cert-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -827,7 +827,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__send__subcmd__batch)
-            opts="-u -q -v -h -V --name --partition-by --input --keep-ids --rejects --on-reject --rate --maxlen --retention --ids --receipts --json --checkpoint --on-ambiguous --wait-replicas --fsync --wait-timeout --reconnect-for --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-u -q -v -h -V --name --key --input --keep-ids --rejects --on-reject --rate --maxlen --retention --ids --receipts --json --checkpoint --on-ambiguous --wait-replicas --fsync --wait-timeout --reconnect-for --url --user --password-file --askpass --sentinel-password-file --cacert --cert --cert-key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -837,7 +837,7 @@ _redis__streamer() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --partition-by)
+                --key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -917,7 +917,7 @@ _redis__streamer() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --key)
+                --cert-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -941,7 +941,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__subscribe)
-            opts="-g -l -u -q -v -h -V --group --listener --from --reset --url --user --password-file --askpass --sentinel-password-file --cacert --cert --key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-g -l -u -q -v -h -V --group --listener --from --reset --url --user --password-file --askpass --sentinel-password-file --cacert --cert --cert-key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -995,7 +995,7 @@ _redis__streamer() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --key)
+                --cert-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

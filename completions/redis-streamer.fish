@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_redis_streamer_global_optspecs
-    string join \n u/url= user= password-file= askpass sentinel-password-file= cacert= cert= key= insecure connect-timeout= wait= q/quiet v/verbose color= h/help V/version
+    string join \n u/url= user= password-file= askpass sentinel-password-file= cacert= cert= cert-key= insecure connect-timeout= wait= q/quiet v/verbose color= h/help V/version
 end
 
 function __fish_redis_streamer_needs_command
@@ -30,7 +30,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l password-
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
@@ -53,7 +53,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "man" 
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l name -d 'The message\'s name, such as user.created' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s f -l field -d 'Add a field to the entry (repeatable)' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l partition-by -d 'Choose the stream of a pattern by the message\'s key, which is at POINTER: /name, /fields/NAME, /body/…' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l key -d 'Choose the stream of a pattern by the message\'s key, which is at POINTER: /name, /fields/NAME, /body/…' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l id -d 'Use this entry ID instead of one made by the server' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l maxlen -d 'Trim the stream to its newest N entries' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l retention -d 'Trim entries older than DURATION' -r
@@ -65,7 +65,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l p
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
@@ -81,7 +81,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s v
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s V -l version -d 'Print version'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l name -d 'Give every message this name; each line is then a body' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l partition-by -d 'Send each line to the stream of a pattern that its key chooses, which is at POINTER: /name, /fields/NAME, /body/…' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l key -d 'Send each line to the stream of a pattern that its key chooses, which is at POINTER: /name, /fields/NAME, /body/…' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l input -d 'What the input holds' -r -f -a "jsonl\t'Lines of JSON; blank lines are skipped'
 text\t'Lines of text, sent as JSON strings; a blank line is a message too'
 csv\t'Rows of CSV under a header, sent as objects'"
@@ -104,7 +104,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
@@ -129,7 +129,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
@@ -174,7 +174,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
@@ -197,7 +197,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l pa
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
@@ -224,7 +224,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
@@ -243,7 +243,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completion
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
@@ -261,7 +261,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l pa
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l cacert -d 'Trust the certificate authorities in FILE (PEM) instead of the system\'s' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l cert -d 'Present the certificate in FILE (PEM) to the server' -r -F
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l key -d 'Use the private key in FILE (PEM) with --cert' -r -F
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'

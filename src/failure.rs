@@ -149,7 +149,7 @@ fn hint_for(error: &Error) -> Option<String> {
             "a URL reads redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… with TLS, redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE"
                 .to_owned()
         }
-        Error::Certificate { .. } => "--cacert, --cert and --key take files in PEM form".to_owned(),
+        Error::Certificate { .. } => "--cacert, --cert and --cert-key take files in PEM form".to_owned(),
         Error::Tls { address, source } => hint_for_tls(TlsFault::of(source), address),
         Error::Unreachable { address, .. } => {
             format!(
@@ -222,7 +222,7 @@ fn hint_for_tls(fault: TlsFault, address: &str) -> String {
             "give the authority that signed the server's certificate with --cacert FILE".to_owned()
         }
         TlsFault::NoClientCertificate => {
-            "the server asks for a client's certificate: give one with --cert and --key".to_owned()
+            "the server asks for a client's certificate: give one with --cert and --cert-key".to_owned()
         }
         TlsFault::NoTls => format!("{address} does not seem to speak TLS: is it redis:// and not rediss://?"),
         TlsFault::Other => {

@@ -38,11 +38,17 @@ pub struct Global {
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     cacert: Option<PathBuf>,
     /// Present the certificate in FILE (PEM) to the server
-    #[arg(long, global = true, value_name = "FILE", hide_short_help = true, requires = "key")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        hide_short_help = true,
+        requires = "cert_key"
+    )]
     cert: Option<PathBuf>,
     /// Use the private key in FILE (PEM) with --cert
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true, requires = "cert")]
-    key: Option<PathBuf>,
+    cert_key: Option<PathBuf>,
     /// Do not check the server's certificate
     #[arg(long, global = true, hide_short_help = true)]
     insecure: bool,
@@ -129,14 +135,14 @@ impl Global {
         let given = self.cacert.is_some() || self.cert.is_some() || self.insecure;
         match tls {
             None if given => Err(Failure::usage(
-                "--cacert, --cert, --key and --insecure are for TLS, and the URL asks for none",
+                "--cacert, --cert, --cert-key and --insecure are for TLS, and the URL asks for none",
             )
             .hint("use a URL that begins with rediss://")
             .into()),
             None => Ok(None),
             Some(tls) => Ok(Some(Tls {
                 ca: self.cacert.clone(),
-                identity: self.cert.clone().zip(self.key.clone()),
+                identity: self.cert.clone().zip(self.cert_key.clone()),
                 verify: if self.insecure { Verify::Nothing } else { tls.verify },
             })),
         }

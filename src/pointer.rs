@@ -30,7 +30,10 @@ impl FromStr for Pointer {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || "expected a JSON pointer: /name, /fields/NAME, /body or /body/…".to_owned();
+        let expected = || {
+            "expected a JSON pointer: /name, /fields/NAME, /body or /body/… (the file of a TLS key goes with --cert-key)"
+            .to_owned()
+        };
         let steps = text.strip_prefix('/').ok_or_else(expected)?;
         let steps: Vec<_> = steps
             .split('/')

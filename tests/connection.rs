@@ -129,14 +129,14 @@ fn over_tls_with_a_certificate_of_ones_own() {
     let url = server.url();
     let path = |name: &str| server.dir().join(name).to_str().unwrap().to_owned();
     let (ca, cert, key) = (path("ca.crt"), path("client.crt"), path("client.key"));
-    send(&["-u", &url, "--cacert", &ca, "--cert", &cert, "--key", &key]).run();
+    send(&["-u", &url, "--cacert", &ca, "--cert", &cert, "--cert-key", &key]).run();
     assert_eq!(server.ids("s").len(), 1);
     let told = ["no encrypted connection", "asks for a client's certificate", "--cert"];
     refused(&["-u", &url, "--cacert", &ca], 3, &told);
     // It is no use to try again.
     let consume = ["consume", "s", "--from", "beginning", "-e", "-u", &url, "--cacert", &ca];
     Test::new(&server).args(consume).status(3).stderr_has(told).run();
-    refused(&["-u", &url, "--cacert", &ca, "--cert", &cert], 2, &["--key"]);
+    refused(&["-u", &url, "--cacert", &ca, "--cert", &cert], 2, &["--cert-key"]);
 }
 
 #[test]

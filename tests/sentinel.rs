@@ -220,7 +220,7 @@ fn sentinels_and_servers_are_reached_by_tls() {
     let files = all.servers()[0].dir();
     let path = |name: &str| files.join(name).display().to_string();
     let (ca, cert, key) = (path("ca.crt"), path("client.crt"), path("client.key"));
-    let tls = ["--cacert", &ca, "--cert", &cert, "--key", &key];
+    let tls = ["--cacert", &ca, "--cert", &cert, "--cert-key", &key];
     use_every_verb(|args| program(&all).args(args).args(tls));
     program(&all)
         .args(["pending", "--cacert", &path("other-ca.crt")])

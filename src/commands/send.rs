@@ -21,7 +21,7 @@ use crate::streamer::{
 /// With --name, the entry is a message whose body is BODY, or stdin if BODY is not given. Without --name, it is a
 /// plain entry of the fields given with --field. Stdin is not read when BODY is given.
 ///
-/// A pattern such as 'orders:{0..15}' sends to one of orders:0 to orders:15: to that of the key, with --partition-by, else to
+/// A pattern such as 'orders:{0..15}' sends to one of orders:0 to orders:15: to that of the key, with --key, else to
 /// any. With -v, stderr says to which.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -31,7 +31,7 @@ Examples:
   echo 'disk full' | redis-streamer send logs --name log.line --text
   redis-streamer send metrics -f sensor=7 -f celsius=21.5
   redis-streamer send 'orders:{0..15}' @o.json --name new \\
-    --partition-by /body/user_id")]
+    --key /body/user_id")]
 pub struct Args {
     /// The stream, or a pattern such as 'orders:{0..15}'
     #[arg(value_parser = parse_streams)]
@@ -50,7 +50,7 @@ pub struct Args {
     fields: Vec<(String, String)>,
     /// Choose the stream of a pattern by the message's key, which is at POINTER: /name, /fields/NAME, /body/…
     #[arg(long, value_name = "POINTER")]
-    partition_by: Option<Pointer>,
+    key: Option<Pointer>,
     /// Use this entry ID instead of one made by the server
     #[arg(long, value_name = "ID")]
     id: Option<EntryId>,
@@ -154,22 +154,20 @@ fn must_be_safe(
 /// The stream to send to: the only one, that of the key, or any.
 fn stream<'a>(args: &'a Args, fields: &[Field<'_>]) -> Result<&'a str, Failure> {
     let names = args.stream.names();
-    let number = match &args.partition_by {
+    let number = match &args.key {
         None if names.len() > 1 => random() as usize % names.len(),
         None => 0,
         Some(_) if !args.stream.are_partitions() => {
-            return Err(Failure::usage(format!(
-                "--partition-by chooses a stream of several, and {} is one",
-                args.stream
-            ))
-            .hint("name them by a pattern, such as 'orders:{0..15}'"));
+            return Err(
+                Failure::usage(format!("--key chooses a stream of several, and {} is one", args.stream))
+                    .hint("name them by a pattern, such as 'orders:{0..15}'"),
+            );
         }
         Some(pointer) => match pointer.key(fields) {
             Some(key) => of_key(&key, names.len()),
             None => {
-                return Err(Failure::data(format!("no key at {pointer}")).hint(
-                    "a key is a string, a number, true or false; without --partition-by any of the streams is taken",
-                ));
+                return Err(Failure::data(format!("no key at {pointer}"))
+                    .hint("a key is a string, a number, true or false; without --key any of the streams is taken"));
             }
         },
     };

@@ -39,10 +39,7 @@ fn lines_go_to_the_partition_of_their_key_in_order() {
     World::each(|world| {
         let lines = lines(20_000);
         world.server().file("in", lines.join("\n") + "\n");
-        let sent = send_batch(
-            world.server(),
-            "in --partition-by /body/user --receipts receipts --json",
-        );
+        let sent = send_batch(world.server(), "in --key /body/user --receipts receipts --json");
         let output = sent.stdout_any().run();
         assert!(
             output
@@ -101,10 +98,10 @@ fn entries_and_rows_have_keys_too() {
             .args(args.split_whitespace());
         test.stdin(input).stderr_any().run();
     };
-    send("--partition-by /name", "{\"name\":\"a\",\"body\":1}\n");
-    send("--partition-by /fields/k", "{\"fields\":{\"j\":\"x\",\"k\":\"b\"}}\n");
-    send("--partition-by /body/k --name n --input csv", "j,k\n1,c\n");
-    send("--partition-by /body --name n --input text", "d\n");
+    send("--key /name", "{\"name\":\"a\",\"body\":1}\n");
+    send("--key /fields/k", "{\"fields\":{\"j\":\"x\",\"k\":\"b\"}}\n");
+    send("--key /body/k --name n --input csv", "j,k\n1,c\n");
+    send("--key /body --name n --input text", "d\n");
     for key in ["a", "b", "c", "d"] {
         let name = format!("p:{}", partition(key));
         let entries = server.cli(["XRANGE", &name, "-", "+"]);
@@ -121,7 +118,7 @@ fn a_line_without_its_key_is_rejected() {
         for (n, bad) in without.iter().enumerate() {
             lines.insert(700 * (n + 1), (*bad).to_owned());
         }
-        let sent = send_batch(world.server(), "--partition-by /body/user --rejects rejects");
+        let sent = send_batch(world.server(), "--key /body/user --rejects rejects");
         let output = sent.stdin(lines.join("\n")).status(1).stderr_any().run();
         let stderr = output.stderr();
         assert!(
@@ -142,7 +139,7 @@ fn a_line_that_ends_the_sending_ends_it_in_all_partitions() {
     let server = Server::start();
     let mut lines = lines(9000);
     lines.insert(5000, "{}".to_owned());
-    let sent = send_batch(&server, "--partition-by /body/user").stdin(lines.join("\n"));
+    let sent = send_batch(&server, "--key /body/user").stdin(lines.join("\n"));
     let says = ["stdin:5001:1: no key at /body/user: {}; 5,000 lines before it sent, nothing after it"];
     sent.status(1).stderr_has(says).run();
     let mut bodies: Vec<_> = super::names(PARTITIONS).flat_map(|name| server.bodies(&name)).collect();
@@ -172,7 +169,7 @@ fn a_connection_of_one_partition_is_cut() {
     server.file("in", lines.join("\n") + "\n");
     for fate in [Fate::Request(200_000, End::Reset), Fate::Landed(200_000, End::Fin)] {
         let proxy = Proxy::start(server.socket(), [Fate::Spared, Fate::Spared, fate]);
-        let sent = send_batch(&server, "in --partition-by /body/user --receipts receipts");
+        let sent = send_batch(&server, "in --key /body/user --receipts receipts");
         sent.args(["-u", &proxy.url()]).stderr_any().run();
         assert_eq!(proxy.cuts(), 1);
         let bodies: Vec<_> = super::names(PARTITIONS).map(|name| server.bodies(&name)).collect();
@@ -210,11 +207,9 @@ fn a_partition_that_is_refused_ends_the_others() {
 fn what_does_not_go_with_partitions_is_refused() {
     let server = Server::start();
     let one = Test::new(&server)
-        .args(["send-batch", "p", "--partition-by", "/name"])
+        .args(["send-batch", "p", "--key", "/name"])
         .stdin("1\n");
-    one.status(2)
-        .stderr_has(["--partition-by chooses a stream of several"])
-        .run();
+    one.status(2).stderr_has(["--key chooses a stream of several"]).run();
     let many = Test::new(&server).args(["send-batch", "p:{0..1024}"]).stdin("1\n");
     many.status(2).stderr_has(["1024 at most"]).run();
 }

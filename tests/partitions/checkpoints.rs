@@ -21,7 +21,7 @@ fn is_good(line: &str) -> bool {
 }
 
 fn resumable(server: &Server) -> Test {
-    let options = "in --partition-by /body/user --checkpoint c --receipts receipts --rejects rejects --rate 60000";
+    let options = "in --key /body/user --checkpoint c --receipts receipts --rejects rejects --rate 60000";
     send_batch(server, options)
 }
 
@@ -99,12 +99,12 @@ fn lines_in_turn_are_resumed_alike() {
 fn a_checkpoint_of_another_pattern_or_key_or_input_is_refused() {
     let server = Server::start();
     server.file("in", "{\"user\":1}\n");
-    send_batch(&server, "in --partition-by /body/user --checkpoint c")
+    send_batch(&server, "in --key /body/user --checkpoint c")
         .stderr_any()
         .run();
     for args in [
-        "send-batch p:{0..5} in --name n --partition-by /body/user",
-        "send-batch p:{0..4} in --name n --partition-by /body/id",
+        "send-batch p:{0..5} in --name n --key /body/user",
+        "send-batch p:{0..4} in --name n --key /body/id",
         "send-batch p:{0..4} in --name n",
         "send-batch p:0 in --name n",
     ] {
@@ -116,7 +116,7 @@ fn a_checkpoint_of_another_pattern_or_key_or_input_is_refused() {
             .run();
     }
     server.file("in", "{\"user\":2}\n{\"user\":3}\n");
-    let run = send_batch(&server, "in --partition-by /body/user --checkpoint c");
+    let run = send_batch(&server, "in --key /body/user --checkpoint c");
     run.status(1)
         .stderr_has(["the input is not the one the checkpoint was written for"])
         .run();

@@ -24,7 +24,7 @@ fn a_message_goes_to_the_partition_of_its_key() {
         ] {
             let expected = format!("p:{}", partition_of(judge, key, 5));
             let before = world.node_of(&expected).bodies(&expected).len();
-            let run = world.program("send p:{0..4} --name n -f trace=t -v --partition-by");
+            let run = world.program("send p:{0..4} --name n -f trace=t -v --key");
             let output = run.args([pointer, body]).stdout_any().stderr_any().run();
             assert!(
                 output.stderr().contains(&format!("added to {expected}\n")),
@@ -60,7 +60,7 @@ fn a_message_without_a_key_goes_to_any_partition() {
 fn no_key_and_no_pattern_are_refused() {
     let server = Server::start();
     let send = |stream: &str, body: &str| {
-        let args = ["send", stream, body, "--name", "n", "--partition-by", "/body/k"];
+        let args = ["send", stream, body, "--name", "n", "--key", "/body/k"];
         Test::new(&server).args(args)
     };
     for body in ["{}", r#"{"k":null}"#, r#"{"k":[1]}"#, r#"{"k":{"k":1}}"#, "7"] {
@@ -68,8 +68,8 @@ fn no_key_and_no_pattern_are_refused() {
     }
     send("p", r#"{"k":1}"#)
         .status(2)
-        .stderr_has(["--partition-by", "'orders:{0..15}'"])
+        .stderr_has(["--key", "'orders:{0..15}'"])
         .run();
-    let pointer = Test::new(&server).args(["send", "p:{0..3}", "1", "--name", "n", "--partition-by", "k"]);
+    let pointer = Test::new(&server).args(["send", "p:{0..3}", "1", "--name", "n", "--key", "k"]);
     pointer.status(2).stderr_has(["expected a JSON pointer"]).run();
 }

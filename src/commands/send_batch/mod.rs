@@ -49,7 +49,7 @@ use words::Lines;
 /// breaks, a new one is made, and the marker tells which lines are in: none is lost or sent twice.
 ///
 /// A pattern such as 'orders:{0..15}' sends to orders:0 to orders:15 at the same time, each line to that of its key
-/// with --partition-by, else to each in turn. Order is kept in each. IDs and receipts say which.
+/// with --key, else to each in turn. Order is kept in each. IDs and receipts say which.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -57,7 +57,7 @@ Examples:
   redis-streamer send-batch orders jan.jsonl feb.jsonl --receipts sent.jsonl
   redis-streamer send-batch logs app.log --input text --name line --maxlen 9999
   redis-streamer send-batch users users.csv --input csv --name user.imported
-  redis-streamer send-batch 'orders:{0..15}' o.jsonl --partition-by /body/user
+  redis-streamer send-batch 'orders:{0..15}' o.jsonl --key /body/user
   redis-streamer send-batch orders big.jsonl --checkpoint big.checkpoint")]
 pub struct Args {
     /// The stream, or a pattern such as 'orders:{0..15}'
@@ -71,7 +71,7 @@ pub struct Args {
     name: Option<String>,
     /// Send each line to the stream of a pattern that its key chooses, which is at POINTER: /name, /fields/NAME, /body/…
     #[arg(long, value_name = "POINTER")]
-    partition_by: Option<Pointer>,
+    key: Option<Pointer>,
     /// What the input holds
     #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
     input: Format,

@@ -158,9 +158,9 @@ fn dealing(args: &Args) -> Result<Dealing, Failure> {
             args.stream
         )));
     }
-    match &args.partition_by {
+    match &args.key {
         Some(_) if !args.stream.are_partitions() => Err(Failure::usage(format!(
-            "--partition-by chooses a stream of several, and {} is one",
+            "--key chooses a stream of several, and {} is one",
             args.stream
         ))
         .hint("name them by a pattern, such as 'orders:{0..15}'")),
