@@ -1,6 +1,7 @@
 //! Patterns such as `orders:{0..15}`, in every verb, on one server and on a cluster.
 
 mod batches;
+mod changes;
 mod checkpoints;
 mod handlers;
 mod sending;

@@ -33,4 +33,4 @@ pub use rustix::process::Signal;
 pub use sentinel::Sentinels;
 pub use server::Server;
 pub use tls::{Flaw, write_flawed};
-pub use wait::{DEADLINE, wait_until};
+pub use wait::{DEADLINE, wait_long, wait_until};
