@@ -55,6 +55,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
         }
         'redis-streamer;send' {
             [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'The message''s name, such as user.created')
+            [CompletionResult]::new('--text-file', '--text-file', [CompletionResultType]::ParameterName, 'Send the text in FILE as a JSON string; - for stdin')
             [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Add a field to the entry (repeatable)')
             [CompletionResult]::new('--field', '--field', [CompletionResultType]::ParameterName, 'Add a field to the entry (repeatable)')
             [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'Choose the stream of a pattern by the message''s key, which is at POINTER: /name, /fields/NAME, /body/…')
@@ -74,7 +75,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--connect-timeout', '--connect-timeout', [CompletionResultType]::ParameterName, 'Time limit for one connection attempt')
             [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'Keep trying to make the first connection for DURATION, as for a server that is just starting')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Whether to colour stderr')
-            [CompletionResult]::new('--text', '--text', [CompletionResultType]::ParameterName, 'Treat the body as text, and send it as a JSON string')
+            [CompletionResult]::new('--text', '--text', [CompletionResultType]::ParameterName, 'Send the body, as it stands, as a JSON string')
             [CompletionResult]::new('--fsync', '--fsync', [CompletionResultType]::ParameterName, 'Succeed only once what was sent is on the server''s disk, and on that of the replicas of --wait-replicas')
             [CompletionResult]::new('--no-create', '--no-create', [CompletionResultType]::ParameterName, 'Fail if the stream does not exist, instead of creating it')
             [CompletionResult]::new('--askpass', '--askpass', [CompletionResultType]::ParameterName, 'Ask for the password at the terminal, without showing it')

@@ -733,13 +733,17 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__send)
-            opts="-f -u -q -v -h -V --name --text --field --key --id --maxlen --retention --wait-replicas --fsync --wait-timeout --no-create --url --user --password-file --askpass --sentinel-password-file --cacert --cert --cert-key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-f -u -q -v -h -V --name --text --text-file --field --key --id --maxlen --retention --wait-replicas --fsync --wait-timeout --no-create --url --user --password-file --askpass --sentinel-password-file --cacert --cert --cert-key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --text-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -51,6 +51,7 @@ set edit:completion:arg-completer[redis-streamer] = {|@words|
         }
         &'redis-streamer;send'= {
             cand --name 'The message''s name, such as user.created'
+            cand --text-file 'Send the text in FILE as a JSON string; - for stdin'
             cand -f 'Add a field to the entry (repeatable)'
             cand --field 'Add a field to the entry (repeatable)'
             cand --key 'Choose the stream of a pattern by the message''s key, which is at POINTER: /name, /fields/NAME, /body/…'
@@ -70,7 +71,7 @@ set edit:completion:arg-completer[redis-streamer] = {|@words|
             cand --connect-timeout 'Time limit for one connection attempt'
             cand --wait 'Keep trying to make the first connection for DURATION, as for a server that is just starting'
             cand --color 'Whether to colour stderr'
-            cand --text 'Treat the body as text, and send it as a JSON string'
+            cand --text 'Send the body, as it stands, as a JSON string'
             cand --fsync 'Succeed only once what was sent is on the server''s disk, and on that of the replicas of --wait-replicas'
             cand --no-create 'Fail if the stream does not exist, instead of creating it'
             cand --askpass 'Ask for the password at the terminal, without showing it'

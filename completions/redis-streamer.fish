@@ -52,6 +52,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "compl
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "man" -d 'Print the manual page, in troff'
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l name -d 'The message\'s name, such as user.created' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l text-file -d 'Send the text in FILE as a JSON string; - for stdin' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s f -l field -d 'Add a field to the entry (repeatable)' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l key -d 'Choose the stream of a pattern by the message\'s key, which is at POINTER: /name, /fields/NAME, /body/…' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l id -d 'Use this entry ID instead of one made by the server' -r
@@ -71,7 +72,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l w
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'Always'
 never\t'Never'"
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l text -d 'Treat the body as text, and send it as a JSON string'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l text -d 'Send the body, as it stands, as a JSON string'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l fsync -d 'Succeed only once what was sent is on the server\'s disk, and on that of the replicas of --wait-replicas'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l no-create -d 'Fail if the stream does not exist, instead of creating it'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l askpass -d 'Ask for the password at the terminal, without showing it'

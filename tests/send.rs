@@ -95,14 +95,59 @@ fn text_becomes_a_json_string() {
 }
 
 #[test]
-fn text_from_stdin_keeps_its_inner_line_breaks() {
+fn text_is_taken_as_it_stands() {
     let server = Server::start();
-    Test::new(&server)
-        .args(["send", "s", "--text", "--name", "n", "-"])
-        .stdin("one\ntwo\n")
-        .stdout_like("[ID]\n")
-        .run();
-    assert_eq!(server.bodies("s"), [r#""one\ntwo""#]);
+    server.file("note", "a file\n");
+    for text in ["@note", "-", "@", "@nowhere", "-x", "--"] {
+        Test::new(&server)
+            .args(["send", "s", "--text", "--name", "n", text])
+            .args(["--"].iter().filter(|_| text == "--"))
+            .stdin("not read")
+            .stdout_like("[ID]\n")
+            .run();
+    }
+    assert_eq!(
+        server.bodies("s"),
+        ["\"@note\"", "\"-\"", "\"@\"", "\"@nowhere\"", "\"-x\"", "\"--\""]
+    );
+}
+
+#[test]
+fn text_from_files_and_stdin_keeps_its_inner_line_breaks() {
+    let server = Server::start();
+    server.file("note", "say \"hi\"\r\n\nbye\n");
+    for args in [&["--text-file", "-"][..], &["--text"], &["--text-file", "note"]] {
+        Test::new(&server)
+            .args(["send", "s", "--name", "n"])
+            .args(args)
+            .stdin("one\ntwo\n")
+            .stdout_like("[ID]\n")
+            .run();
+    }
+    let expected = [r#""one\ntwo""#, r#""one\ntwo""#, r#""say \"hi\"\r\n\nbye""#];
+    assert_eq!(server.bodies("s"), expected);
+}
+
+#[test]
+fn with_a_body_stdin_is_left_to_whoever_comes_next() {
+    let server = Server::start();
+    server.file("body", "1");
+    let uses = [
+        "1 --name n",
+        "@body --name n",
+        "--text @x --name n",
+        "--text - --name n",
+        "--text-file body --name n",
+        "-f k=v",
+    ];
+    for args in uses {
+        let script = format!("redis-streamer send s {args} >ids && cat");
+        Test::shell(&server, &script)
+            .stdin("one\ntwo\n")
+            .stdout("one\ntwo\n")
+            .run();
+    }
+    assert_eq!(server.ids("s").len(), uses.len());
 }
 
 #[test]
@@ -216,7 +261,7 @@ fn the_place_in_bad_json_is_named() {
     let output = Test::new(&server)
         .args(["send", "s", "@body.json", "--name", "n"])
         .status(1)
-        .stderr_has(["body.json"])
+        .stderr_has(["body.json", "hint: ", "--text-file body.json"])
         .run()
         .stderr();
     let place = output.contains(":3:3") || output.contains("line 3 column 3");
@@ -232,6 +277,12 @@ fn usage_errors() {
         &["send", "s", "1"],
         &["send", "s", "1", "-f", "a=b"],
         &["send", "s", "1", "--name", "n", "-f", "novalue"],
+        &["send", "s", "1", "--name", "n", "-f", "name=m"],
+        &["send", "s", "1", "--name", "n", "-f", "k=v", "-f", "body=2"],
+        &["send", "s", "1", "--text"],
+        &["send", "s", "--text-file", "-"],
+        &["send", "s", "1", "--name", "n", "--text-file", "-"],
+        &["send", "s", "--text", "--text-file", "-", "--name", "n"],
         &["send", "s", "1", "--name", "n", "--id", "abc"],
         &["send", "s", "1", "--name", "n", "--maxlen", "-1"],
         &["send", "s", "1", "--name", "n", "--retention", "soon"],

@@ -4,6 +4,7 @@ pub mod ack;
 pub mod completions;
 pub mod consume;
 mod durability;
+mod fields;
 pub mod man;
 pub mod pending;
 pub mod send;

@@ -1,11 +1,12 @@
 //! `send`: one message.
 
+use std::fmt;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::commands::{Context, durability, print};
+use crate::commands::{Context, durability, fields, print};
 use crate::failure::{Failure, quote};
 use crate::line::{self, LineError};
 use crate::options::{DurabilityArgs, TrimArgs};
@@ -19,7 +20,8 @@ use crate::streamer::{
 /// Send one message to a stream, and print its ID
 ///
 /// With --name, the entry is a message whose body is BODY, or stdin if BODY is not given. Without --name, it is a
-/// plain entry of the fields given with --field. Stdin is not read when BODY is given.
+/// plain entry of the fields given with --field. Stdin is not read when BODY is given. With --text, BODY is taken as it
+/// stands: '@' and '-' have no meaning in it.
 ///
 /// A pattern such as 'orders:{0..15}' sends to one of orders:0 to orders:15: to that of the key, with --key, else to
 /// any. With -v, stderr says to which.
@@ -28,7 +30,8 @@ use crate::streamer::{
 Examples:
   redis-streamer send users '{\"user_id\": 123}' --name user.created
   redis-streamer send users @user.json --name user.created -f trace=4bf92f
-  echo 'disk full' | redis-streamer send logs --name log.line --text
+  redis-streamer send logs 'disk full' --name log.line --text
+  dmesg | redis-streamer send logs --name boot.log --text-file -
   redis-streamer send metrics -f sensor=7 -f celsius=21.5
   redis-streamer send 'orders:{0..15}' @o.json --name new \\
     --key /body/user_id")]
@@ -42,11 +45,14 @@ pub struct Args {
     /// The message's name, such as user.created
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Treat the body as text, and send it as a JSON string
+    /// Send the body, as it stands, as a JSON string
     #[arg(long, requires = "name")]
     text: bool,
+    /// Send the text in FILE as a JSON string; - for stdin
+    #[arg(long, value_name = "FILE", requires = "name", conflicts_with_all = ["body", "text"])]
+    text_file: Option<PathBuf>,
     /// Add a field to the entry (repeatable)
-    #[arg(short, long = "field", value_name = "NAME=VALUE", value_parser = parse_field)]
+    #[arg(short, long = "field", value_name = "NAME=VALUE", value_parser = fields::parse)]
     fields: Vec<(String, String)>,
     /// Choose the stream of a pattern by the message's key, which is at POINTER: /name, /fields/NAME, /body/…
     #[arg(long, value_name = "POINTER")]
@@ -63,33 +69,40 @@ pub struct Args {
     no_create: bool,
 }
 
-fn parse_field(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("expected NAME=VALUE".to_owned()),
-    }
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Json,
+    /// Sent as a JSON string.
+    Text,
+}
+
+/// Where a body comes from.
+#[derive(Debug, PartialEq, Eq)]
+enum Source<'a> {
+    Given(&'a str),
+    File(&'a Path),
+    Stdin,
 }
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let body = match (&args.name, &args.body) {
-        (Some(_), _) => Some(body(&args, context)?),
-        (None, Some(_)) => {
-            return Err(Failure::usage("a body needs a name")
-                .hint(format!(
-                    "redis-streamer send {} BODY --name NAME",
-                    quote(&args.stream.to_string())
-                ))
+        (Some(_), _) => {
+            fields::must_be_no_message(&args.fields, "beside --name")?;
+            let (form, source) = source(&args, context)?;
+            Some(body(form, &source)?)
+        }
+        (None, None) if !args.fields.is_empty() => None,
+        (None, body) => {
+            let why = match body {
+                Some(_) => "a body needs a name",
+                None => "nothing to send: neither --name nor --field is given",
+            };
+            let stream = quote(&args.stream.to_string());
+            return Err(Failure::usage(why)
+                .hint(format!("redis-streamer send {stream} BODY --name NAME"))
                 .into());
         }
-        (None, None) if args.fields.is_empty() => {
-            return Err(Failure::usage("nothing to send: neither --name nor --field is given")
-                .hint(format!(
-                    "redis-streamer send {} BODY --name NAME",
-                    quote(&args.stream.to_string())
-                ))
-                .into());
-        }
-        (None, None) => None,
     };
     let mut fields: Vec<(&[u8], &[u8])> = Vec::new();
     if let (Some(name), Some(body)) = (&args.name, &body) {
@@ -174,52 +187,87 @@ fn stream<'a>(args: &'a Args, fields: &[Field<'_>]) -> Result<&'a str, Failure> 
     Ok(names.get(number).map_or("", String::as_str))
 }
 
-/// The body as it goes into the stream: JSON text.
-fn body(args: &Args, context: &Context) -> anyhow::Result<String> {
-    let (text, source) = match args.body.as_deref() {
-        None if context.ui.input_is_terminal() => {
-            return Err(Failure::usage("no body is given, and stdin is a terminal")
-                .hint("give the body as an argument, as @FILE, through a pipe, or - to type it")
-                .into());
-        }
-        None | Some("-") => (read(std::io::stdin().lock(), "stdin")?, "stdin"),
-        Some(argument) => match argument.strip_prefix('@') {
-            Some(path) => {
-                let file = std::fs::File::open(Path::new(path)).with_context(|| format!("cannot open {path}"))?;
-                (read(file, path)?, path)
-            }
-            None => (argument.to_owned(), "BODY"),
-        },
+/// Where the body comes from, and what it is.
+fn source<'a>(args: &'a Args, context: &Context) -> Result<(Form, Source<'a>), Failure> {
+    let is_text = args.text || args.text_file.is_some();
+    let form = if is_text { Form::Text } else { Form::Json };
+    let file = |path: &'a Path| match path.to_str() {
+        Some("-") => Source::Stdin,
+        _ => Source::File(path),
     };
-    if args.text {
+    let source = match (args.body.as_deref(), args.text_file.as_deref()) {
+        (Some(text), _) if is_text => Source::Given(text),
+        (Some("-"), _) => Source::Stdin,
+        (Some(body), _) => body
+            .strip_prefix('@')
+            .map_or(Source::Given(body), |path| Source::File(Path::new(path))),
+        (None, Some(path)) => file(path),
+        (None, None) if context.ui.input_is_terminal() => {
+            let hint = match form {
+                Form::Json => "give the body as an argument, as @FILE, through a pipe, or - to type it",
+                Form::Text => "give the text as an argument, through a pipe, or with --text-file FILE, - to type it",
+            };
+            return Err(Failure::usage("no body is given, and stdin is a terminal").hint(hint));
+        }
+        (None, None) => Source::Stdin,
+    };
+    Ok((form, source))
+}
+
+/// The body as it goes into the stream: JSON text.
+fn body(form: Form, source: &Source<'_>) -> anyhow::Result<String> {
+    let text = match source {
+        Source::Given(text) => (*text).to_owned(),
+        Source::Stdin => read(std::io::stdin().lock(), source)?,
+        Source::File(path) => {
+            let file = std::fs::File::open(path).with_context(|| format!("cannot open {source}"))?;
+            read(file, source)?
+        }
+    };
+    if form == Form::Text {
         let mut quoted = Vec::new();
         line::string(&mut quoted, &text);
         return String::from_utf8(quoted).context("a JSON string is text");
     }
     if text.trim_ascii().is_empty() {
-        return Err(
-            Failure::data(format!("{source} is empty: a body is JSON, if only null"))
-                .hint("to send an empty text, add --text")
-                .into(),
-        );
+        let failure = Failure::data(format!("{source} is empty: a body is JSON, if only null"));
+        return Err(failure.hint(source.to_send_text("to send an empty text")).into());
     }
     match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
         Ok(_) => Ok(text),
-        Err(error) => Err(not_json(source, &text, &error)),
+        Err(error) => Err(not_json(source, &text, &error).into()),
+    }
+}
+
+impl fmt::Display for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given(_) => f.write_str("BODY"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Stdin => f.write_str("stdin"),
+        }
+    }
+}
+
+impl Source<'_> {
+    /// What to try where its text is no JSON.
+    fn to_send_text(&self, what_for: &str) -> String {
+        match self {
+            Self::Given(_) => format!("{what_for}, add --text"),
+            Self::File(path) => format!("{what_for}: --text-file {}", quote(&path.display().to_string())),
+            Self::Stdin => format!("{what_for}: --text-file -"),
+        }
     }
 }
 
 /// Everything a source has, without the line break at its end.
-fn read(mut source: impl Read, name: &str) -> anyhow::Result<String> {
+fn read(mut from: impl Read, source: &Source<'_>) -> anyhow::Result<String> {
     let mut bytes = Vec::new();
-    source
-        .read_to_end(&mut bytes)
-        .with_context(|| format!("cannot read {name}"))?;
+    from.read_to_end(&mut bytes)
+        .with_context(|| format!("cannot read {source}"))?;
     let mut text = String::from_utf8(bytes).map_err(|error| {
-        Failure::data(format!(
-            "{name}: not UTF-8 at byte {}",
-            error.utf8_error().valid_up_to() + 1
-        ))
+        let at = error.utf8_error().valid_up_to() + 1;
+        Failure::data(format!("{source}: not UTF-8 at byte {at}"))
     })?;
     if text.ends_with('\n') {
         text.pop();
@@ -230,13 +278,9 @@ fn read(mut source: impl Read, name: &str) -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn not_json(source: &str, text: &str, error: &serde_json::Error) -> anyhow::Error {
+fn not_json(source: &Source<'_>, text: &str, error: &serde_json::Error) -> Failure {
     let LineError { column, reason } = LineError::from_json(error, 0);
-    let excerpt = line::excerpt(text);
-    Failure::data(format!(
-        "{source}:{}:{column}: not JSON: {reason}: {excerpt}",
-        error.line()
-    ))
-    .hint("to send text as it is, add --text")
-    .into()
+    let (line, excerpt) = (error.line(), line::excerpt(text));
+    Failure::data(format!("{source}:{line}:{column}: not JSON: {reason}: {excerpt}"))
+        .hint(source.to_send_text("to send text as it is"))
 }
