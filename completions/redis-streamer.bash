@@ -831,7 +831,7 @@ _redis__streamer() {
             return 0
             ;;
         redis__subcmd__streamer__subcmd__send__subcmd__batch)
-            opts="-u -q -v -h -V --name --key --input --keep-ids --rejects --on-reject --rate --maxlen --retention --ids --receipts --json --checkpoint --on-ambiguous --wait-replicas --fsync --wait-timeout --reconnect-for --url --user --password-file --askpass --sentinel-password-file --cacert --cert --cert-key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
+            opts="-f -u -q -v -h -V --name --key --input --csv-delimiter --field --keep-ids --rejects --on-reject --rate --maxlen --retention --ids --receipts --json --checkpoint --on-ambiguous --wait-replicas --fsync --wait-timeout --reconnect-for --url --user --password-file --askpass --sentinel-password-file --cacert --cert --cert-key --insecure --connect-timeout --wait --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -847,6 +847,18 @@ _redis__streamer() {
                     ;;
                 --input)
                     COMPREPLY=($(compgen -W "jsonl text csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --csv-delimiter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --field)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --rejects)

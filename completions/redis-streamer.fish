@@ -86,6 +86,8 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l input -d 'What the input holds' -r -f -a "jsonl\t'Lines of JSON; blank lines are skipped'
 text\t'Lines of text, sent as JSON strings; a blank line is a message too'
 csv\t'Rows of CSV under a header, sent as objects'"
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l csv-delimiter -d 'What parts the columns of CSV, such as \';\', or \'\\t\' for a tab [default: ,]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s f -l field -d 'Add a field to each entry (repeatable)' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l rejects -d 'Write lines that cannot be sent to FILE, unchanged, and go on' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l on-reject -d 'What to do at a line that cannot be sent [default: stop, or skip with --rejects]' -r -f -a "stop\t'End there'
 skip\t'Leave it out and go on'"

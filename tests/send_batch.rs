@@ -1,5 +1,8 @@
 //! `send-batch`: many messages from lines, where each of them ends up, and what is said about it.
 
+mod csv;
+mod lines;
+
 use crate::harness::{Server, Test, entry};
 use std::time::{Duration, Instant};
 
@@ -74,21 +77,6 @@ fn text_lines_become_strings_blank_ones_too() {
 }
 
 #[test]
-fn csv_rows_become_objects_in_the_order_of_the_header() {
-    let server = Server::start();
-    batch(&server)
-        .args(["--input", "csv", "--name", "row"])
-        .stdin("zip,name\n01234,\"Doe, \"\"J\"\"\"\n5,\"two\nlines\"\n")
-        .stderr_like(SENT_2)
-        .run();
-    let expected = [
-        r#"{"zip":"01234","name":"Doe, \"J\""}"#,
-        r#"{"zip":"5","name":"two\nlines"}"#,
-    ];
-    assert_eq!(server.bodies("s"), expected);
-}
-
-#[test]
 fn a_byte_order_mark_is_no_part_of_the_input() {
     let inputs = [
         (&["--name", "n"][..], "1\n2\n"),
@@ -128,18 +116,6 @@ fn files_to_write_must_differ() {
 }
 
 #[test]
-fn a_csv_row_of_another_width_is_bad() {
-    let server = Server::start();
-    batch(&server)
-        .args(["--input", "csv", "--name", "row"])
-        .stdin("a,b\n1,2\n3\n")
-        .status(1)
-        .stderr_has(["error: ", "stdin:3"])
-        .run();
-    assert_eq!(server.bodies("s"), [r#"{"a":"1","b":"2"}"#]);
-}
-
-#[test]
 fn text_and_csv_need_a_name() {
     let server = Server::start();
     for input in ["text", "csv"] {
@@ -150,56 +126,6 @@ fn text_and_csv_need_a_name() {
             .stderr_has(["error: ", "--name"])
             .run();
     }
-}
-
-#[test]
-fn extra_fields_follow_the_message() {
-    let server = Server::start();
-    let lines = concat!(
-        r#"{"fields":{"z":"1","a":"2"},"body":{},"name":"n"}"#,
-        "\n",
-        r#"{"fields":{"only":"fields"}}"#,
-        "\n",
-        r#"{"name":"n","body":1,"fields":[["x","1"],["x","2"]]}"#,
-        "\n",
-    );
-    batch(&server).stdin(lines).stderr_like(SENT_3).run();
-    let expected = [
-        entry("", &[("name", "n"), ("body", "{}"), ("z", "1"), ("a", "2")]).fields,
-        entry("", &[("only", "fields")]).fields,
-        entry("", &[("name", "n"), ("body", "1"), ("x", "1"), ("x", "2")]).fields,
-    ];
-    assert_eq!(server.fields("s"), expected);
-}
-
-#[test]
-fn base64_values_are_bytes() {
-    let server = Server::start();
-    let lines = concat!(
-        r#"{"fields":{"raw":{"base64":"/wCA"}}}"#,
-        "\n",
-        r#"{"fields":[[{"base64":"/w=="},"v"],["k",{"base64":""}]]}"#,
-        "\n",
-    );
-    batch(&server).stdin(lines).stderr_like(SENT_2).run();
-    let expected = [
-        vec![(b"raw".to_vec(), b"\xff\x00\x80".to_vec())],
-        vec![(b"\xff".to_vec(), b"v".to_vec()), (b"k".to_vec(), Vec::new())],
-    ];
-    assert_eq!(server.fields("s"), expected);
-}
-
-#[test]
-fn stream_id_and_deliveries_are_passed_over() {
-    let server = Server::start();
-    batch(&server)
-        .stdin(r#"{"stream":"other","id":"7-7","name":"n","body":1,"deliveries":3}"#)
-        .stderr_like(SENT_1)
-        .run();
-    let expected = [("name", "n"), ("body", "1")];
-    assert_eq!(server.fields("s"), [entry("", &expected).fields]);
-    assert_ne!(server.ids("s"), ["7-7"]);
-    assert_eq!(server.cli(["EXISTS", "other"]), "0");
 }
 
 #[test]
@@ -291,28 +217,6 @@ fn lines_that_cannot_be_kept_as_rejects_are_named() {
         .status(1)
         .stderr_has(["stdin:2", "cannot write the rejects", "No space left"])
         .run();
-}
-
-#[test]
-fn rejects_of_csv_have_one_header() {
-    let server = Server::start();
-    for (file, text) in [
-        ("a.csv", "x,y\n1,2,3\n"),
-        ("b.csv", "x,y\n4\n5,6\n"),
-        ("c.csv", "y,x\n7\n"),
-    ] {
-        server.file(file, text);
-    }
-    let send = |files: &[&str]| {
-        let csv = ["--input", "csv", "--name", "row", "--rejects", "bad.csv"];
-        batch(&server).args(files).args(csv).status(1)
-    };
-    send(&["a.csv", "b.csv"]).stderr_any().run();
-    assert_eq!(server.read("bad.csv"), "x,y\n1,2,3\n4\n");
-    assert_eq!(server.bodies("s"), [r#"{"x":"5","y":"6"}"#]);
-    // Below another header the columns would be others: the line is named instead.
-    send(&["a.csv", "c.csv"]).stderr_has(["c.csv:2", "headers"]).run();
-    assert_eq!(server.read("bad.csv"), "x,y\n1,2,3\n");
 }
 
 #[test]

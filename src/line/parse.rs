@@ -1,6 +1,7 @@
 //! Lines read: what [`write`](super::write) wrote, and what people and programs write like it.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use base64::Engine;
@@ -125,6 +126,14 @@ pub fn parse(line: &str) -> Result<Line<'_>, LineError> {
         id: keys.id.map(|id| entry_id(line, id)).transpose()?,
         fields,
     })
+}
+
+/// Whether a line that cannot be read as an entry is JSON all the same, as a body would be.
+pub fn is_bare_body(line: &str) -> bool {
+    match serde_json::from_str::<HashMap<Cow<'_, str>, IgnoredAny>>(line) {
+        Ok(keys) => !keys.contains_key("body") && !keys.contains_key("fields"),
+        Err(_) => serde_json::from_str::<IgnoredAny>(line).is_ok(),
+    }
 }
 
 /// The stream and the ID a line names, for acknowledging it; what else it holds does not matter.

@@ -59,6 +59,8 @@ pub struct Account<'a> {
     stopped_at: Option<Stopped>,
     /// Why the first line was not sent.
     first_reason: Option<String>,
+    /// Whether that line looks like a body without its message.
+    is_bare: bool,
     /// The header that stands in the rejects.
     rejects_header: Option<Arc<[u8]>>,
     /// The rejected lines that are not yet safe in the rejects, each with its reason.
@@ -126,6 +128,7 @@ impl<'a> Account<'a> {
             last_sent: None,
             stopped_at: None,
             first_reason: None,
+            is_bare: false,
             rejects_header: None,
             unsaved: Vec::new(),
             is_unread: false,
@@ -290,7 +293,10 @@ impl Journal<anyhow::Error> for Account<'_> {
         let text = String::from_utf8_lossy(bytes);
         let place = self.lines.place((batch.source, record.line));
         let message = format!("{place}{column}: {reason}: {}", line::excerpt(text.trim_end()));
-        self.first_reason.get_or_insert_with(|| message.clone());
+        if self.first_reason.is_none() {
+            self.first_reason = Some(message.clone());
+            self.is_bare = self.settings.lines.are_entries() && line::is_bare_body(&text);
+        }
         let stops = self.settings.on_reject == OnReject::Stop && batch.sent == Sent::Not;
         if stops && self.stopped_at.is_none() {
             self.stopped_at = Some(Stopped {

@@ -106,7 +106,7 @@ impl Reading {
     pub fn deal(&mut self, chunk: &Batch) -> anyhow::Result<Next> {
         let mut at = 0;
         while at < chunk.text.len() {
-            let row = self.encoder.format().first(&chunk.text[at..]);
+            let row = self.encoder.layout().first(&chunk.text[at..]);
             let extent = at..at + row.end;
             at = extent.end;
             let before = self.place;

@@ -25,7 +25,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 
-use crate::commands::Context;
+use crate::commands::{Context, fields};
 use crate::options::{DurabilityArgs, ReconnectArgs, TrimArgs, parse_count};
 use crate::partitions::{Streams, parse_streams};
 use crate::pointer::Pointer;
@@ -35,6 +35,7 @@ use crate::streamer::{Ending, Notice};
 
 use account::Account;
 use checkpoint::Checkpoint;
+use csv::Delimiter;
 use input::Input;
 use reading::Reading;
 use record::{Encoder, Format, TrimClock};
@@ -75,6 +76,12 @@ pub struct Args {
     /// What the input holds
     #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
     input: Format,
+    /// What parts the columns of CSV, such as ';', or '\t' for a tab [default: ,]
+    #[arg(long, value_name = "CHAR")]
+    csv_delimiter: Option<Delimiter>,
+    /// Add a field to each entry (repeatable)
+    #[arg(short, long = "field", value_name = "NAME=VALUE", value_parser = fields::parse)]
+    fields: Vec<(String, String)>,
     /// Give each entry the ID in its line
     #[arg(long)]
     keep_ids: bool,

@@ -13,9 +13,9 @@ use super::arrivals::{Arrivals, Next, Outlet, queue};
 use super::dealing::Dealer;
 use super::input::{Input, LONGEST_RECORD, Source};
 use super::place::{advance, lies_before, must_reach};
-use super::record::{Encoder, Format};
+use super::record::{Encoder, Layout};
 use super::settings::Settings;
-use crate::failure::Failure;
+use crate::failure::{Failure, quote};
 use crate::line::LineError;
 use crate::streamer::producer::{Arrival, Batch, Begin, MOST_BYTES, MOST_RECORDS, Place, Record, Rewind, Sent, Unfit};
 
@@ -140,10 +140,10 @@ impl Reading {
     }
 
     fn one(&mut self, source: &mut Source) -> anyhow::Result<Next> {
-        let format = self.encoder.format();
+        let layout = self.encoder.layout();
         let mut carry = Vec::new();
         self.header = None;
-        self.header_due = format == Format::Csv;
+        self.header_due = matches!(layout, Layout::Rows(_));
         let mut more = true;
         while more {
             let mut batch = self.empty_chunk();
@@ -152,7 +152,7 @@ impl Reading {
             while more && complete == 0 {
                 more = source.fill(&mut batch.text)?;
                 complete = if more {
-                    format.complete(&batch.text)
+                    layout.complete(&batch.text)
                 } else {
                     batch.text.len()
                 };
@@ -220,7 +220,7 @@ impl Reading {
                 batch.text = rest;
                 at = 0;
             }
-            let row = self.encoder.format().first(&batch.text[at..]);
+            let row = self.encoder.layout().first(&batch.text[at..]);
             let extent = at..at + row.end;
             at = extent.end;
             let before = self.place;
@@ -294,6 +294,16 @@ impl Reading {
 
     pub(super) fn take_header(&mut self, row: &[u8]) -> anyhow::Result<()> {
         self.header = Some(row.into());
+        if let Some(delimiter) = self.encoder.unexpected_delimiter(row) {
+            let (name, delimiter) = (&self.name, quote(&delimiter.to_string()));
+            return Err(
+                Failure::data(format!("{name}:1:1: the header is one column, with {delimiter} in it"))
+                    .hint(format!(
+                        "if that parts its columns: --csv-delimiter {delimiter}; if it is one column: --csv-delimiter ,"
+                    ))
+                    .into(),
+            );
+        }
         self.encoder.take_header(row).map_err(|error| {
             let (name, column) = (&self.name, error.column);
             Failure::data(format!("{name}:1:{column}: the header cannot be read: {error}")).into()

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
-use super::csv::{Header, Row, Rows};
+use super::csv::{Delimiter, Header, Row, Rows};
 use super::settings::{Dealing, Lines, Settings};
 use crate::line::{self, LineError, OwnedField};
 use crate::options::Retention;
@@ -27,23 +27,32 @@ pub enum Format {
     Csv,
 }
 
-impl Format {
+/// How records follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Each on a line.
+    Lines,
+    /// Rows of CSV, which may hold line breaks, under a header.
+    Rows(Delimiter),
+}
+
+impl Layout {
     /// Where the last complete record of `bytes` ends; 0 if none is complete. `bytes` begins with a record.
     pub fn complete(self, bytes: &[u8]) -> usize {
         match self {
-            Self::Jsonl | Self::Text => memrchr(b'\n', bytes).map_or(0, |end| end + 1),
-            Self::Csv => Rows::new(bytes).map(|row| row.end).last().unwrap_or(0),
+            Self::Lines => memrchr(b'\n', bytes).map_or(0, |end| end + 1),
+            Self::Rows(delimiter) => Rows::new(bytes, delimiter).map(|row| row.end).last().unwrap_or(0),
         }
     }
 
     /// The first record of `bytes`: what is left of the input, where nothing ends it.
     pub fn first(self, bytes: &[u8]) -> Row {
         let row = match self {
-            Self::Jsonl | Self::Text => memchr(b'\n', bytes).map(|end| Row {
+            Self::Lines => memchr(b'\n', bytes).map(|end| Row {
                 end: end + 1,
                 line_breaks: 1,
             }),
-            Self::Csv => Rows::new(bytes).next(),
+            Self::Rows(delimiter) => Rows::new(bytes, delimiter).next(),
         };
         row.unwrap_or_else(|| Row {
             end: bytes.len(),
@@ -81,8 +90,12 @@ pub struct Encoder {
     parser: Parser,
     /// One for each stream.
     writers: Vec<Writer>,
+    /// Fields that are added to each entry, behind its own.
+    extra: Extra,
     trim: TrimClock,
 }
+
+type Extra = Vec<(String, String)>;
 
 /// Finds out what records say.
 struct Parser {
@@ -116,21 +129,37 @@ impl Encoder {
         Self {
             parser: Parser {
                 lines: settings.lines.clone(),
-                header: Header::default(),
+                header: Header::none(),
                 body: Vec::new(),
             },
-            writers: settings.streams.iter().map(|stream| Writer::new(stream)).collect(),
+            writers: settings
+                .streams
+                .iter()
+                .map(|stream| Writer::new(stream, &settings.fields))
+                .collect(),
+            extra: settings.fields.clone(),
             trim,
         }
     }
 
-    /// The format of the records.
-    pub fn format(&self) -> Format {
-        self.parser.lines.format()
+    /// How the records follow each other.
+    pub fn layout(&self) -> Layout {
+        self.parser.lines.layout()
+    }
+
+    /// What parts the columns of a header, where nobody said so and it is not the comma.
+    pub fn unexpected_delimiter(&self, header: &[u8]) -> Option<Delimiter> {
+        match self.parser.lines {
+            Lines::Rows { delimiter: None, .. } => text(header).ok().and_then(Delimiter::of_header),
+            _ => None,
+        }
     }
 
     /// Takes the header of a file of CSV.
     pub fn take_header(&mut self, record: &[u8]) -> Result<(), LineError> {
+        let Layout::Rows(delimiter) = self.layout() else {
+            return Ok(());
+        };
         let header = text(record)?;
         if let Some(at) = header.find('\r') {
             return Err(LineError {
@@ -138,7 +167,7 @@ impl Encoder {
                 reason: "a carriage return; lines must end with LF or CR LF".to_owned(),
             });
         }
-        self.parser.header = Header::read(header)?;
+        self.parser.header = Header::read(header, delimiter)?;
         Ok(())
     }
 
@@ -158,7 +187,7 @@ impl Encoder {
     /// send in it.
     pub fn encode(&mut self, record: &[u8], out: &mut Vec<u8>) -> Result<Option<Command>, LineError> {
         match self.parser.read(record)? {
-            Some(content) => Ok(Some(self.writers[0].write(&content, out))),
+            Some(content) => Ok(Some(self.writers[0].write(&content, &self.extra, out))),
             None => Ok(None),
         }
     }
@@ -177,7 +206,7 @@ impl Encoder {
         };
         let stream = match dealing {
             Dealing::InTurn => in_turn(number, batches.len()),
-            Dealing::By(pointer) => match content.key(pointer) {
+            Dealing::By(pointer) => match content.key(pointer, &self.extra) {
                 Some(key) => of_key(&key, batches.len()),
                 None => {
                     return Err(LineError {
@@ -187,7 +216,7 @@ impl Encoder {
                 }
             },
         };
-        let command = self.writers[stream].write(&content, &mut batches[stream].packed);
+        let command = self.writers[stream].write(&content, &self.extra, &mut batches[stream].packed);
         Ok(Some((stream, command)))
     }
 }
@@ -228,7 +257,7 @@ impl Parser {
                 line::string(&mut self.body, text);
                 (&**name, &*self.body)
             }
-            Lines::Rows { name } => {
+            Lines::Rows { name, .. } => {
                 self.header.write_object(&mut self.body, text)?;
                 (&**name, &*self.body)
             }
@@ -256,37 +285,45 @@ fn entry(text: &str, ids: EntryIds) -> Result<Content<'_>, LineError> {
 
 impl Content<'_> {
     /// What a pointer leads to in it.
-    fn key(&self, pointer: &Pointer) -> Option<Cow<'_, [u8]>> {
-        match self {
-            Self::Message { name, body } => pointer.key(&[(NAME, name.as_bytes()), (BODY, body)]),
-            Self::Entry { fields, .. } => pointer.key(&borrowed(fields)),
-        }
+    fn key<'a>(&'a self, pointer: &Pointer, extra: &'a Extra) -> Option<Cow<'a, [u8]>> {
+        pointer.key(&self.fields(extra))
+    }
+
+    /// Its fields, and those that are added to it.
+    fn fields<'a>(&'a self, extra: &'a Extra) -> Vec<Field<'a>> {
+        let mut fields: Vec<Field<'a>> = match self {
+            Self::Message { name, body } => vec![(NAME, name.as_bytes()), (BODY, body)],
+            Self::Entry { fields, .. } => fields.iter().map(|(n, v)| (n.as_ref(), v.as_ref())).collect(),
+        };
+        fields.extend(as_fields(extra));
+        fields
     }
 }
 
-fn borrowed<'a>(fields: &'a [OwnedField<'_>]) -> Vec<Field<'a>> {
-    fields.iter().map(|(n, v)| (n.as_ref(), v.as_ref())).collect()
+fn as_fields(extra: &Extra) -> impl Iterator<Item = Field<'_>> {
+    extra.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))
 }
 
 impl Writer {
-    fn new(stream: &str) -> Self {
+    fn new(stream: &str, extra: &Extra) -> Self {
+        let fields: Vec<_> = as_fields(extra).collect();
         Self {
             stream: stream.as_bytes().to_vec(),
-            messages: MessageWriter::new(stream.as_bytes()),
+            messages: MessageWriter::new(stream.as_bytes(), &fields),
         }
     }
 
-    fn write(&self, content: &Content<'_>, out: &mut Vec<u8>) -> Command {
+    fn write(&self, content: &Content<'_>, extra: &Extra, out: &mut Vec<u8>) -> Command {
         let start = out.len();
         let (fields_at, id) = match content {
             Content::Message { name, body } => (self.messages.write(out, name.as_bytes(), body), None),
-            Content::Entry { fields, id } => {
+            Content::Entry { id, .. } => {
                 let options = AddOptions {
                     id: *id,
                     missing: Missing::Create,
                     trim: None,
                 };
-                (write_add(out, &self.stream, options, &borrowed(fields)), *id)
+                (write_add(out, &self.stream, options, &content.fields(extra)), *id)
             }
         };
         Command {
@@ -324,8 +361,8 @@ mod tests {
 
     #[test]
     fn lines_end_at_their_break() {
-        assert_eq!(Format::Jsonl.complete(b"a\nb\nc"), 4);
-        assert_eq!(Format::Jsonl.complete(b"abc"), 0);
-        assert_eq!(Format::Text.first(b"abc").end, 3);
+        assert_eq!(Layout::Lines.complete(b"a\nb\nc"), 4);
+        assert_eq!(Layout::Lines.complete(b"abc"), 0);
+        assert_eq!(Layout::Lines.first(b"abc").end, 3);
     }
 }

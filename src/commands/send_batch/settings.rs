@@ -4,9 +4,11 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::csv::Delimiter;
 use super::input::{self, Input};
-use super::record::Format;
+use super::record::{Format, Layout};
 use super::{Args, OnAmbiguous, OnReject};
+use crate::commands::fields;
 use crate::failure::Failure;
 use crate::options::Retention;
 use crate::pointer::Pointer;
@@ -21,6 +23,8 @@ pub struct Settings {
     pub streams: Vec<String>,
     pub dealing: Dealing,
     pub lines: Lines,
+    /// Fields that are added to each entry.
+    pub fields: Vec<(String, String)>,
     pub on_reject: OnReject,
     pub rejects: Option<PathBuf>,
     pub receipts: Option<PathBuf>,
@@ -47,16 +51,22 @@ pub enum Lines {
     /// Rows of CSV.
     Rows {
         name: String,
+        /// What parts their columns, if it was said: then a header of one column is one.
+        delimiter: Option<Delimiter>,
     },
 }
 
 impl Lines {
-    pub fn format(&self) -> Format {
+    pub fn layout(&self) -> Layout {
         match self {
-            Self::Entries(_) | Self::Bodies { .. } => Format::Jsonl,
-            Self::Texts { .. } => Format::Text,
-            Self::Rows { .. } => Format::Csv,
+            Self::Entries(_) | Self::Bodies { .. } | Self::Texts { .. } => Layout::Lines,
+            Self::Rows { delimiter, .. } => Layout::Rows(delimiter.unwrap_or(Delimiter::COMMA)),
         }
+    }
+
+    /// Whether each line is a whole entry.
+    pub fn are_entries(&self) -> bool {
+        matches!(self, Self::Entries(_))
     }
 
     pub fn entry_ids(&self) -> EntryIds {
@@ -100,7 +110,8 @@ impl Settings {
     /// The settings, and the input, opened. `is_typed`: whether somebody would have to type what stdin gives.
     pub fn new(args: Args, is_typed: bool) -> anyhow::Result<(Self, Input)> {
         let dealing = dealing(&args)?;
-        let lines = lines(args.input, args.name, args.keep_ids)?;
+        let lines = lines(args.input, args.name, args.keep_ids, args.csv_delimiter)?;
+        fields::must_be_no_message(&args.fields, "beside lines that are messages")?;
         if args.files.is_empty() && is_typed {
             return Err(Failure::usage("no files are given, and stdin is a terminal")
                 .hint("name files, pipe lines in, or give - to type them")
@@ -122,6 +133,7 @@ impl Settings {
             streams: args.stream.names().to_vec(),
             dealing,
             lines,
+            fields: args.fields,
             on_reject: args.on_reject.unwrap_or(default),
             rejects: args.rejects,
             receipts: args.receipts,
@@ -169,7 +181,10 @@ fn dealing(args: &Args) -> Result<Dealing, Failure> {
     }
 }
 
-fn lines(format: Format, name: Option<String>, keep_ids: bool) -> Result<Lines, Failure> {
+fn lines(format: Format, name: Option<String>, keep_ids: bool, delimiter: Option<Delimiter>) -> Result<Lines, Failure> {
+    if delimiter.is_some() && format != Format::Csv {
+        return Err(Failure::usage("--csv-delimiter is for CSV").hint("say that it is: --input csv"));
+    }
     if keep_ids && (name.is_some() || format != Format::Jsonl) {
         return Err(Failure::usage(
             "--keep-ids needs lines with IDs, as consume prints them, and no --name",
@@ -180,7 +195,7 @@ fn lines(format: Format, name: Option<String>, keep_ids: bool) -> Result<Lines, 
         (Format::Jsonl, None) => Ok(Lines::Entries(EntryIds::Made)),
         (Format::Jsonl, Some(name)) => Ok(Lines::Bodies { name }),
         (Format::Text, Some(name)) => Ok(Lines::Texts { name }),
-        (Format::Csv, Some(name)) => Ok(Lines::Rows { name }),
+        (Format::Csv, Some(name)) => Ok(Lines::Rows { name, delimiter }),
         (Format::Text | Format::Csv, None) => {
             Err(Failure::usage("--input text and --input csv need --name").hint("name the messages: --name log.line"))
         }
@@ -214,11 +229,11 @@ mod tests {
     fn lines_are_what_format_and_name_make_them() {
         let name = || Some("n".to_owned());
         assert_eq!(
-            lines(Format::Jsonl, None, true).unwrap(),
+            lines(Format::Jsonl, None, true, None).unwrap(),
             Lines::Entries(EntryIds::Given)
         );
         assert_eq!(
-            lines(Format::Jsonl, None, false).unwrap(),
+            lines(Format::Jsonl, None, false, None).unwrap(),
             Lines::Entries(EntryIds::Made)
         );
         for (format, name, keep_ids) in [
@@ -227,7 +242,7 @@ mod tests {
             (Format::Text, None, false),
             (Format::Csv, None, false),
         ] {
-            assert!(lines(format, name, keep_ids).is_err(), "{format:?} {keep_ids}");
+            assert!(lines(format, name, keep_ids, None).is_err(), "{format:?} {keep_ids}");
         }
     }
 }

@@ -63,19 +63,26 @@ pub struct MessageWriter {
     head: Vec<u8>,
     /// Where the fields begin in it.
     fields_at: usize,
+    /// The fields behind the body.
+    tail: Vec<u8>,
 }
 
 impl MessageWriter {
-    /// A writer of messages to a stream.
-    pub fn new(stream: &[u8]) -> Self {
+    /// A writer of messages to a stream, each with these fields behind its body.
+    pub fn new(stream: &[u8], extra: &[Field<'_>]) -> Self {
         let mut head = Vec::new();
-        command(&mut head, 7);
+        command(&mut head, 7 + 2 * extra.len());
         argument(&mut head, b"XADD");
         argument(&mut head, stream);
         argument(&mut head, b"*");
         let fields_at = head.len();
         argument(&mut head, NAME);
-        Self { head, fields_at }
+        let mut tail = Vec::new();
+        for (name, value) in extra {
+            argument(&mut tail, name);
+            argument(&mut tail, value);
+        }
+        Self { head, fields_at, tail }
     }
 
     /// Writes a message's XADD; says where its fields begin.
@@ -85,6 +92,7 @@ impl MessageWriter {
         argument(out, name);
         argument(out, BODY);
         argument(out, body);
+        out.extend_from_slice(&self.tail);
         fields_at
     }
 }
@@ -173,10 +181,13 @@ mod tests {
             missing: Missing::Create,
             trim: None,
         };
-        let (mut message, mut entry) = (b"before".to_vec(), b"before".to_vec());
-        let fields_at = MessageWriter::new(b"orders").write(&mut message, b"n", b"{}");
-        let expected = write_add(&mut entry, b"orders", options, &[(NAME, b"n"), (BODY, b"{}")]);
-        assert_eq!((&message, fields_at), (&entry, expected));
-        assert!(message[fields_at..].starts_with(b"$4\r\nname\r\n"));
+        for extra in [&[][..], &[(&b"k"[..], &b"v"[..])]] {
+            let (mut message, mut entry) = (b"before".to_vec(), b"before".to_vec());
+            let fields_at = MessageWriter::new(b"orders", extra).write(&mut message, b"n", b"{}");
+            let fields = [&[(NAME, &b"n"[..]), (BODY, b"{}")], extra].concat();
+            let expected = write_add(&mut entry, b"orders", options, &fields);
+            assert_eq!((&message, fields_at), (&entry, expected));
+            assert!(message[fields_at..].starts_with(b"$4\r\nname\r\n"));
+        }
     }
 }

@@ -10,6 +10,9 @@ use crate::render::{counted, grouped};
 use crate::streamer::producer::{Span, Trouble};
 use crate::streamer::{Copies, Ending};
 
+/// What to try where lines are JSON and no entries.
+const BARE: &str = "each line a body? add --name NAME";
+
 impl<'a> Account<'a> {
     /// What is in the stream, for a message about a sending that broke off.
     fn so_far(&self) -> String {
@@ -164,27 +167,24 @@ impl<'a> Account<'a> {
                 stopped.message,
                 counted(before, "line")
             ))
-            .hint("to leave such lines out and go on: --rejects FILE, or --on-reject skip")
+            .hint(match self.is_bare {
+                true => BARE,
+                false => "to leave such lines out and go on: --rejects FILE, or --on-reject skip",
+            })
             .into());
         }
         let before = self.found.rejected;
-        match (&self.first_reason, &self.settings.rejects) {
-            (None, _) if before > 0 => Err(Failure::data(format!(
-                "{} not sent by an earlier run of this sending",
-                counted(before, "line")
-            ))
-            .into()),
-            (None, _) => Ok(Ending::Enough),
-            (Some(first), Some(path)) => Err(Failure::data(format!(
-                "{} not sent, the first {first}; see {}",
-                counted(self.rejected, "line"),
-                path.display()
-            ))
-            .into()),
-            (Some(_), None) => {
-                Err(Failure::data(format!("{} not sent, each named above", counted(self.rejected, "line"))).into())
+        let rejected = counted(self.rejected, "line");
+        let text = match (&self.first_reason, &self.settings.rejects) {
+            (None, _) if before > 0 => {
+                format!("{} not sent by an earlier run of this sending", counted(before, "line"))
             }
-        }
+            (None, _) => return Ok(Ending::Enough),
+            (Some(first), Some(path)) => format!("{rejected} not sent, the first {first}; see {}", path.display()),
+            (Some(_), None) => format!("{rejected} not sent, each named above"),
+        };
+        let failure = Failure::data(text);
+        Err(if self.is_bare { failure.hint(BARE) } else { failure }.into())
     }
 
     /// The failure that ended the sending early, with what was sent until then.
