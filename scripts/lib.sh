@@ -75,21 +75,22 @@ apt_get_install() {
         fi' apt "$@" </dev/null
 }
 
-# Makes $work, a directory that is gone when the script ends, and with it the process $server, if one is started.
+# Makes $work, a directory that is gone when the script ends, and with it the processes ${servers[@]}, if any are started.
 make_work_directory() {
     # Not under $TMPDIR, which may be too long for a socket's path.
     work=$(mktemp -d /tmp/redis-streamer.XXXXXX)
-    server=''
+    servers=()
     trap clean_up EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
 }
 
 clean_up() {
-    if [ -n "$server" ]; then
+    local server
+    for server in ${servers[@]+"${servers[@]}"}; do
         kill "$server" 2>/dev/null || true
         wait "$server" 2>/dev/null || true
-    fi
+    done
     rm -rf "$work"
 }
 

@@ -1,5 +1,5 @@
-//! A user with just the rights that the README lists can do what they are listed for, and no listed right is spare.
-//! The README's tables themselves are what is tested.
+//! A user with just the rights that docs/acl.md lists can do what they are listed for, and no listed right is spare.
+//! Its tables themselves are what is tested.
 
 mod extras;
 mod losses;
@@ -8,7 +8,7 @@ mod verbs;
 use crate::harness::{Server, Test};
 use std::collections::BTreeSet;
 
-/// A row of one of the README's tables: what is run, without the marks of code, and the words for `ACL SETUSER`.
+/// A row of one of its tables: what is run, without the marks of code, and the words for `ACL SETUSER`.
 struct Row {
     label: String,
     words: Vec<String>,
@@ -16,8 +16,8 @@ struct Row {
 
 /// The rows of the table that begins with this header. A row that begins with a dash belongs to the one above it.
 fn table(header: &str) -> Vec<Row> {
-    let readme = include_str!("../README.md");
-    let (_, behind) = readme.split_once(header).expect("the table");
+    let page = include_str!("../docs/acl.md");
+    let (_, behind) = page.split_once(header).expect("the table");
     let mut verb = String::new();
     let lines = behind.lines().skip(1).take_while(|line| line.starts_with('|'));
     lines
@@ -53,7 +53,7 @@ fn rights(labels: &[&str]) -> Vec<String> {
     let rows: Vec<_> = needed().into_iter().chain(optional()).collect();
     let words = labels.iter().flat_map(|label| {
         let row = rows.iter().find(|row| row.label == *label);
-        row.unwrap_or_else(|| panic!("the README has no row {label}"))
+        row.unwrap_or_else(|| panic!("docs/acl.md has no row {label}"))
             .words
             .clone()
     });

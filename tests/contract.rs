@@ -131,13 +131,10 @@ fn completions_load_in_their_shells() {
     }
 }
 
-/// Every recipe of the README runs as it stands, each against a server of its own.
+/// Every recipe runs as it stands, each against a server of its own.
 #[test]
-fn recipes_of_the_readme() {
-    let readme = std::fs::read_to_string(in_package("README.md")).unwrap();
-    let recipes = recipes(&readme);
-    assert!(!recipes.is_empty(), "no sh block under `## Recipes`");
-    for recipe in recipes {
+fn recipes_run_as_they_stand() {
+    for recipe in ["README.md", "docs/recipes.md"].iter().flat_map(|page| recipes(page)) {
         let server = Server::start();
         Test::shell(&server, &format!("set -eu\n{recipe}"))
             .stdout_any()
@@ -146,36 +143,17 @@ fn recipes_of_the_readme() {
     }
 }
 
-/// The fenced `sh` blocks of the section `## Recipes`.
-fn recipes(readme: &str) -> Vec<String> {
-    let mut recipes = Vec::new();
-    let mut in_section = false;
-    let mut block: Option<(bool, String)> = None;
-    for line in readme.lines() {
-        match &mut block {
-            Some((wanted, text)) if line.trim_end() == "```" => {
-                if *wanted {
-                    recipes.push(std::mem::take(text));
-                }
-                block = None;
-            }
-            Some((_, text)) => {
-                text.push_str(line);
-                text.push('\n');
-            }
-            None if line.starts_with("```") => {
-                block = Some((in_section && line.trim_end() == "```sh", String::new()));
-            }
-            None if line.starts_with("## ") => in_section = line.trim_end() == "## Recipes",
-            None => {}
-        }
-    }
-    recipes
+/// The fenced `sh` blocks of a page.
+fn recipes(page: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(in_package(page)).unwrap();
+    let fenced = text.split("\n```").skip(1).step_by(2);
+    let recipes = fenced.filter_map(|block| block.strip_prefix("sh\n").map(|recipe| recipe.to_owned() + "\n"));
+    recipes.collect()
 }
 
 #[test]
-fn recipes_are_found() {
-    let readme = "```sh\nno\n```\n## Recipes\n### One\n```sh\na\n## b\n```\n```json\nno\n```\n\
-                  ## Next\n```sh\nno\n```\n";
-    assert_eq!(recipes(readme), ["a\n## b\n"]);
+fn there_are_recipes_to_begin_with_and_more() {
+    let count = |page| recipes(page).len();
+    assert_eq!(count("README.md"), 8);
+    assert!(count("README.md") + count("docs/recipes.md") >= 22);
 }
