@@ -33,7 +33,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l cert -d '
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
-complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l color -d 'When to colour what is printed' -r -f -a "auto\t'On a terminal, as far as NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM let it'
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l askpass -d 'Ask for the password at the terminal, without showing it'
@@ -69,7 +69,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l c
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l color -d 'When to colour what is printed' -r -f -a "auto\t'On a terminal, as far as NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM let it'
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l text -d 'Send the body, as it stands, as a JSON string'
@@ -110,7 +110,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l color -d 'When to colour what is printed' -r -f -a "auto\t'On a terminal, as far as NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM let it'
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l keep-ids -d 'Give each entry the ID in its line'
@@ -135,7 +135,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l color -d 'When to colour what is printed' -r -f -a "auto\t'On a terminal, as far as NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM let it'
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l reset -d 'Move an existing group to --from: what comes after is delivered, even if it was delivered before'
@@ -180,7 +180,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l color -d 'When to colour what is printed' -r -f -a "auto\t'On a terminal, as far as NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM let it'
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s e -l exit-on-empty -d 'End once everything that was in the streams at the start is printed, or handled. Without --dead-letter, a message whose handler fails gets one try: it is handed back, and the exit code is 1'
@@ -203,7 +203,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l ce
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l color -d 'When to colour what is printed' -r -f -a "auto\t'On a terminal, as far as NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM let it'
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l strict -d 'Fail if any of them was not pending'
@@ -230,7 +230,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l color -d 'When to colour what is printed' -r -f -a "auto\t'On a terminal, as far as NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM let it'
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l json -d 'Print one line of JSON'
@@ -249,7 +249,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completion
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l color -d 'When to colour what is printed' -r -f -a "auto\t'On a terminal, as far as NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM let it'
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l askpass -d 'Ask for the password at the terminal, without showing it'
@@ -267,7 +267,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l ce
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l cert-key -d 'Use the private key in FILE (PEM) with --cert' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l connect-timeout -d 'Time limit for one connection attempt' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l wait -d 'Keep trying to make the first connection for DURATION, as for a server that is just starting' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l color -d 'Whether to colour stderr' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l color -d 'When to colour what is printed' -r -f -a "auto\t'On a terminal, as far as NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM let it'
 always\t'Always'
 never\t'Never'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l askpass -d 'Ask for the password at the terminal, without showing it'

@@ -3,9 +3,10 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{self, Context};
+use crate::failure::{self, Failure};
 use crate::options::Global;
 use crate::streamer::{Ending, Stop};
-use crate::ui::Ui;
+use crate::ui::{Color, Ui, Verbosity, palette};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -20,7 +21,7 @@ Exit codes:
 
 /// Produce to and consume from Redis Streams.
 #[derive(Parser)]
-#[command(name = "redis-streamer", version, after_help = AFTER_HELP, propagate_version = true)]
+#[command(name = "redis-streamer", version, after_help = AFTER_HELP, propagate_version = true, styles = palette::STYLES)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -63,5 +64,18 @@ impl Cli {
             Command::Completions(args) => commands::completions::run(args, Self::command(), ui),
             Command::Man(args) => commands::man::run(args, Self::command(), ui),
         }
+    }
+}
+
+/// How to print where what was typed could not be parsed, or asks for help: in colour as it asks.
+pub fn ui_without_options() -> Ui {
+    Ui::new(Verbosity::Normal, Color::typed(std::env::args_os()))
+}
+
+/// Prints what clap answers instead of a command that is run.
+pub fn answer(answer: &clap::Error, ui: Ui) -> anyhow::Result<u8> {
+    match ui.answer(answer) {
+        Ok(()) => Ok(failure::code_of_answer(answer)),
+        Err(error) => Failure::stdout(error).map(failure::code_of),
     }
 }

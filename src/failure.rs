@@ -109,6 +109,11 @@ pub fn code_of(ending: Ending) -> u8 {
     }
 }
 
+/// The exit code of what clap answers: help or the version, or that what was typed cannot be run.
+pub fn code_of_answer(answer: &clap::Error) -> u8 {
+    if answer.use_stderr() { USAGE } else { DONE }
+}
+
 /// Puts a failure into words.
 pub fn report(error: &anyhow::Error) -> Report {
     let failure = error.downcast_ref::<Failure>();

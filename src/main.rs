@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod failure;
+mod json;
 mod line;
 mod options;
 mod partitions;
@@ -17,15 +18,19 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    let ui = cli.global.ui();
-    let code = match cli.run(ui) {
-        Ok(ending) => failure::code_of(ending),
-        Err(error) => {
-            let report = failure::report(&error);
-            ui.error(&report.message, &report.causes, report.hint.as_deref());
-            report.code
+    let (ui, code) = match cli::Cli::try_parse() {
+        Ok(cli) => {
+            let ui = cli.global.ui();
+            (ui, cli.run(ui).map(failure::code_of))
+        }
+        Err(answer) => {
+            let ui = cli::ui_without_options();
+            (ui, cli::answer(&answer, ui))
         }
     };
-    ExitCode::from(code)
+    ExitCode::from(code.unwrap_or_else(|error| {
+        let report = failure::report(&error);
+        ui.error(&report.message, &report.causes, report.hint.as_deref());
+        report.code
+    }))
 }

@@ -70,7 +70,7 @@ pub struct Global {
     /// Print on stderr what is being done
     #[arg(short, long, global = true, hide_short_help = true, help_heading = "Output options")]
     verbose: bool,
-    /// Whether to colour stderr
+    /// When to colour what is printed
     #[arg(
         long,
         global = true,

@@ -1,5 +1,7 @@
 //! Rows → tables and figures for people to read. Pure: knows neither the terminal nor Redis.
 
+use std::time::Duration;
+
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -190,6 +192,16 @@ pub fn duration(ms: u64) -> String {
     in_units(ms, &UNITS[first..=last])
 }
 
+/// A pause as people speak of it, to the nearest second where it is longer than that.
+pub fn roughly(pause: Duration) -> String {
+    let ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+    if ms < 1000 {
+        duration(ms)
+    } else {
+        duration(ms.saturating_add(500) / 1000 * 1000)
+    }
+}
+
 /// A duration to the millisecond, such as `5m 20ms`.
 pub fn exact_duration(ms: u64) -> String {
     in_units(ms, &UNITS)
@@ -312,5 +324,11 @@ mod tests {
             assert_eq!(duration(ms), glance, "{ms}");
             assert_eq!(exact_duration(ms), exact, "{ms}");
         }
+    }
+
+    #[test]
+    fn pauses_are_rounded() {
+        let texts = [0, 4, 999, 1_499, 1_500, 89_600].map(|ms| roughly(Duration::from_millis(ms)));
+        assert_eq!(texts, ["0ms", "4ms", "999ms", "1s", "2s", "1m 30s"]);
     }
 }

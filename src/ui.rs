@@ -1,31 +1,23 @@
 //! The only door to the terminal: data, status, progress, colour, width. Knows nothing of Redis.
 
+mod color;
 mod data;
 mod input;
+mod look;
+pub mod palette;
+mod progress;
 mod secret;
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::OnceLock;
-use std::time::Duration;
 
-use crossterm::style::Stylize;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use palette::{ERROR, HINT, Paint, WARNING};
 
+pub use color::Color;
 pub use data::Data;
 pub use input::Input;
+pub use look::Look;
+pub use progress::Progress;
 pub use secret::{Typed, ask as ask_secret};
-
-/// When to colour what goes to stderr.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless NO_COLOR is set
-    #[default]
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
-}
 
 /// How much is said on stderr beside errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,7 +34,8 @@ pub enum Verbosity {
 #[derive(Clone, Copy, Debug)]
 pub struct Ui {
     verbosity: Verbosity,
-    color: bool,
+    stdout: Look,
+    stderr: Paint,
 }
 
 /// Width of a table where nobody says how wide the terminal is.
@@ -50,20 +43,24 @@ const DEFAULT_WIDTH: u16 = 80;
 
 impl Ui {
     pub fn new(verbosity: Verbosity, color: Color) -> Self {
-        // https://no-color.org: present and not empty, whatever its value.
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let is_terminal = io::stdout().is_terminal();
         Self {
             verbosity,
-            color: match color {
-                Color::Always => true,
-                Color::Never => false,
-                Color::Auto => io::stderr().is_terminal() && !refused,
+            stdout: Look {
+                is_terminal,
+                paint: color.of(is_terminal),
             },
+            stderr: color.of(io::stderr().is_terminal()),
         }
     }
 
     pub fn data(&self) -> io::Result<Data> {
-        Data::stdout()
+        Data::stdout(self.stdout)
+    }
+
+    /// How data looks on stdout.
+    pub fn look(&self) -> Look {
+        self.stdout
     }
 
     /// Where data comes from, and what ends the wait for more.
@@ -73,9 +70,7 @@ impl Ui {
 
     /// The width to lay tables out for; `None` in a pipe, where nothing is cut.
     pub fn table_width(&self) -> Option<u16> {
-        io::stdout()
-            .is_terminal()
-            .then(|| crossterm::terminal::size().map_or(DEFAULT_WIDTH, |(columns, _)| columns))
+        self.stdout.is_terminal.then(width)
     }
 
     /// Whether somebody would have to type the input.
@@ -99,29 +94,35 @@ impl Ui {
 
     /// Warns of what a person should know although the work goes on, quiet or not.
     pub fn warning(&self, text: &str) {
-        let label = if self.color {
-            "warning:".yellow().bold().to_string()
-        } else {
-            "warning:".to_owned()
-        };
+        let label = self.stderr.paint(WARNING, "warning:");
         self.print(&format!("{label} {}", printable(text)));
     }
 
     /// Reports a failure: what, why, and what to do next.
     pub fn error(&self, message: &str, causes: &[String], hint: Option<&str>) {
-        let (error, hinted) = if self.color {
-            ("error:".red().bold().to_string(), "hint:".cyan().bold().to_string())
-        } else {
-            ("error:".to_owned(), "hint:".to_owned())
-        };
-        let mut text = format!("{error} {}", printable(message));
+        let mut text = format!("{} {}", self.stderr.paint(ERROR, "error:"), printable(message));
         for cause in causes {
             text.push_str(&format!("\n  caused by: {}", printable(cause)));
         }
         if let Some(hint) = hint {
-            text.push_str(&format!("\n{hinted} {}", printable(hint)));
+            text.push_str(&format!("\n{} {}", self.stderr.paint(HINT, "hint:"), printable(hint)));
         }
         self.print(&text);
+    }
+
+    /// Prints what clap answers instead of a command that is run: help and the version are data, a mistake in what was
+    /// typed is not.
+    pub fn answer(&self, answer: &clap::Error) -> io::Result<()> {
+        let text = answer.render();
+        let painted = |paint| match paint {
+            Paint::Plain => text.to_string(),
+            Paint::Colored => text.ansi().to_string(),
+        };
+        if answer.use_stderr() {
+            self.print(painted(self.stderr).trim_end());
+            return Ok(());
+        }
+        self.data()?.show(painted(self.stdout.paint).as_bytes())
     }
 
     fn say(&self, text: &str) {
@@ -133,56 +134,21 @@ impl Ui {
         let print = || {
             let _ = writeln!(io::stderr().lock(), "{text}");
         };
-        match BAR.get() {
-            Some(bar) => bar.suspend(print),
-            None => print(),
-        }
+        progress::aside(print);
     }
 
     /// Progress over `total` bytes, or over nobody knows how many. Shown on a terminal only.
     pub fn progress(&self, total: Option<u64>) -> Progress {
-        let shown = self.verbosity >= Verbosity::Normal && io::stderr().is_terminal();
-        let target = if shown {
-            ProgressDrawTarget::stderr_with_hz(10)
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bar = ProgressBar::with_draw_target(total, target);
-        let template = match total {
-            Some(_) => "{wide_bar} {percent:>3}%  {msg}, ends in {eta}",
-            None => "{spinner} {msg}  {elapsed}",
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        if shown {
-            bar.enable_steady_tick(Duration::from_millis(200));
-        }
-        Progress {
-            bar: BAR.get_or_init(|| bar).clone(),
-        }
+        Progress::start(total, self.verbosity >= Verbosity::Normal)
     }
 }
 
-/// The bar on the terminal, which steps aside for messages. A process has one stderr, and one bar on it.
-static BAR: OnceLock<ProgressBar> = OnceLock::new();
-
-/// A progress bar, or nothing where there is no terminal.
-pub struct Progress {
-    bar: ProgressBar,
-}
-
-impl Progress {
-    /// Moves to `bytes` done and shows a message.
-    pub fn update(&self, bytes: u64, message: impl FnOnce() -> String) {
-        if !self.bar.is_hidden() {
-            self.bar.set_position(bytes);
-            self.bar.set_message(message());
-        }
-    }
-
-    pub fn finish(&self) {
-        self.bar.finish_and_clear();
+/// How many columns the terminal has.
+fn width() -> u16 {
+    match crossterm::terminal::size() {
+        // Some terminals that nobody looks at have none.
+        Ok((0, _)) | Err(_) => DEFAULT_WIDTH,
+        Ok((columns, _)) => columns,
     }
 }
 

@@ -22,7 +22,7 @@ fn jq_into_send_batch() {
         &server,
         "jq -c '.users[]' f.json | redis-streamer send-batch users --name user.created",
     )
-    .stderr_like("sent 3 messages to users in [..]\n")
+    .stderr_like("sent 3 messages to users[..]\n")
     .run();
     assert_eq!(
         server.bodies("users"),

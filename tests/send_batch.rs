@@ -6,9 +6,9 @@ mod lines;
 use crate::harness::{Server, Test, entry};
 use std::time::{Duration, Instant};
 
-const SENT_1: &str = "sent 1 message to s in [..]\n";
-const SENT_2: &str = "sent 2 messages to s in [..]\n";
-const SENT_3: &str = "sent 3 messages to s in [..]\n";
+const SENT_1: &str = "sent 1 message to s[..]\n";
+const SENT_2: &str = "sent 2 messages to s[..]\n";
+const SENT_3: &str = "sent 3 messages to s[..]\n";
 
 const THREE: &str = r#"{"name":"a","body":1}
 {"name":"b","body":{"x": [1.0, 1e3]}}
@@ -333,7 +333,7 @@ fn nothing_in_nothing_sent() {
     let server = Server::start();
     batch(&server)
         .stdin("\n\n")
-        .stderr_like("sent 0 messages to s in [..]\n")
+        .stderr_like("sent 0 messages to s[..]\n")
         .run();
     assert_eq!(server.cli(["EXISTS", "s"]), "0");
 }
@@ -345,7 +345,7 @@ fn thousands_keep_their_order() {
     batch(&server)
         .args(["--name", "n"])
         .stdin(&stdin)
-        .stderr_like("sent 20[..]000 messages to s in [..]\n")
+        .stderr_like("sent 20[..]000 messages to s[..]\n")
         .run();
     assert_eq!(server.bodies("s").join("\n") + "\n", stdin);
 }

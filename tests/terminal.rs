@@ -47,42 +47,130 @@ fn control_characters_do_not_reach_a_terminal() {
     assert!(!shown.contains('\x1b'), "{shown:?}");
 }
 
-#[test]
-fn colour_is_for_those_who_want_it() {
-    let server = Server::start();
-    let bad = ["ack", "missing", "-g", "g", "oops", "--strict"];
-    let shown = |test: Test| test.args(bad).status(2).stderr_any().run().stderr();
-    assert!(!shown(Test::new(&server)).contains('\x1b'));
-    assert!(!shown(Test::new(&server).args(["--color", "never"])).contains('\x1b'));
+/// What a terminal shows of a command.
+fn on_terminal(server: &Server, environment: &str, command: &str, status: i32) -> String {
+    let script = format!("{environment} script -qec 'redis-streamer {command}' /dev/null");
+    Test::shell(server, &script).status(status).stdout_any().run().stdout()
+}
 
-    server.cli(["SET", "s", "x"]);
-    let send = "send s 1 --name n";
-    let on_terminal = |prefix: &str, option: &str| {
-        let command = format!("{prefix} redis-streamer {option} {send}");
-        Test::shell(&server, &format!("script -qec '{command}' /dev/null"))
-            .status(1)
-            .stdout_has(["not a stream"])
-            .run()
-            .stdout()
-    };
-    assert!(on_terminal("TERM=xterm", "").contains('\x1b'));
-    assert!(!on_terminal("NO_COLOR=1 TERM=xterm", "").contains('\x1b'));
-    assert!(!on_terminal("TERM=xterm", "--color never").contains('\x1b'));
-    Test::new(&server)
-        .args(["--color", "always"])
-        .args(send.split(' '))
-        .status(1)
-        .stderr_has(["\x1b["])
+/// Messages, help, mistakes and JSON, each with how it ends.
+const COLOURED: [(&str, i32); 7] = [
+    ("ack missing -g g 1-0", 1),
+    ("--help", 0),
+    ("send -h", 0),
+    ("send --oops", 2),
+    ("consume s --from beginning -e", 0),
+    ("pending --json", 0),
+    ("send-batch s /dev/null --name n --json -q", 0),
+];
+
+#[test]
+fn all_that_is_printed_is_coloured_by_one_decision() {
+    let server = Server::start();
+    server.add_message("s", "1-0", "n", "1");
+    for (command, status) in COLOURED {
+        let coloured = |environment: &str, option: &str| {
+            on_terminal(&server, environment, &format!("{command} {option}"), status).contains('\x1b')
+        };
+        assert!(coloured("TERM=xterm", ""), "{command}");
+        assert!(!coloured("TERM=dumb", ""), "{command}");
+        assert!(!coloured("NO_COLOR=1 TERM=xterm", ""), "{command}");
+        assert!(!coloured("CLICOLOR=0 TERM=xterm", ""), "{command}");
+        assert!(!coloured("TERM=xterm", "--color never"), "{command}");
+        // What is no terminal gets colours only if asked to.
+        let piped = |name: &str, value: &str, option: &str| {
+            let args = format!("{command} {option}");
+            let test = Test::new(&server).env("TERM", "xterm").env(name, value);
+            let test = test.args(args.split_whitespace()).status(status);
+            test.stdout_any().stderr_any().run().all().contains('\x1b')
+        };
+        assert!(!piped("CLICOLOR", "1", ""), "{command}");
+        assert!(piped("CLICOLOR_FORCE", "1", ""), "{command}");
+        assert!(piped("NO_COLOR", "1", "--color=always"), "{command}");
+    }
+}
+
+#[test]
+fn each_stream_is_coloured_by_what_it_is() {
+    let server = Server::start();
+    server.add_message("s", "1-0", "n", "1");
+    // stdout is a pipe, stderr a terminal.
+    let script = "TERM=xterm script -qec 'redis-streamer consume s missing -g g -e | cat' /dev/null";
+    let shown = Test::shell(&server, script).stdout_any().run().stdout();
+    assert!(shown.contains("\x1b[1m\x1b[31merror:\x1b[0m"), "{shown:?}");
+    let script = "TERM=xterm script -qec 'redis-streamer consume s --last 1 -e | cat' /dev/null";
+    Test::shell(&server, script)
+        .stdout("{\"stream\":\"s\",\"id\":\"1-0\",\"name\":\"n\",\"body\":1}\r\n")
         .run();
 }
 
-/// What a terminal shows, before which somebody types when the password is asked for.
-fn typed(server: &Server, command: &str, keys: &str) -> String {
+#[test]
+fn only_colours_that_can_be_read_on_any_background_are_used() {
+    let server = Server::start();
+    server.add_message("s", "1-0", "n", "[1,true,\"x\"]");
+    for (command, status) in COLOURED {
+        let shown = on_terminal(&server, "TERM=xterm-256color", command, status);
+        for code in shown.split("\x1b[").skip(1) {
+            let (code, _) = code.split_once('m').unwrap_or_else(|| panic!("{command}: {shown:?}"));
+            assert!(
+                ["0", "1", "31", "32", "33", "35", "36"].contains(&code),
+                "{command}: {code}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_the_help_is_no_failure() {
+    Test::shell(&Server::start(), "redis-streamer consume --help | head -1")
+        .stdout("Print the messages of streams, or run a command for each\n")
+        .run();
+    Test::without_server().args(["consume", "--help"]).stdout_any().run();
+    Test::shell(&Server::start(), "redis-streamer consume --help > /dev/full")
+        .status(1)
+        .stderr_has(["error: cannot write to stdout", "No space left"])
+        .run();
+}
+
+/// What a terminal shows of a command, before which somebody types once it shows something.
+fn typed_at(server: &Server, prompt: &str, command: &str, keys: &str) -> String {
     let script = format!(
-        "rm -f shown; (until grep -qs 'password of' shown; do sleep 0.05; done; printf '{keys}'; sleep 0.1) |
-         script -qefc 'redis-streamer {command}' shown > all; cat all"
+        "rm -f shown; (until grep -qs '{prompt}' shown; do sleep 0.05; done; printf '{keys}'; sleep 0.1) |
+         {{ script -qefc 'redis-streamer {command}' shown > all; cat all; }}"
     );
     Test::shell(server, &script).stdout_any().run().stdout()
+}
+
+/// The same when the password is asked for.
+fn typed(server: &Server, command: &str, keys: &str) -> String {
+    typed_at(server, "password of", command, keys)
+}
+
+#[test]
+fn the_progress_bar_is_gone_in_the_end_however_that_comes() {
+    const CLEARED: &str = "\r\x1b[2K";
+    let server = Server::start();
+    std::fs::write(server.work().join("lines"), "1\n".repeat(14)).unwrap();
+    let command = "send-batch s lines --name n --rate 20";
+    for (environment, is_ascii) in [("LC_ALL=C", true), ("LC_ALL=C.UTF-8", false)] {
+        let shown = on_terminal(&server, &format!("TERM=xterm {environment}"), command, 0);
+        let (bar, sent) = shown.rsplit_once(CLEARED).expect("a bar that is cleared");
+        assert!(
+            bar.contains("messages") && bar.contains("B/s") && bar.contains("s left"),
+            "{shown:?}"
+        );
+        assert_eq!(bar.is_ascii(), is_ascii, "{shown:?}");
+        assert!(sent.starts_with("sent 14 messages to s in "), "{shown:?}");
+    }
+    let shown = typed_at(&server, "s left", "send-batch s lines --name n --rate 5", "\\003");
+    let (_, last) = shown.rsplit_once(CLEARED).expect("a bar that is cleared");
+    assert!(
+        last.contains("ended by a signal") && !last.contains("left"),
+        "{shown:?}"
+    );
+    // Not every terminal can take something back.
+    let shown = on_terminal(&server, "TERM=dumb LC_ALL=C", command, 0);
+    assert!(shown.starts_with("sent 14 messages to s in "), "{shown:?}");
 }
 
 #[test]

@@ -91,6 +91,14 @@ fn print(ui: Ui, data: &[u8]) -> anyhow::Result<Ending> {
     }
 }
 
+/// Writes a JSON document to stdout.
+fn print_json(ui: Ui, document: &[u8]) -> anyhow::Result<Ending> {
+    match ui.data().and_then(|mut stdout| stdout.write_json(document)) {
+        Ok(()) => Ok(Ending::Enough),
+        Err(error) => Failure::stdout(error),
+    }
+}
+
 /// What came of the work on one of several streams, if there was a thread for it.
 fn join<T>(started: std::io::Result<ScopedJoinHandle<'_, T>>) -> anyhow::Result<T> {
     let started = started.context("cannot start a thread for each stream")?;

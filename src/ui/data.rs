@@ -1,7 +1,7 @@
 //! Standard output: into a pipe, a file or a terminal.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::thread;
@@ -9,13 +9,13 @@ use std::thread;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::is_unsafe;
+use super::{Look, progress};
 
 /// Standard output. Writes go straight to the descriptor: once a write returned, the data left this process.
 pub struct Data {
     file: File,
     kind: Kind,
-    escaped: Vec<u8>,
+    look: Look,
     /// How much of the last write went out, in a pipe or a file.
     written: usize,
 }
@@ -38,37 +38,60 @@ const LOOK_UP: Timespec = Timespec {
 };
 
 impl Data {
-    pub fn stdout() -> io::Result<Self> {
+    pub fn stdout(look: Look) -> io::Result<Self> {
         let stdout = io::stdout();
         let file = File::from(stdout.as_fd().try_clone_to_owned()?);
         Ok(Self {
             kind: match file.metadata()?.file_type() {
-                _ if stdout.is_terminal() => Kind::Terminal,
+                _ if look.is_terminal => Kind::Terminal,
                 kind if kind.is_fifo() || kind.is_socket() => Kind::Pipe,
                 _ => Kind::File,
             },
             file,
-            escaped: Vec::new(),
+            look,
             written: 0,
         })
     }
 
-    /// Writes lines, whatever it takes.
-    pub fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        self.write_unless(lines, || false)
+    /// Writes text, whatever it takes: the exact bytes into a pipe or file; on a terminal, control characters are
+    /// escaped as JSON would, so that a message cannot command it.
+    pub fn write(&mut self, text: &[u8]) -> io::Result<()> {
+        self.write_unless(text, || false)
     }
 
-    /// Writes lines: the exact bytes into a pipe or file; on a terminal, control characters are escaped as
-    /// JSON would, so that a message cannot command the terminal. A pipe that nobody empties is waited for
-    /// until `give_up` says so; then the error is [`io::ErrorKind::Interrupted`].
-    pub fn write_unless(&mut self, lines: &[u8], give_up: impl Fn() -> bool) -> io::Result<()> {
+    /// As [`write`](Self::write), but a pipe that nobody empties is waited for only until `give_up` says so; then the
+    /// error is [`io::ErrorKind::Interrupted`].
+    pub fn write_unless(&mut self, text: &[u8], give_up: impl Fn() -> bool) -> io::Result<()> {
+        if !self.look.is_terminal {
+            return self.show_unless(text, give_up);
+        }
+        let mut safe = Vec::with_capacity(text.len());
+        self.look.text(text, &mut safe);
+        self.show_unless(&safe, give_up)
+    }
+
+    /// Writes JSON, coloured where that is wanted.
+    pub fn write_json(&mut self, json: &[u8]) -> io::Result<()> {
+        let mut shown = Vec::with_capacity(json.len());
+        self.look.json(json, &mut shown);
+        self.show(&shown)
+    }
+
+    /// Writes what is safe on a terminal as it stands: our own words, coloured or not, and what [`Look`] made so.
+    pub fn show(&mut self, text: &[u8]) -> io::Result<()> {
+        self.show_unless(text, || false)
+    }
+
+    /// As [`show`](Self::show), until `give_up` says so.
+    pub fn show_unless(&mut self, text: &[u8], give_up: impl Fn() -> bool) -> io::Result<()> {
         self.written = 0;
         match self.kind {
-            Kind::File => write_counting(&self.file, lines, &mut self.written),
-            Kind::Pipe => self.write_to_pipe(lines, give_up),
+            Kind::File => write_counting(&self.file, text, &mut self.written),
+            Kind::Pipe => self.write_to_pipe(text, give_up),
             Kind::Terminal => {
-                escape(lines, &mut self.escaped);
-                write_all(&self.file, &self.escaped)
+                let mut written = Ok(());
+                progress::aside(|| written = write_all(&self.file, text));
+                written
             }
         }
     }
@@ -148,33 +171,4 @@ fn write_counting(mut file: &File, bytes: &[u8], written: &mut usize) -> io::Res
         }
     }
     Ok(())
-}
-
-/// Lines for a terminal, with control characters as JSON escapes.
-fn escape(lines: &[u8], out: &mut Vec<u8>) {
-    out.clear();
-    for chunk in lines.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            match c {
-                '\n' => out.push(b'\n'),
-                c if is_unsafe(c) => out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes()),
-                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
-        }
-        if !chunk.invalid().is_empty() {
-            out.extend_from_slice("\u{fffd}".as_bytes());
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_commands_a_terminal_is_escaped_as_json_would() {
-        let mut out = Vec::new();
-        escape("a\u{1b}\u{61c}é\n".as_bytes(), &mut out);
-        assert_eq!(String::from_utf8(out).unwrap(), "a\\u001b\\u061cé\n");
-    }
 }

@@ -194,7 +194,7 @@ fn a_handler_that_overruns_its_time_is_ended_with_its_group() {
     let script = "sh -c 'trap \"\" TERM; echo $$ > child; exec sleep 60' & echo $$ > parent; wait";
     handle(&server, options, script)
         .status(1)
-        .stderr_has(["it ran for more than 2 s"])
+        .stderr_has(["it ran for more than 2s"])
         .run();
     for name in ["parent", "child"] {
         let pid = server.read(name);
@@ -202,7 +202,7 @@ fn a_handler_that_overruns_its_time_is_ended_with_its_group() {
     }
     let dead = server.entries("orders:dead");
     assert_eq!(dead.len(), 1);
-    assert!(field(&dead[0], "dead-reason").contains("it ran for more than 2 s"));
+    assert!(field(&dead[0], "dead-reason").contains("it ran for more than 2s"));
     assert_settled(&server);
 }
 

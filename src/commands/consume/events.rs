@@ -1,6 +1,6 @@
 //! What happens while messages are consumed, in words.
 
-use crate::render::{counted, exact_duration, one_line};
+use crate::render::{counted, exact_duration, grouped, one_line, roughly};
 use crate::streamer::{EntryId, Event, Next};
 use crate::ui::Ui;
 
@@ -48,10 +48,10 @@ pub fn tell(ui: Ui, event: &Event<'_>) {
             error,
             again_in,
         } => format!(
-            "{} {id}: it cannot be added to {}: {error}; again in {:.1} s",
+            "{} {id}: it cannot be added to {}: {error}; again in {}",
             one_line(stream),
             one_line(dead_letters),
-            again_in.as_secs_f32()
+            roughly(*again_in)
         ),
         Event::FewerHandlers { running, error } => format!(
             "the system starts no further handler: {error}; going on with {}",
@@ -74,14 +74,14 @@ fn gone(stream: &str, ids: &[EntryId]) -> String {
     format!(
         "{}: {} pending {were} deleted or trimmed before being acknowledged: {}{more}",
         one_line(stream),
-        ids.len(),
+        grouped(ids.len() as u64),
         named.join(", ")
     )
 }
 
 fn after_failure(next: Next) -> String {
     match next {
-        Next::Retry(delay) => format!("; again in {:.1} s", delay.as_secs_f32()),
+        Next::Retry(delay) => format!("; again in {}", roughly(delay)),
         Next::DeadLetter => "; it goes to the dead letters".to_owned(),
         Next::HandBack => "; handed back".to_owned(),
         Next::Nothing => "; not tried again, as --ack read asks".to_owned(),

@@ -6,7 +6,7 @@ use std::thread;
 use anyhow::Context as _;
 
 use crate::failure::Failure;
-use crate::render::counted;
+use crate::render::{counted, grouped};
 use crate::streamer::{
     Dispatch, Ending, Failure as DispatchFailure, Halt, Link, Member, Pipeline, Plain, PlainSettings, Run, Settings,
     Tally, dispatch,
@@ -191,9 +191,10 @@ fn failure(failure: DispatchFailure) -> anyhow::Error {
 /// Whether all went well.
 fn verdict(tally: Tally, dead_letters: Option<&str>) -> Result<(), Failure> {
     let all = counted(tally.handled + tally.failed, "message");
+    let failed = grouped(tally.failed);
     match (tally.failed, dead_letters) {
         (0, _) => Ok(()),
-        (failed, Some(stream)) => Err(Failure::data(format!("{failed} of {all} failed; they are in {stream}"))),
-        (failed, None) => Err(Failure::data(format!("{failed} of {all} failed"))),
+        (_, Some(stream)) => Err(Failure::data(format!("{failed} of {all} failed; they are in {stream}"))),
+        (_, None) => Err(Failure::data(format!("{failed} of {all} failed"))),
     }
 }

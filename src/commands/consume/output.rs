@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::line;
 use crate::streamer::{Ending, Entry, Output, Stop, Unwritten};
-use crate::ui::{Data, Ui};
+use crate::ui::{Data, Look, Ui};
 
 /// Stdout, as a member sees it.
 #[derive(Clone)]
 pub struct Stdout {
     data: Arc<Mutex<Data>>,
+    look: Look,
     stop: Stop,
     /// Why the last write failed, where that was not for the want of a reader.
     failure: Arc<Mutex<Option<io::Error>>>,
@@ -24,6 +25,7 @@ impl Stdout {
         data.when_closed(move || ended.end(Ending::ReaderGone))?;
         Ok(Self {
             data: Arc::new(Mutex::new(data)),
+            look: ui.look(),
             stop: stop.clone(),
             failure: Arc::default(),
         })
@@ -42,13 +44,18 @@ impl Stdout {
 
 impl Output for Stdout {
     fn line(&self, out: &mut Vec<u8>, stream: &str, entry: &Entry<'_>) {
-        line::write(out, stream, entry);
+        if self.look.is_exact() {
+            return line::write(out, stream, entry);
+        }
+        let mut exact = Vec::new();
+        line::write(&mut exact, stream, entry);
+        self.look.json(&exact, out);
     }
 
     /// A reader that does not read is not waited for once a signal asks to end.
     fn write(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
         let mut data = lock(&self.data);
-        let Err(error) = data.write_unless(lines, || self.stop.signal().is_some()) else {
+        let Err(error) = data.show_unless(lines, || self.stop.signal().is_some()) else {
             return Ok(());
         };
         let ending = match (error.kind(), self.stop.ending()) {

@@ -71,14 +71,14 @@ impl<'a> GroupView<'a> {
             if !entries.is_empty() {
                 place = Place::Later;
             }
-            if let Err(error) = stdout.write(&text) {
+            if let Err(error) = stdout.write_json(&text) {
                 return Failure::stdout(error);
             }
             text.clear();
             page = self.next(&mut pages)?;
         }
         stdout
-            .write(json::GROUP_TAIL)
+            .write_json(json::GROUP_TAIL)
             .map_or_else(Failure::stdout, |()| Ok(Ending::Enough))
     }
 

@@ -8,7 +8,7 @@ mod tables;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::commands::{Context, print};
+use crate::commands::{Context, print, print_json};
 use crate::failure::{Failure, quote};
 use crate::options::{GroupArgs, parse_count, parse_name};
 use crate::partitions::{Streams, parse_streams};
@@ -138,7 +138,7 @@ fn show_survey(
         context.ui.warning(&format!("this user may not look at {hidden}"));
     }
     let printed = match format {
-        Format::Json => print(context.ui, json::streams(&streams)?.as_bytes()),
+        Format::Json => print_json(context.ui, json::streams(&streams)?.as_bytes()),
         Format::Tables if streams.is_empty() => {
             context.ui.status("there are no streams");
             Ok(Ending::Enough)
@@ -169,11 +169,11 @@ fn show_stream(stream: &str, gates: &Gates, format: Format, context: &Context) -
     let state = context
         .connect_to(stream)?
         .at(stream, |connection| stream_state(connection, stream))?;
-    let text = match format {
-        Format::Json => json::stream(&state)?,
-        Format::Tables => tables::stream(&state, context.ui.table_width()),
+    let ui = context.ui;
+    let printed = match format {
+        Format::Json => print_json(ui, json::stream(&state)?.as_bytes()),
+        Format::Tables => print(ui, tables::stream(&state, ui.table_width()).as_bytes()),
     };
-    let printed = print(context.ui, text.as_bytes());
     gates.check(&groups_of(&state).collect::<Vec<_>>(), &[], Hint::WhereToLook)?;
     printed
 }

@@ -285,7 +285,10 @@ impl Connection {
 
     fn late(&self, wait: &Wait) -> Error {
         let waited = wait.begun.map_or(wait.patience, |begun| begun.elapsed());
-        let text = format!("no answer within {:.1} s", waited.as_secs_f64());
+        // What it took beyond a tenth of a second says nothing.
+        let step = if waited < Duration::from_secs(1) { 1 } else { 100 };
+        let waited = Duration::from_millis(waited.as_millis() as u64 / step * step);
+        let text = format!("no answer within {waited:?}");
         self.lost(io::Error::new(io::ErrorKind::TimedOut, text))
     }
 

@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use super::{Environment, Handler};
 use crate::failure::quote;
+use crate::render::exact_duration;
 use crate::streamer::{Job, Verdict};
 
 /// How long a handler that overran its time has between TERM and KILL.
@@ -102,7 +103,10 @@ pub fn run(handler: &Handler, job: &Job, groups: &Groups) -> Verdict {
     groups.remove(&child);
     match ended {
         // Whatever its status says: many programs exit with 0 when TERM ends them before their work is done.
-        Ok((_, Ending::Overran(limit))) => Verdict::Failed(format!("it ran for more than {} s", limit.as_secs_f64())),
+        Ok((_, Ending::Overran(limit))) => Verdict::Failed(format!(
+            "it ran for more than {}",
+            exact_duration(limit.as_millis() as u64)
+        )),
         Ok((status, Ending::OfItself)) if status.success() => Verdict::Done,
         Ok((status, Ending::OfItself)) => Verdict::Failed(describe(status)),
         Err(error) if is_no_room(&error) => Verdict::NoRoom(error.to_string()),

@@ -223,17 +223,23 @@ impl<'a> Account<'a> {
                 seconds: (seconds * 1000.0).round() / 1000.0,
             })?;
             text.push(b'\n');
-            return crate::commands::print(self.ui, &text);
+            return crate::commands::print_json(self.ui, &text);
         }
-        let rate = sent as f64 / seconds.max(0.001);
-        self.ui.status(&format!(
-            "sent {} to {} in {seconds:.2}s ({rate:.0}/s)",
-            counted(sent, "message"),
-            self.settings.stream
-        ));
+        let pace = if seconds < TOO_SHORT {
+            String::new()
+        } else {
+            let rate = (sent as f64 / seconds).round() as u64;
+            format!(" in {seconds:.1}s ({}/s)", grouped(rate))
+        };
+        let messages = counted(sent, "message");
+        self.ui
+            .status(&format!("sent {messages} to {}{pace}", self.settings.stream));
         Ok(Ending::Enough)
     }
 }
+
+/// In fewer seconds than these, a rate says more of the start than of the sending.
+const TOO_SHORT: f64 = 0.1;
 
 /// Whether nothing is on its way any more, and what is written is true of all that is in.
 fn leaves_nothing(ended: &Result<(), Trouble<anyhow::Error>>) -> bool {
