@@ -105,6 +105,19 @@ fn each_stream_is_coloured_by_what_it_is() {
 }
 
 #[test]
+fn a_handler_gets_exact_bytes_wherever_it_is_run() {
+    let server = Server::start();
+    server.add_message("s", "1-0", "n", "\"\u{9b}31m\"");
+    server.cli(["XGROUP", "CREATE", "s", "g", "0"]);
+    let consume = "redis-streamer consume s -g g -e -- sh -c \"cat > line\"";
+    Test::shell(&server, &format!("TERM=xterm script -qec '{consume}' /dev/null")).run();
+    assert_eq!(
+        std::fs::read_to_string(server.work().join("line")).unwrap(),
+        "{\"stream\":\"s\",\"id\":\"1-0\",\"name\":\"n\",\"body\":\"\u{9b}31m\"}\n"
+    );
+}
+
+#[test]
 fn only_colours_that_can_be_read_on_any_background_are_used() {
     let server = Server::start();
     server.add_message("s", "1-0", "n", "[1,true,\"x\"]");

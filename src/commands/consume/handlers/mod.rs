@@ -8,7 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
 
-use crate::streamer::{Ended, Entry, Handlers, Job, Output, Verdict};
+use crate::line;
+use crate::streamer::{Ended, Entry, Handlers, Job, Verdict};
 
 use super::output::Stdout;
 pub use process::Groups;
@@ -100,7 +101,7 @@ impl Handlers for Pool {
     }
 
     fn line(&self, out: &mut Vec<u8>, stream: &str, entry: &Entry<'_>) {
-        self.stdout.line(out, stream, entry);
+        line::write(out, stream, entry);
     }
 
     fn has_reader(&self) -> bool {
