@@ -24,7 +24,7 @@ function __fish_redis_streamer_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE; HOST:PORT alone will do [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_needs_command" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
@@ -60,7 +60,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l m
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l retention -d 'Trim entries older than DURATION' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l wait-replicas -d 'Succeed only once N replicas have what was sent' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l wait-timeout -d 'How long the server may take for --wait-replicas and --fsync' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE; HOST:PORT alone will do [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
@@ -101,7 +101,7 @@ repeat\t'Send it, perhaps again'"
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l wait-replicas -d 'Succeed only once N replicas have what was sent' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l wait-timeout -d 'How long the server may take for --wait-replicas and --fsync' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l reconnect-for -d 'Keep trying to reach a lost server for DURATION' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE; HOST:PORT alone will do [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
@@ -126,7 +126,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand send-batch
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s g -l group -d 'The consumer group' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s l -l listener -d 'The group by its listener\'s name: short for -g STREAM:NAME:cg' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l from -d 'Where the group begins: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE; HOST:PORT alone will do [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand subscribe" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
@@ -171,7 +171,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l retry-delay -d 'Wait for DURATION before trying a failed message again, twice as long each time, an hour at most' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l max-deliveries -d 'Try a message at most N times, then move it to --dead-letter [default: no limit]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l dead-letter -d 'Move messages that failed too often to STREAM, with where they came from and why' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE; HOST:PORT alone will do [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
@@ -194,7 +194,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand consume" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s g -l group -d 'The consumer group' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s l -l listener -d 'The group by its listener\'s name: short for -g STREAM:NAME:cg' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l reconnect-for -d 'Keep trying to reach a lost server for DURATION' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE; HOST:PORT alone will do [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand ack" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
@@ -221,7 +221,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-lag -d 'Allow at most N entries still to be delivered; an unknown lag is too much' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-pending -d 'Allow at most N entries delivered and not acknowledged' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l max-idle -d 'Allow no pending entry to have been idle for longer than DURATION; entries that were handed back have no idle time, see --max-pending' -r
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE; HOST:PORT alone will do [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
@@ -240,7 +240,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s v -l verbose -d 'Print on stderr what is being done'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand pending" -s V -l version -d 'Print version'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE; HOST:PORT alone will do [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F
@@ -258,7 +258,7 @@ complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completion
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s v -l verbose -d 'Print on stderr what is being done'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand completions" -s V -l version -d 'Print version'
-complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
+complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -s u -l url -d 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE; HOST:PORT alone will do [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l user -d 'Authenticate as this ACL user' -r
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l password-file -d 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]' -r -F
 complete -c redis-streamer -n "__fish_redis_streamer_using_subcommand man" -l sentinel-password-file -d 'Read the password of the sentinels from the first line of FILE' -r -F

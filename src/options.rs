@@ -18,7 +18,7 @@ use crate::ui::{Color, Typed, Ui, Verbosity, ask_secret};
 #[command(next_help_heading = "Connection options")]
 pub struct Global {
     /// Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH,
-    /// redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE
+    /// redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE; HOST:PORT alone will do
     /// [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]
     #[arg(short, long, global = true, value_name = "URL")]
     url: Option<String>,

@@ -30,6 +30,18 @@ fn over_tcp() {
 }
 
 #[test]
+fn by_name_alone() {
+    for server in [Server::options().tcp4().start(), Server::options().tcp6().start()] {
+        let name = server.url().replace("redis://", "");
+        send(&["-u", &name]).run();
+        send(&[]).env("REDIS_STREAMER_URL", format!("{name}/2")).run();
+        send(&["-u", server.socket().to_str().unwrap()]).run();
+        assert_eq!(server.ids("s").len(), 2);
+        assert_eq!(server.cli(["-n", "2", "XLEN", "s"]), "1");
+    }
+}
+
+#[test]
 fn over_a_unix_socket() {
     let server = Server::start();
     let socket = server.socket();

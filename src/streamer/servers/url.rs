@@ -2,6 +2,9 @@
 
 mod sentinel;
 
+use std::borrow::Cow;
+use std::net::Ipv6Addr;
+use std::path::Path;
 use std::time::Duration;
 
 use redis::{ConnectionAddr, IntoConnectionInfo};
@@ -44,20 +47,48 @@ pub struct Service {
 /// The schemes of one server.
 const SCHEMES: [&str; 4] = ["redis", "rediss", "valkey", "valkeys"];
 
+/// The schemes of a Unix socket, behind which a path may follow at once.
+const UNIX_SCHEMES: [&str; 3] = ["unix:", "redis+unix:", "valkey+unix:"];
+
 impl Location {
-    /// Reads any URL.
+    /// Reads any URL, or a server's name alone: `HOST`, `HOST:PORT`, `[::1]:PORT`, or the path of its socket.
     pub fn parse(url: &str) -> Result<Self, Error> {
-        match of_several(url) {
+        if url.starts_with('/') {
+            return Ok(Self::at_socket(Path::new(url)));
+        }
+        let url = with_scheme(url);
+        match of_several(&url) {
             Some((scheme, "cluster", rest)) => Self::cluster(scheme, rest),
             Some((scheme, "sentinel", rest)) => sentinel::location(scheme, rest),
-            _ => {
-                let endpoint = parse_endpoint(url)?;
-                Ok(Self {
-                    seeds: vec![endpoint.address.clone()],
-                    endpoint,
-                    kind: Kind::Server,
-                })
-            }
+            _ => match parse_endpoint(&url)? {
+                Endpoint {
+                    address: Address::Tcp { host, .. },
+                    ..
+                } if host.contains(',') => Err(Error::InvalidUrl(
+                    "several servers need redis+cluster:// or redis+sentinel://".to_owned(),
+                )),
+                endpoint => Ok(Self::one(endpoint)),
+            },
+        }
+    }
+
+    /// The server that listens on a Unix socket.
+    pub fn at_socket(path: &Path) -> Self {
+        Self::one(Endpoint {
+            address: Address::Unix(path.to_owned()),
+            tls: None,
+            user: None,
+            password: None,
+            database: 0,
+            connect_timeout: CONNECT_TIMEOUT,
+        })
+    }
+
+    fn one(endpoint: Endpoint) -> Self {
+        Self {
+            seeds: vec![endpoint.address.clone()],
+            endpoint,
+            kind: Kind::Server,
         }
     }
 
@@ -74,6 +105,17 @@ impl Location {
             seeds,
             kind: Kind::Cluster,
         })
+    }
+}
+
+/// A URL as it stands; a server's name alone is one of `redis://`.
+fn with_scheme(url: &str) -> Cow<'_, str> {
+    if url.contains("://") || UNIX_SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
+        Cow::Borrowed(url)
+    } else if url.parse::<Ipv6Addr>().is_ok() {
+        Cow::Owned(format!("redis://[{url}]"))
+    } else {
+        Cow::Owned(format!("redis://{url}"))
     }
 }
 
@@ -155,6 +197,36 @@ mod tests {
         ] {
             let target = parse_endpoint(url).unwrap();
             assert_eq!((&target.address, target.tls.is_some()), (&address, tls), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_scheme_may_be_left_out() {
+        for (url, address, database) in [
+            ("localhost", Address::tcp("localhost", 6379), 0),
+            ("db.example:7000/3", Address::tcp("db.example", 7000), 3),
+            ("127.0.0.1:7000", Address::tcp("127.0.0.1", 7000), 0),
+            ("[::1]:7000", Address::tcp("::1", 7000), 0),
+            ("[::1]", Address::tcp("::1", 6379), 0),
+            ("::1", Address::tcp("::1", 6379), 0),
+            // Names that look like a scheme.
+            ("redis:7000", Address::tcp("redis", 7000), 0),
+            ("unix", Address::tcp("unix", 6379), 0),
+            ("/run/a b%20.sock", Address::Unix("/run/a b%20.sock".into()), 0),
+            ("unix:/run/s", Address::Unix("/run/s".into()), 0),
+        ] {
+            let location = Location::parse(url).unwrap();
+            assert_eq!(
+                (&location.endpoint.address, location.endpoint.database),
+                (&address, database),
+                "{url}"
+            );
+        }
+        let location = Location::parse("ann:s%40crt@h:1").unwrap();
+        assert_eq!(location.endpoint.password, Some(Secret("s@crt".to_owned())));
+        for url in ["", "redis:/u:crt@h", "a,b", "h:port", "http://h", "a b"] {
+            let error = Location::parse(url).unwrap_err().to_string();
+            assert!(!error.contains("crt"), "{url}: {error}");
         }
     }
 
