@@ -155,5 +155,5 @@ fn recipes(page: &str) -> Vec<String> {
 fn there_are_recipes_to_begin_with_and_more() {
     let count = |page| recipes(page).len();
     assert_eq!(count("README.md"), 8);
-    assert!(count("README.md") + count("docs/recipes.md") >= 22);
+    assert!(count("README.md") + count("docs/recipes.md") >= 30);
 }
