@@ -49,7 +49,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('ack', 'ack', [CompletionResultType]::ParameterValue, 'Acknowledge messages, and print how many were pending')
             [CompletionResult]::new('pending', 'pending', [CompletionResultType]::ParameterValue, 'Show what was delivered and not acknowledged, and how far behind groups are')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
-            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the manual page, in troff')
+            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a manual page, in troff')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
@@ -285,6 +285,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             break
         }
         'redis-streamer;completions' {
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Write the scripts for all shells into DIR')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE; HOST:PORT alone will do [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE; HOST:PORT alone will do [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]')
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
@@ -309,6 +310,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             break
         }
         'redis-streamer;man' {
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Write all pages into DIR')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE; HOST:PORT alone will do [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE; HOST:PORT alone will do [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]')
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
@@ -340,7 +342,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('ack', 'ack', [CompletionResultType]::ParameterValue, 'Acknowledge messages, and print how many were pending')
             [CompletionResult]::new('pending', 'pending', [CompletionResultType]::ParameterValue, 'Show what was delivered and not acknowledged, and how far behind groups are')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
-            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the manual page, in troff')
+            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a manual page, in troff')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }

@@ -38,6 +38,7 @@ pub enum Command {
     Consume(commands::consume::Args),
     Ack(commands::ack::Args),
     Pending(commands::pending::Args),
+    Complete(commands::complete::Args),
     Completions(commands::completions::Args),
     Man(commands::man::Args),
 }
@@ -61,6 +62,7 @@ impl Cli {
             Command::Consume(args) => commands::consume::run(args, &context()?),
             Command::Ack(args) => commands::ack::run(args, &context()?),
             Command::Pending(args) => commands::pending::run(args, &context()?),
+            Command::Complete(args) => commands::complete::run(args, Self::command(), ui),
             Command::Completions(args) => commands::completions::run(args, Self::command(), ui),
             Command::Man(args) => commands::man::run(args, Self::command(), ui),
         }

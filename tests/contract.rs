@@ -1,4 +1,4 @@
-//! What the program says of itself: help, completions, the man page, the README's recipes.
+//! What the program says of itself: help, the README's recipes.
 
 use crate::harness::{Server, Test};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub const COMMANDS: [&str; 8] = [
     "man",
 ];
 
-fn in_package(path: &str) -> PathBuf {
+pub fn in_package(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
@@ -60,75 +60,6 @@ fn version() {
         .arg("--version")
         .stdout(concat!("redis-streamer ", env!("CARGO_PKG_VERSION"), "\n"))
         .run();
-}
-
-/// The generated files: a stale one fails; UPDATE_COMPLETIONS=1 writes them anew.
-#[test]
-fn completions_and_man_page_are_up_to_date() {
-    let update = std::env::var_os("UPDATE_COMPLETIONS").is_some();
-    let mut stale = Vec::new();
-    for (args, file) in [
-        (&["completions", "bash"][..], "redis-streamer.bash"),
-        (&["completions", "zsh"], "_redis-streamer"),
-        (&["completions", "fish"], "redis-streamer.fish"),
-        (&["completions", "powershell"], "_redis-streamer.ps1"),
-        (&["completions", "elvish"], "redis-streamer.elv"),
-        (&["man"], "redis-streamer.1"),
-    ] {
-        let generated = Test::without_server().args(args).stdout_any().run().stdout;
-        assert!(!generated.is_empty(), "{args:?}");
-        let path = in_package("completions").join(file);
-        if update {
-            std::fs::create_dir_all(in_package("completions")).unwrap();
-            std::fs::write(&path, &generated).unwrap();
-        } else if std::fs::read(&path).ok().as_deref() != Some(&generated) {
-            stale.push(file);
-        }
-    }
-    assert!(
-        stale.is_empty(),
-        "stale: {stale:?}; run the tests with UPDATE_COMPLETIONS=1"
-    );
-}
-
-/// Each shell that is there takes its script. (PowerShell is not in Debian; its script is only kept up to date.)
-#[test]
-fn completions_load_in_their_shells() {
-    let server = Server::start();
-    for (shell, script, has) in [
-        (
-            "bash",
-            "source completions/redis-streamer.bash && complete -p redis-streamer",
-            "redis-streamer",
-        ),
-        (
-            "zsh",
-            "zsh -fc 'autoload -U compinit; compinit -u -D; source completions/_redis-streamer; whence -w _redis-streamer'",
-            "function",
-        ),
-        (
-            "fish",
-            "fish --no-config -c 'source completions/redis-streamer.fish; complete -C \"redis-streamer send-b\"'",
-            "send-batch",
-        ),
-        (
-            "elvish",
-            // Only an interactive elvish has completions; it says what is wrong with its rc file and goes on.
-            "printf 'echo lo\"\"aded; exit\\r' | script -qec 'elvish -rc completions/redis-streamer.elv' /dev/null \
-             | tee /dev/stderr | grep -q 'Exception\\|error' && echo broken || echo fine",
-            "fine",
-        ),
-    ] {
-        let there = Test::shell(&server, &format!("command -v {shell} || true"))
-            .stdout_any()
-            .run();
-        if there.stdout.is_empty() {
-            eprintln!("{shell} is not installed: its completions are not tried");
-            continue;
-        }
-        let test = Test::shell(&server, script).dir(&in_package("."));
-        test.stdout_has([has]).stderr_any().run();
-    }
 }
 
 /// Every recipe runs as it stands, each against a server of its own.

@@ -6,6 +6,7 @@
 mod ack;
 mod acl;
 mod cluster;
+mod completions;
 mod connection;
 mod consume;
 mod contract;
@@ -15,6 +16,7 @@ mod environment;
 mod errors;
 mod faults;
 mod harness;
+mod manual;
 mod memory;
 mod middleman;
 mod partitions;

@@ -1,6 +1,7 @@
 //! The commands: one file a verb, named as typed, with its arguments, its help and its work.
 
 pub mod ack;
+pub mod complete;
 pub mod completions;
 pub mod consume;
 mod durability;
@@ -11,12 +12,14 @@ pub mod send;
 pub mod send_batch;
 pub mod subscribe;
 
+use std::path::Path;
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
 use crate::failure::Failure;
+use crate::render::counted;
 use crate::streamer::{Connection, Connections, Ending, Error, Node, Notice, Servers, Stop, first, ready};
 use crate::ui::Ui;
 
@@ -97,6 +100,19 @@ fn print_json(ui: Ui, document: &[u8]) -> anyhow::Result<Ending> {
         Ok(()) => Ok(Ending::Enough),
         Err(error) => Failure::stdout(error),
     }
+}
+
+/// Writes files, by their names, into a directory, which is made if it is missing.
+fn write_all(dir: &Path, files: impl Iterator<Item = (String, Vec<u8>)>, ui: Ui) -> anyhow::Result<Ending> {
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make the directory {}", dir.display()))?;
+    let mut count = 0;
+    for (name, contents) in files {
+        let path = dir.join(name);
+        std::fs::write(&path, contents).with_context(|| format!("cannot write {}", path.display()))?;
+        count += 1;
+    }
+    ui.status(&format!("wrote {} to {}", counted(count, "file"), dir.display()));
+    Ok(Ending::Enough)
 }
 
 /// What came of the work on one of several streams, if there was a thread for it.

@@ -22,10 +22,11 @@ pub use consumer::{
 };
 pub use entry::{BODY, Entry, EntryId, Field, Message, NAME};
 pub use error::{Error, NoFsync, ServerError};
-pub use inspect::groups::ConsumerInfo;
 #[cfg(test)]
 pub use inspect::groups::GroupInfo;
+pub use inspect::groups::{ConsumerInfo, groups};
 pub use inspect::pending::{PendingEntry, PendingFilter, PendingPages};
+pub use inspect::scan::find_streams;
 pub use inspect::server::{now_ms, ready};
 pub use inspect::subscribe::{Existing, Subscribed, subscribe};
 pub use inspect::survey::{

@@ -37,6 +37,12 @@ pub fn of_listener(stream: &str, listener: &str) -> String {
     format!("{stream}:{}:cg", sanitise(listener, MAX_LISTENER))
 }
 
+/// The listener of a group, if its name is that of one.
+pub fn listener_of(stream: &str, group: &str) -> Option<String> {
+    let listener = group.strip_prefix(stream)?.strip_prefix(':')?.strip_suffix(":cg")?;
+    (!listener.is_empty()).then(|| listener.to_owned())
+}
+
 /// The ledger of a group on a stream.
 pub fn ledger(stream: &str, group: &str) -> String {
     format!("stream:{stream}:group:{group}:processed")
@@ -69,6 +75,14 @@ mod tests {
         assert_eq!(of_listener("orders", "billing"), "orders:billing:cg");
         assert_eq!(of_listener("s", "a b//ü:c_d.e"), "s:a-b-:c_d.e:cg");
         assert_eq!(of_listener("s", &"x".repeat(500)).len(), "s::cg".len() + 128);
+    }
+
+    #[test]
+    fn a_group_may_be_a_listeners() {
+        assert_eq!(listener_of("a:b", &of_listener("a:b", "c:d")).as_deref(), Some("c:d"));
+        for group in ["a:b::cg", "a:b:c", "a:bc:cg", "cg", "other:c:cg"] {
+            assert_eq!(listener_of("a:b", group), None, "{group}");
+        }
     }
 
     #[test]

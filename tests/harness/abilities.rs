@@ -10,6 +10,16 @@ fn left_out(why: &str) {
     eprintln!("left out: {why}");
 }
 
+/// Whether a program of this machine is there; says so where it is not, since what needs it is left out.
+pub fn is_installed_or_left_out(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let is_installed = std::env::split_paths(&paths).any(|dir| dir.join(program).is_file());
+    if !is_installed {
+        left_out(&format!("{program} is not installed"));
+    }
+    is_installed
+}
+
 impl Options {
     /// Starts a server with TLS, where it is built with it.
     pub fn start_if_it_has_tls(self) -> Option<Server> {

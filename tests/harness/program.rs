@@ -10,8 +10,9 @@ use std::process::{Command, Stdio};
 const BINARY: &str = env!("CARGO_BIN_EXE_redis-streamer");
 
 /// Variables that would change what the program does, wherever the tests run.
-const FOREIGN: [&str; 10] = [
+const FOREIGN: [&str; 11] = [
     "REDIS_STREAMER_URL",
+    "REDIS_STREAMER_COMPLETE_FOR",
     "REDIS_URL",
     "REDISCLI_AUTH",
     "POD_NAME",

@@ -38,16 +38,24 @@ pub fn last_id(connection: &mut Connection, stream: &str) -> Result<Option<Entry
     Ok(stream_end(connection, stream)?.map(|end| end.last_id))
 }
 
+/// The groups of a stream, sorted by name. No stream, no group.
+pub fn groups(connection: &mut Connection, stream: &str) -> Result<Vec<GroupInfo>, Error> {
+    let rows = rows(connection, stream)?;
+    Ok(rows.into_iter().map(|(_, group)| group).collect())
+}
+
 /// Fails if a stream has no such group.
 pub fn see_group(connection: &mut Connection, stream: &str, group: &str) -> Result<(), Error> {
+    of_name(rows(connection, stream)?, stream, group).map(drop)
+}
+
+fn rows(connection: &mut Connection, stream: &str) -> Result<Vec<(Vec<u8>, GroupInfo)>, Error> {
     let mut info = redis::cmd("XINFO");
     info.arg("GROUPS").arg(stream);
-    let rows = match connection.ask(&info, stream, None) {
-        // No stream, no group.
-        Err(Error::Refused(refusal)) if refusal.is_no_such_key() => Vec::new(),
-        reply => group_rows(connection, reply?)?,
-    };
-    of_name(rows, stream, group).map(drop)
+    match connection.ask(&info, stream, None) {
+        Err(Error::Refused(refusal)) if refusal.is_no_such_key() => Ok(Vec::new()),
+        reply => group_rows(connection, reply?),
+    }
 }
 
 /// The group of this name among those of a stream.

@@ -5,7 +5,7 @@ mod facts;
 pub mod groups;
 mod oldest;
 pub mod pending;
-mod scan;
+pub mod scan;
 pub mod server;
 pub mod subscribe;
 pub mod survey;

@@ -1,6 +1,10 @@
 //! The streams there are.
 
+use std::time::Instant;
+
+use super::lossy;
 use crate::streamer::error::Error;
+use crate::streamer::servers::{Node, Servers, at_once};
 use crate::streamer::wire::Connection;
 use crate::streamer::wire::resp::Malformed;
 
@@ -40,6 +44,59 @@ pub fn stream_keys(connection: &mut Connection) -> Result<Vec<Vec<u8>>, Error> {
     names.sort();
     names.dedup();
     Ok(names)
+}
+
+/// How many keys a server looks at for one page where somebody waits: a millisecond's work.
+const QUICK_PAGE: usize = 5000;
+/// So many pages of a node are looked at where somebody waits.
+const MOST_QUICK_PAGES: usize = 20;
+
+/// Streams of all nodes whose names begin so, each told as it is found: a look at as many keys as there is time for,
+/// and as a server may be asked for in passing. There may be others.
+pub fn find_streams(
+    servers: &Servers,
+    prefix: &[u8],
+    until: Instant,
+    found: &(dyn Fn(String) + Sync),
+) -> Result<(), Error> {
+    let look = |(_, connection): Node| {
+        let mut connection = connection?;
+        connection.set_deadline(Some(until));
+        find_at(&mut connection, prefix, found)
+    };
+    at_once(servers.masters()?, look).into_iter().collect()
+}
+
+fn find_at(connection: &mut Connection, prefix: &[u8], found: &dyn Fn(String)) -> Result<(), Error> {
+    let pattern = beginning(prefix);
+    let mut cursor = 0u64;
+    for _ in 0..MOST_QUICK_PAGES {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg(&pattern);
+        scan.arg("TYPE").arg("stream").arg("COUNT").arg(QUICK_PAGE);
+        let page: Vec<Vec<u8>>;
+        (cursor, page) = connection.ask(&scan, "", None)?;
+        for name in &page {
+            found(lossy(name));
+        }
+        if cursor == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The glob for names that begin so.
+fn beginning(prefix: &[u8]) -> Vec<u8> {
+    let mut pattern = Vec::with_capacity(prefix.len() + 1);
+    for byte in prefix {
+        if b"*?[]\\".contains(byte) {
+            pattern.push(b'\\');
+        }
+        pattern.push(*byte);
+    }
+    pattern.push(b'*');
+    pattern
 }
 
 /// Whether a scan gets anywhere: no cursor ever comes again, and their number has a limit.
