@@ -1,27 +1,33 @@
 //! The command line: what can be typed, and where it leads.
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{self, Context};
 use crate::failure::{self, Failure};
 use crate::options::Global;
 use crate::streamer::{Ending, Stop};
-use crate::ui::{Color, Ui, Verbosity, palette};
+use crate::ui::{Color, Ui, Verbosity, help_width, palette};
 
-const AFTER_HELP: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   redis-streamer send orders '{\"id\": 7}' --name order.created
   redis-streamer subscribe orders -l billing --from beginning
-  redis-streamer consume orders -l billing | jq .body
-  redis-streamer pending orders
+  redis-streamer consume orders -l billing | jq .body";
+
+/// What a command is for, and the examples of its long help, stand above what can be typed.
+const LAYOUT: &str = "{about}{after-help}\n\n{usage-heading} {usage}\n\n{all-args}";
+const LAYOUT_OF_ALL: &str = "{about}{after-help}\n\n{usage-heading} {usage}\n\n{all-args}
 
 Exit codes:
-  0 done   1 refused, bad data, or part of a batch failed   2 usage
-  3 server unreachable or lost   4 a condition was not met   128+n ended by signal n";
+  0 done                         1 refused, bad data, or partly failed
+  2 wrong usage                  3 server unreachable or lost
+  4 a condition was not met      128+n ended by signal n";
+/// The short help stands in two columns from this width on.
+const TWO_COLUMNS: u16 = 80;
 
 /// Produce to and consume from Redis Streams.
 #[derive(Parser)]
-#[command(name = "redis-streamer", version, after_help = AFTER_HELP, propagate_version = true, styles = palette::STYLES)]
+#[command(name = "redis-streamer", version, after_long_help = EXAMPLES, help_template = LAYOUT_OF_ALL, propagate_version = true, styles = palette::STYLES)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -44,6 +50,30 @@ pub enum Command {
 }
 
 impl Cli {
+    /// What was typed.
+    pub fn typed() -> Result<Self, clap::Error> {
+        let typed = Self::laid_out().try_get_matches()?;
+        Self::from_arg_matches(&typed)
+    }
+
+    /// What can be typed. Its help has one layout in every command, whatever else clap would choose for a width.
+    pub fn laid_out() -> clap::Command {
+        let version = Arg::new("version")
+            .short('V')
+            .long("version")
+            .help("Print version")
+            .display_order(1000);
+        let version = version.action(ArgAction::Version).hide_short_help(true);
+        let width = help_width();
+        let cli = Self::command()
+            .term_width(width.into())
+            .next_line_help(width < TWO_COLUMNS);
+        cli.mut_subcommands(|verb| {
+            let verb = verb.help_template(LAYOUT).disable_version_flag(true);
+            verb.arg(version.clone())
+        })
+    }
+
     pub fn run(self, ui: Ui) -> anyhow::Result<Ending> {
         let Global { wait, .. } = self.global;
         let context = || -> anyhow::Result<Context> {
@@ -62,9 +92,9 @@ impl Cli {
             Command::Consume(args) => commands::consume::run(args, &context()?),
             Command::Ack(args) => commands::ack::run(args, &context()?),
             Command::Pending(args) => commands::pending::run(args, &context()?),
-            Command::Complete(args) => commands::complete::run(args, Self::command(), ui),
-            Command::Completions(args) => commands::completions::run(args, Self::command(), ui),
-            Command::Man(args) => commands::man::run(args, Self::command(), ui),
+            Command::Complete(args) => commands::complete::run(args, Self::laid_out(), ui),
+            Command::Completions(args) => commands::completions::run(args, Self::laid_out(), ui),
+            Command::Man(args) => commands::man::run(args, Self::laid_out(), ui),
         }
     }
 }

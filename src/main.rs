@@ -15,10 +15,8 @@ mod ui;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let (ui, code) = match cli::Cli::try_parse() {
+    let (ui, code) = match cli::Cli::typed() {
         Ok(cli) => {
             let ui = cli.global.ui();
             (ui, cli.run(ui).map(failure::code_of))

@@ -17,10 +17,13 @@ use crate::ui::{Color, Typed, Ui, Verbosity, ask_secret};
 #[derive(clap::Args)]
 #[command(next_help_heading = "Connection options")]
 pub struct Global {
-    /// Connect to the server at URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH,
-    /// redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE; HOST:PORT alone will do
-    /// [default: $REDIS_STREAMER_URL, $REDIS_URL, redis://127.0.0.1:6379]
-    #[arg(short, long, global = true, value_name = "URL")]
+    /// The server [default: $REDIS_STREAMER_URL]
+    ///
+    /// HOST:PORT will do; else redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH,
+    /// redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE.
+    ///
+    /// Without it and $REDIS_STREAMER_URL: $REDIS_URL, else redis://127.0.0.1:6379
+    #[arg(short, long, global = true, value_name = "URL", display_order = 900, help_heading = None::<&str>)]
     url: Option<String>,
     /// Authenticate as this ACL user
     #[arg(long, global = true, value_name = "USER", hide_short_help = true)]
@@ -34,10 +37,10 @@ pub struct Global {
     /// Read the password of the sentinels from the first line of FILE
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     sentinel_password_file: Option<PathBuf>,
-    /// Trust the certificate authorities in FILE (PEM) instead of the system's
+    /// Certificate authorities to trust (PEM) instead of the system's
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     cacert: Option<PathBuf>,
-    /// Present the certificate in FILE (PEM) to the server
+    /// Client certificate (PEM)
     #[arg(
         long,
         global = true,
@@ -46,7 +49,7 @@ pub struct Global {
         requires = "cert_key"
     )]
     cert: Option<PathBuf>,
-    /// Use the private key in FILE (PEM) with --cert
+    /// Private key of the client certificate (PEM)
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true, requires = "cert")]
     cert_key: Option<PathBuf>,
     /// Do not check the server's certificate
@@ -64,6 +67,7 @@ pub struct Global {
         long,
         global = true,
         conflicts_with = "verbose",
+        hide_short_help = true,
         help_heading = "Output options"
     )]
     quiet: bool,
@@ -76,6 +80,7 @@ pub struct Global {
         global = true,
         value_name = "WHEN",
         default_value = "auto",
+        hide_short_help = true,
         help_heading = "Output options"
     )]
     color: Color,
@@ -190,7 +195,7 @@ pub struct GroupArgs {
     /// The consumer group
     #[arg(short, long, value_name = "GROUP", value_parser = parse_name)]
     pub group: Option<String>,
-    /// The group by its listener's name: short for -g STREAM:NAME:cg
+    /// The group STREAM:NAME:cg, by its listener
     #[arg(short, long, value_name = "NAME", value_parser = parse_name)]
     pub listener: Option<String>,
 }
@@ -224,13 +229,13 @@ impl GroupArgs {
 #[command(group(clap::ArgGroup::new("durability").multiple(true)))]
 pub struct DurabilityArgs {
     /// Succeed only once N replicas have what was sent
-    #[arg(long, value_name = "N", group = "durability", value_parser = parse_count::<NonZeroU32>)]
+    #[arg(long, value_name = "N", group = "durability", hide_short_help = true, value_parser = parse_count::<NonZeroU32>)]
     wait_replicas: Option<NonZeroU32>,
     /// Succeed only once what was sent is on the server's disk, and on that of the replicas of --wait-replicas
-    #[arg(long, group = "durability")]
+    #[arg(long, group = "durability", hide_short_help = true)]
     fsync: bool,
-    /// How long the server may take for --wait-replicas and --fsync
-    #[arg(long, value_name = "DURATION", default_value = "3s", requires = "durability", value_parser = parse_time_limit)]
+    /// Time limit for --wait-replicas and --fsync
+    #[arg(long, value_name = "DURATION", default_value = "3s", hide_short_help = true, requires = "durability", value_parser = parse_time_limit)]
     wait_timeout: Duration,
 }
 
@@ -263,7 +268,7 @@ fn parse_time_limit(text: &str) -> Result<Duration, String> {
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct ReconnectArgs {
     /// Keep trying to reach a lost server for DURATION
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", hide_short_help = true, value_parser = parse_duration)]
     pub reconnect_for: Duration,
 }
 
@@ -271,10 +276,10 @@ pub struct ReconnectArgs {
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct TrimArgs {
     /// Trim the stream to its newest N entries
-    #[arg(long, value_name = "N", conflicts_with = "retention")]
+    #[arg(long, value_name = "N", conflicts_with = "retention", hide_short_help = true)]
     maxlen: Option<u64>,
     /// Trim entries older than DURATION
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", hide_short_help = true, value_parser = parse_duration)]
     retention: Option<Duration>,
 }
 

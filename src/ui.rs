@@ -40,6 +40,16 @@ pub struct Ui {
 
 /// Width of a table where nobody says how wide the terminal is.
 const DEFAULT_WIDTH: u16 = 80;
+/// Lines of help that are longer are hard to read.
+const MAX_HELP_WIDTH: u16 = 100;
+
+/// The width to lay help out for.
+pub fn help_width() -> u16 {
+    match io::stdout().is_terminal() {
+        true => width().min(MAX_HELP_WIDTH),
+        false => MAX_HELP_WIDTH,
+    }
+}
 
 impl Ui {
     pub fn new(verbosity: Verbosity, color: Color) -> Self {

@@ -14,6 +14,7 @@ mod deadlines;
 mod durability;
 mod environment;
 mod errors;
+mod examples;
 mod faults;
 mod harness;
 mod manual;

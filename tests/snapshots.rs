@@ -111,10 +111,18 @@ fn quoted(word: &str) -> String {
     }
 }
 
+/// Lines of the smallest screen, on which the short help has to fit above the prompt.
+const SCREEN: usize = 24;
+
 #[test]
 fn short_help_of_every_command() {
     for command in COMMANDS {
         let output = Test::without_server().args([command, "-h"]).stdout_any().run();
+        assert!(
+            output.stdout().lines().count() < SCREEN,
+            "{command}:\n{}",
+            output.stdout()
+        );
         assert_snapshot(&format!("help/{command}.short"), &output.stdout());
     }
     let output = Test::without_server().arg("-h").stdout_any().run();

@@ -10,7 +10,7 @@ use crate::ui::Ui;
 
 /// Print a completion script for a shell
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   redis-streamer completions bash > /etc/bash_completion.d/redis-streamer
   redis-streamer completions zsh > \"${fpath[1]}/_redis-streamer\"

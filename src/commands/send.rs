@@ -26,20 +26,16 @@ use crate::streamer::{
 /// A pattern such as 'orders:{0..15}' sends to one of orders:0 to orders:15: to that of the key, with --key, else to
 /// any. With -v, stderr says to which.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   redis-streamer send users '{\"user_id\": 123}' --name user.created
-  redis-streamer send users @user.json --name user.created -f trace=4bf92f
   redis-streamer send logs 'disk full' --name log.line --text
-  dmesg | redis-streamer send logs --name boot.log --text-file -
-  redis-streamer send metrics -f sensor=7 -f celsius=21.5
-  redis-streamer send 'orders:{0..15}' @o.json --name new \\
-    --key /body/user_id")]
+  redis-streamer send metrics -f sensor=7 -f celsius=21.5")]
 pub struct Args {
     /// The stream, or a pattern such as 'orders:{0..15}'
     #[arg(value_parser = parse_streams)]
     stream: Streams,
-    /// The body: JSON, @FILE to read it from a file, or - to read it from stdin [default: stdin, with --name]
+    /// The body: JSON, @FILE, or - for stdin [default: stdin]
     #[arg(allow_hyphen_values = true)]
     body: Option<String>,
     /// The message's name, such as user.created
@@ -55,17 +51,17 @@ pub struct Args {
     #[arg(short, long = "field", value_name = "NAME=VALUE", value_parser = fields::parse)]
     fields: Vec<(String, String)>,
     /// Choose the stream of a pattern by the message's key, which is at POINTER: /name, /fields/NAME, /body/…
-    #[arg(long, value_name = "POINTER")]
+    #[arg(long, value_name = "POINTER", hide_short_help = true)]
     key: Option<Pointer>,
     /// Use this entry ID instead of one made by the server
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", hide_short_help = true)]
     id: Option<EntryId>,
     #[command(flatten)]
     trim: TrimArgs,
     #[command(flatten)]
     durability: DurabilityArgs,
     /// Fail if the stream does not exist, instead of creating it
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     no_create: bool,
 }
 

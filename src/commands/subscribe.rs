@@ -5,15 +5,14 @@ use crate::options::GroupArgs;
 use crate::partitions::{Streams, expand, parse_streams};
 use crate::streamer::{Ending, Existing, Point, Subscribed, subscribe};
 
-/// Create a consumer group if it does not exist, and the stream with it
+/// Create a consumer group, and its stream, if it does not exist
 ///
 /// An existing group is left as it is, so that a program can do this each time it starts.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   redis-streamer subscribe orders -l billing
   redis-streamer subscribe orders returns -g audit --from beginning
-  redis-streamer subscribe 'orders:{0..15}' -l billing
   redis-streamer subscribe orders -l billing --reset --from -1h")]
 pub struct Args {
     /// The streams; 'orders:{0..15}' for orders:0 to orders:15
@@ -21,10 +20,14 @@ pub struct Args {
     streams: Vec<Streams>,
     #[command(flatten)]
     group: GroupArgs,
-    /// Where the group begins: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m
+    /// Where the group begins
+    ///
+    /// latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m
     #[arg(long, value_name = "POINT", default_value = "latest", allow_hyphen_values = true)]
     from: Point,
-    /// Move an existing group to --from: what comes after is delivered, even if it was delivered before
+    /// Move an existing group to --from
+    ///
+    /// What comes after is delivered, even if it was delivered before
     #[arg(long)]
     reset: bool,
 }

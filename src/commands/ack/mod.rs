@@ -16,14 +16,14 @@ use input::References;
 /// Stdin is bare IDs, or lines as consume prints them; a line's own stream wins over STREAM. Each is acknowledged as
 /// soon as it is read.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   redis-streamer ack orders -l billing 1700000000000-0
   redis-streamer consume orders -l billing --ack manual -e | worker |
     redis-streamer ack orders -l billing -
   redis-streamer ack 'orders:{0..15}' -l billing - < done.jsonl")]
 pub struct Args {
-    /// The stream; 'orders:{0..15}' for orders:0 to orders:15, where each line says its own
+    /// The stream, or a pattern such as 'orders:{0..15}'
     #[arg(value_parser = parse_streams)]
     stream: Streams,
     /// The entries, or - for stdin [default: stdin]

@@ -160,7 +160,6 @@ fn first_sentence(help: Option<&clap::builder::StyledStr>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
 
     use super::*;
 
@@ -171,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_every_argument_takes_is_known() {
-        let mut cli = crate::cli::Cli::command();
+        let mut cli = crate::cli::Cli::laid_out();
         cli.build();
         all_of(&cli, &mut |command| {
             let arguments = command.get_arguments().filter(|arg| arg.get_action().takes_values());
@@ -187,7 +186,7 @@ mod tests {
 
     #[test]
     fn each_pair_of_arguments_is_compatible_or_not() {
-        let mut cli = crate::cli::Cli::command();
+        let mut cli = crate::cli::Cli::laid_out();
         cli.build();
         let mut conflicts = 0;
         all_of(&cli, &mut |command| {

@@ -32,15 +32,10 @@ use settings::Plan;
 /// acknowledged once its line is written, or once its command has exited with 0. The group must exist: see subscribe.
 /// Without a group, reads the streams and leaves no trace.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   redis-streamer consume orders -l billing | jq .body
   redis-streamer consume orders --from beginning -e > orders.jsonl
-  redis-streamer consume orders --last 10
-  redis-streamer consume orders -l ci -n 1 --timeout 30s | jq -e .body.ok
-  redis-streamer consume orders returns -g audit --ack manual
-  redis-streamer consume 'orders:{0..15}' -l billing
-  redis-streamer consume orders -l billing --jobs 8 -- ./bill
   redis-streamer consume orders -l billing \\
     --max-deliveries 3 --dead-letter orders:dead -- ./bill")]
 pub struct Args {
@@ -52,75 +47,86 @@ pub struct Args {
     /// End after N messages
     #[arg(short = 'n', long, value_name = "N", value_parser = parse_count::<NonZeroUsize>)]
     max: Option<NonZeroUsize>,
-    /// End once everything that was in the streams at the start is printed, or handled. Without --dead-letter, a
-    /// message whose handler fails gets one try: it is handed back, and the exit code is 1
+    /// End once all that was there at the start is done
+    ///
+    /// Without --dead-letter, a message whose handler fails gets one try: it is handed back, and the exit code is 1
     #[arg(short, long)]
     exit_on_empty: bool,
-    /// Fail (exit 4) if -n is not reached within DURATION
+    /// Fail (exit 4) if -n takes longer
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "max")]
     timeout: Option<Duration>,
     /// Take only messages whose name matches GLOB (* and ?). In a group, the others are acknowledged unseen
-    #[arg(long = "match", value_name = "GLOB")]
+    #[arg(long = "match", value_name = "GLOB", hide_short_help = true)]
     matching: Option<String>,
     /// Read up to N entries at a time [default: as many as their sizes suggest, 1000 at most]
-    #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroUsize>)]
+    #[arg(long, value_name = "N", hide_short_help = true, value_parser = parse_count::<NonZeroUsize>)]
     count: Option<NonZeroUsize>,
     /// Let each read wait at the server for DURATION, in a group for a second at most
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", hide_short_help = true, value_parser = parse_duration)]
     block: Duration,
     /// Pause for DURATION after reading all there is
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", hide_short_help = true, value_parser = parse_duration)]
     rest: Duration,
     #[command(flatten)]
     reconnect: ReconnectArgs,
 
-    /// Begin at POINT: latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m [default: latest; beginning with --to]
+    /// Begin at POINT, such as beginning or -15m
+    ///
+    /// latest, beginning, an entry ID, a time (RFC 3339), or a time ago [default: latest; beginning with --to]
     #[arg(long, value_name = "POINT", allow_hyphen_values = true, help_heading = PLAIN)]
     from: Option<Point>,
-    /// End at POINT, which is included, without waiting for new messages
-    #[arg(long, value_name = "POINT", allow_hyphen_values = true, help_heading = PLAIN)]
+    /// Stop after POINT (inclusive), without waiting for new messages
+    #[arg(long, hide_short_help = true, value_name = "POINT", allow_hyphen_values = true, help_heading = PLAIN)]
     to: Option<Point>,
     /// Begin N entries before the end
     #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroUsize>, conflicts_with = "from", help_heading = PLAIN)]
     last: Option<NonZeroUsize>,
 
     /// The consumer's name [default: a new one each time: LISTENER.HOST.PID.RANDOM]
-    #[arg(short, long, value_name = "NAME", value_parser = parse_name, help_heading = GROUP)]
+    #[arg(short, long, hide_short_help = true, value_name = "NAME", value_parser = parse_name, help_heading = GROUP)]
     consumer: Option<String>,
     /// When a message is acknowledged
-    #[arg(long, value_name = "WHEN", default_value = "success", help_heading = GROUP)]
+    #[arg(long, value_name = "WHEN", default_value = "success", hide_short_help = true, help_heading = GROUP)]
     ack: AckMode,
     /// Claim entries that other consumers left pending for DURATION; off claims only what they handed back [default: 5m; off with --ack manual]
-    #[arg(long, value_name = "DURATION", value_parser = parse_claim_idle, help_heading = GROUP)]
+    #[arg(long, value_name = "DURATION", hide_short_help = true, value_parser = parse_claim_idle, help_heading = GROUP)]
     claim_idle: Option<ClaimIdle>,
     /// What to do when the group does not exist, or vanishes
-    #[arg(long, value_name = "ACTION", default_value = "fail", help_heading = GROUP)]
+    #[arg(long, value_name = "ACTION", default_value = "fail", hide_short_help = true, help_heading = GROUP)]
     on_nogroup: OnNoGroup,
     /// Process no entry twice within WINDOW [default: 7d], by the ledger of processed entries that the group keeps
-    #[arg(long, value_name = "WINDOW", num_args = 0..=1, require_equals = true, default_missing_value = "7d", value_parser = parse_duration, help_heading = GROUP)]
+    #[arg(long, value_name = "WINDOW", hide_short_help = true, num_args = 0..=1, require_equals = true, default_missing_value = "7d", value_parser = parse_duration, help_heading = GROUP)]
     dedup: Option<Duration>,
 
-    /// Run this command for each message instead of printing it. Its stdin is the message's line. Exit status 0
-    /// acknowledges the message; after any other it is tried again
+    /// Run this command for each message
+    ///
+    /// Its stdin is the message's line, and nothing is printed but by it. Exit status 0 acknowledges the message;
+    /// after any other it is tried again
     #[arg(last = true, value_name = "CMD", help_heading = HANDLERS)]
     command: Vec<String>,
-    /// Run up to N handlers at a time, of all streams together
+    /// Run up to N handlers at a time
+    ///
+    /// N is for all streams together
     #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroUsize>, default_value = "1", requires = "command", help_heading = HANDLERS)]
     jobs: NonZeroUsize,
     /// End a handler that runs longer than DURATION, with its whole process group: TERM, then KILL
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "command", help_heading = HANDLERS)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "command", hide_short_help = true, help_heading = HANDLERS)]
     handler_timeout: Option<Duration>,
     /// Wait for DURATION before trying a failed message again, twice as long each time, an hour at most
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration, requires = "command", help_heading = HANDLERS)]
+    #[arg(long, value_name = "DURATION", default_value = "1s", hide_short_help = true, value_parser = parse_duration, requires = "command", help_heading = HANDLERS)]
     retry_delay: Duration,
-    /// Try a message at most N times, then move it to --dead-letter [default: no limit]
-    #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroU64>, requires = "dead_letter", help_heading = HANDLERS)]
+    /// Try a message at most N times
+    ///
+    /// After that, it is moved to --dead-letter [default: no limit]
+    #[arg(long, hide_short_help = true, value_name = "N", value_parser = parse_count::<NonZeroU64>, requires = "dead_letter", help_heading = HANDLERS)]
     max_deliveries: Option<NonZeroU64>,
     /// Give handlers only PATH, HOME, LANG, LC_*, TZ, USER, TMPDIR and the variables about the message: no credentials
-    #[arg(long, requires = "command", help_heading = HANDLERS)]
+    #[arg(long, requires = "command", hide_short_help = true, help_heading = HANDLERS)]
     clean_env: bool,
-    /// Move messages that failed too often to STREAM, with where they came from and why
-    #[arg(long, value_name = "STREAM", value_parser = parse_stream, requires = "max_deliveries", requires = "command", help_heading = HANDLERS)]
+    /// Move what failed too often to STREAM
+    ///
+    /// Where they came from, and why, goes with them
+    #[arg(long, hide_short_help = true, value_name = "STREAM", value_parser = parse_stream, requires = "max_deliveries", requires = "command", help_heading = HANDLERS)]
     dead_letter: Option<String>,
 }
 

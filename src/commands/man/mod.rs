@@ -12,13 +12,13 @@ use crate::ui::Ui;
 
 /// Print a manual page, in troff
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   redis-streamer man | man -l -
   redis-streamer man consume | man -l -
   redis-streamer man --dir /usr/local/share/man/man1")]
 pub struct Args {
-    /// The command that the page is about [default: the program and what its commands share]
+    /// The command that the page is about [default: all of them]
     #[arg(value_name = "COMMAND")]
     verb: Option<String>,
     /// Write all pages into DIR

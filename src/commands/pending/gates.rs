@@ -9,15 +9,19 @@ use crate::streamer::{GroupState, Hidden, parse_duration};
 
 /// Limits; a figure may be as high as its limit.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
-#[command(next_help_heading = "Gates (exit code 4 if a group exceeds one, or a stream is hidden from the user)")]
+#[command(next_help_heading = "Gates (exit code 4 if one is exceeded)")]
 pub struct Gates {
-    /// Allow at most N entries still to be delivered; an unknown lag is too much
+    /// Allow at most N entries not yet delivered
+    ///
+    /// An unknown lag is too much
     #[arg(long, value_name = "N")]
     max_lag: Option<u64>,
-    /// Allow at most N entries delivered and not acknowledged
+    /// Allow at most N entries pending
     #[arg(long, value_name = "N")]
     max_pending: Option<u64>,
-    /// Allow no pending entry to have been idle for longer than DURATION; entries that were handed back have no idle time, see --max-pending
+    /// Allow no pending entry idle for longer
+    ///
+    /// Entries that were handed back have no idle time: see --max-pending
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     max_idle: Option<Duration>,
 }

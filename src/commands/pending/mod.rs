@@ -21,7 +21,9 @@ use gates::{Gates, Hint};
 use group::GroupView;
 use tables::Total;
 
-/// Show what was delivered and not acknowledged, and how far behind groups are
+/// Show what is pending, and how far behind groups are
+///
+/// Pending is what was delivered and not yet acknowledged.
 ///
 /// Without a stream: every stream with its groups. With a stream: its groups. With a pattern of streams: each with its
 /// groups, and all together. With a group as well: the group's consumers, and its pending entries by ID.
@@ -30,29 +32,26 @@ use tables::Total;
 /// longest time since a pending entry was last delivered. A consumer's IDLE is the time since it last asked for
 /// entries, INACTIVE since it last got one.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   redis-streamer pending
-  redis-streamer pending orders
-  redis-streamer pending 'orders:{0..15}'
-  redis-streamer pending orders -l billing --idle 5m
   redis-streamer pending orders -l billing --json | jq -r '.entries[].id'
   redis-streamer pending orders --max-lag 1000 --max-idle 5m || echo behind")]
 pub struct Args {
-    /// The stream [default: all]; 'orders:{0..15}' for orders:0 to orders:15
+    /// The stream, or a pattern such as 'orders:{0..15}' [default: all]
     #[arg(value_parser = parse_streams)]
     stream: Option<Streams>,
     #[command(flatten)]
     group: GroupArgs,
-    /// Show only entries of the group that have been idle for at least DURATION
+    /// Show only entries idle for at least DURATION
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     idle: Option<Duration>,
-    /// Show only this consumer of the group, and its entries
-    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    /// Show only this consumer, and its entries
+    #[arg(short, long, value_name = "NAME", value_parser = parse_name)]
     consumer: Option<String>,
-    /// Show at most N entries of the group [default: 20; all with --json]
-    #[arg(short = 'n', long, value_name = "N", value_parser = parse_count::<NonZeroUsize>)]
-    max_entries: Option<NonZeroUsize>,
+    /// Show at most N entries [default: 20; all with --json]
+    #[arg(short = 'n', long = "max", value_name = "N", value_parser = parse_count::<NonZeroUsize>)]
+    max: Option<NonZeroUsize>,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -210,7 +209,7 @@ fn scope(args: &Args) -> Result<Scope<'_>, Failure> {
             filter: PendingFilter {
                 min_idle_ms: args.idle.map_or(0, whole_ms),
                 consumer: args.consumer.as_deref(),
-                count: match args.max_entries {
+                count: match args.max {
                     Some(most) => most.get(),
                     None if args.json => usize::MAX,
                     None => MAX_ENTRIES,
@@ -239,7 +238,7 @@ fn without_filter(args: &Args, stream: &str) -> Result<(), Failure> {
     let given = [
         ("--idle", args.idle.is_some()),
         ("--consumer", args.consumer.is_some()),
-        ("-n/--max-entries", args.max_entries.is_some()),
+        ("-n/--max", args.max.is_some()),
     ];
     match given.iter().find(|(_, given)| *given) {
         None => Ok(()),

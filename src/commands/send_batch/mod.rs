@@ -52,13 +52,10 @@ use words::Lines;
 /// A pattern such as 'orders:{0..15}' sends to orders:0 to orders:15 at the same time, each line to that of its key
 /// with --key, else to each in turn. Order is kept in each. IDs and receipts say which.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   jq -c '.users[]' f.json | redis-streamer send-batch users --name user.new
-  redis-streamer send-batch orders jan.jsonl feb.jsonl --receipts sent.jsonl
-  redis-streamer send-batch logs app.log --input text --name line --maxlen 9999
   redis-streamer send-batch users users.csv --input csv --name user.imported
-  redis-streamer send-batch 'orders:{0..15}' o.jsonl --key /body/user
   redis-streamer send-batch orders big.jsonl --checkpoint big.checkpoint")]
 pub struct Args {
     /// The stream, or a pattern such as 'orders:{0..15}'
@@ -67,49 +64,53 @@ pub struct Args {
     /// The files to read, - for stdin [default: stdin]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Give every message this name; each line is then a body
+    /// Name each message NAME; lines are bodies
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Send each line to the stream of a pattern that its key chooses, which is at POINTER: /name, /fields/NAME, /body/…
-    #[arg(long, value_name = "POINTER")]
+    #[arg(long, value_name = "POINTER", hide_short_help = true)]
     key: Option<Pointer>,
-    /// What the input holds
-    #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
+    /// What the input holds: jsonl, text or csv
+    #[arg(long, value_name = "FORMAT", default_value = "jsonl", hide_possible_values = true)]
     input: Format,
     /// What parts the columns of CSV, such as ';', or '\t' for a tab [default: ,]
-    #[arg(long, value_name = "CHAR")]
+    #[arg(long, value_name = "CHAR", hide_short_help = true)]
     csv_delimiter: Option<Delimiter>,
     /// Add a field to each entry (repeatable)
     #[arg(short, long = "field", value_name = "NAME=VALUE", value_parser = fields::parse)]
     fields: Vec<(String, String)>,
     /// Give each entry the ID in its line
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     keep_ids: bool,
-    /// Write lines that cannot be sent to FILE, unchanged, and go on
+    /// Write lines that cannot be sent to FILE
+    ///
+    /// They are written as they are, and sending goes on
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
     /// What to do at a line that cannot be sent [default: stop, or skip with --rejects]
-    #[arg(long, value_name = "ACTION")]
+    #[arg(long, value_name = "ACTION", hide_short_help = true)]
     on_reject: Option<OnReject>,
     /// Send at most N messages a second
     #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroU32>)]
     rate: Option<NonZeroU32>,
     #[command(flatten)]
     trim: TrimArgs,
-    /// Print the ID of each entry, in the order of the lines
+    /// Print the IDs, in the order of the lines
     #[arg(long, conflicts_with = "json")]
     ids: bool,
     /// Write {"file","line","id"} for each entry to FILE
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     receipts: Option<PathBuf>,
     /// Print the summary as JSON, on stdout
     #[arg(long)]
     json: bool,
-    /// Keep the progress in FILE: run again with the same input and FILE, continue where the last run ended
+    /// Keep the progress in FILE, to resume there
+    ///
+    /// Run again with the same input and FILE, it continues where the last run ended
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// What to do when it cannot be known whether lines were sent before the connection broke
-    #[arg(long, value_name = "ACTION", default_value = "stop")]
+    #[arg(long, value_name = "ACTION", default_value = "stop", hide_short_help = true)]
     on_ambiguous: OnAmbiguous,
     #[command(flatten)]
     durability: DurabilityArgs,
