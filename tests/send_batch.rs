@@ -397,3 +397,17 @@ fn rate_holds_back() {
     assert!(start.elapsed() >= Duration::from_millis(200));
     assert_eq!(server.ids("s").len(), 9);
 }
+
+#[test]
+fn a_sending_that_was_complete_says_so() {
+    let server = Server::start();
+    std::fs::write(server.dir().join("in"), "1\n2\n3\n").unwrap();
+    for stream in ["s", "s:{0..2}"] {
+        let checkpoint = format!("{}.checkpoint", stream.len());
+        let args = ["send-batch", stream, "in", "--name", "n", "--checkpoint", &checkpoint];
+        let run = || Test::new(&server).dir(server.dir()).args(args);
+        run().stderr_has(["sent 3 messages to"]).run();
+        run().stderr("already complete, 3 lines\n").run();
+    }
+    assert_eq!(server.entries("s").len(), 3);
+}

@@ -38,7 +38,7 @@ fn no_rest_outlasts_the_timeout() {
             .args(["consume", "s", "--rest", "600s", "-n", "1", "--timeout", "200ms"])
             .args(group)
             .status(4)
-            .stderr_has(["200ms passed"])
+            .stderr_has(["timed out after 200ms"])
             .run();
     }
 }

@@ -1,12 +1,13 @@
 //! The members of a run, one for each group: each on a thread of its own where there are several.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 
 use anyhow::Context as _;
 
 use crate::failure::Failure;
-use crate::render::{counted, grouped};
+use crate::render::{counted, grouped, one_line};
 use crate::streamer::{
     Dispatch, Ending, Failure as DispatchFailure, Halt, Link, Member, Pipeline, Plain, PlainSettings, Run, Settings,
     Tally, dispatch,
@@ -163,17 +164,19 @@ pub fn told(args: &Args, run: &Run<'_>, ending: Ending, waiting: u64) -> anyhow:
     if ending != Ending::TimeUp {
         return Ok(ending);
     }
-    let what = if waiting > 0 {
-        format!(
-            "{} had failed and waited to be tried again",
-            counted(waiting, "message")
-        )
-    } else {
-        let missing = counted(run.quota.left(usize::MAX) as u64, "message");
-        format!("{missing} did not come, of those -n asks for")
-    };
     let limit = events::timeout(args.timeout.unwrap_or_default());
-    Err(Failure::unmet(format!("{limit} passed, and {what}")).into())
+    let wanted = args.max.map_or(0, NonZeroUsize::get);
+    let got = wanted.saturating_sub(run.quota.left(wanted));
+    let failed = match waiting {
+        0 => String::new(),
+        1 => "; 1 had failed, and waited to be tried again".to_owned(),
+        waiting => format!("; {} had failed, and waited to be tried again", grouped(waiting)),
+    };
+    let (got, wanted) = (grouped((got as u64).saturating_sub(waiting)), grouped(wanted as u64));
+    Err(Failure::unmet(format!(
+        "timed out after {limit}: got {got} of {wanted} messages{failed}"
+    ))
+    .into())
 }
 
 fn failure(failure: DispatchFailure) -> anyhow::Error {
@@ -190,11 +193,10 @@ fn failure(failure: DispatchFailure) -> anyhow::Error {
 
 /// Whether all went well.
 fn verdict(tally: Tally, dead_letters: Option<&str>) -> Result<(), Failure> {
-    let all = counted(tally.handled + tally.failed, "message");
-    let failed = grouped(tally.failed);
+    let failed = counted(tally.failed, "message");
     match (tally.failed, dead_letters) {
         (0, _) => Ok(()),
-        (_, Some(stream)) => Err(Failure::data(format!("{failed} of {all} failed; they are in {stream}"))),
-        (_, None) => Err(Failure::data(format!("{failed} of {all} failed"))),
+        (_, Some(stream)) => Err(Failure::data(format!("{failed} failed; moved to {}", one_line(stream)))),
+        (_, None) => Err(Failure::data(format!("{failed} failed"))),
     }
 }

@@ -48,6 +48,8 @@ pub struct Account<'a> {
     sent: u64,
     at_risk: Option<AtRisk>,
     rejected: u64,
+    /// How many records earlier runs had settled, as their checkpoint has it.
+    before: u64,
     /// How many records are settled, by all runs.
     records: u64,
     written: Written,
@@ -122,6 +124,7 @@ impl<'a> Account<'a> {
             sent: 0,
             at_risk: None,
             rejected: 0,
+            before: 0,
             records: 0,
             written,
             found: written,
@@ -135,9 +138,10 @@ impl<'a> Account<'a> {
         })
     }
 
-    /// Keeps from now on in a file how far the sending is.
-    pub fn keep(&mut self, checkpoint: Checkpoint) {
+    /// Keeps from now on in a file how far the sending is; it says how many records were settled before.
+    pub fn keep(&mut self, checkpoint: Checkpoint, before: u64) {
         self.checkpoint = Some(checkpoint);
+        self.before = before;
     }
 
     /// Writes a line as it stood; before the first of CSV its header, so that the rejects can be sent again.

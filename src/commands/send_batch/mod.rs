@@ -174,6 +174,7 @@ fn run_one(
 ) -> anyhow::Result<Ending> {
     let stop = &context.stop;
     let names = input.names();
+    let before = earlier.as_ref().map_or(0, |earlier| earlier.progress.records);
     let producer = checkpoint.as_ref().map(|checkpoint| checkpoint.producer(0));
     let sending = sending(settings, context, 0, producer, earlier);
     let notify = |notice: Notice<'_>| context.notice(notice);
@@ -194,7 +195,7 @@ fn run_one(
         let mut account = Account::open(settings, lines, &input, begin.written, context.ui, stop)?;
         if let Some(mut checkpoint) = checkpoint {
             checkpoint.begin(&[begin])?;
-            account.keep(checkpoint);
+            account.keep(checkpoint, before);
         }
         let arrivals = Reading::start(input, settings, encoder, &begin);
         Ok((account, arrivals.context("cannot start a thread to read")?))
@@ -255,7 +256,8 @@ fn run_all(settings: &Settings, input: Input, context: &Context) -> anyhow::Resu
         let mut account = Account::open(settings, lines, &input, written, context.ui, stop)?;
         if let Some(mut checkpoint) = checkpoint {
             checkpoint.begin(&begins)?;
-            account.keep(checkpoint);
+            let of_each = earlier.iter().flatten().map(|earlier| earlier.progress.records);
+            account.keep(checkpoint, of_each.sum());
         }
         let arrivals = Reading::start_dealing(input, settings, encoder, &begins);
         Ok((account, arrivals.context("cannot start a thread to read")?))

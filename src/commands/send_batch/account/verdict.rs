@@ -93,7 +93,8 @@ impl<'a> Account<'a> {
         }
         let noted = self.write_checkpoint();
         self.bar.finish();
-        let printed = self.summary();
+        let is_complete = ended.is_ok() && self.stop.signal().is_none() && self.stopped_at.is_none();
+        let printed = self.summary(is_complete);
         // A reader that has gone hides no failure.
         let ending = self.verdict(ended, flushed.and(noted))?;
         printed.map(|printed| if ending == Ending::Enough { printed } else { ending })
@@ -202,7 +203,7 @@ impl<'a> Account<'a> {
         stopped.map_or_else(String::new, |stopped| format!("; before that, {}", stopped.message))
     }
 
-    fn summary(&self) -> anyhow::Result<Ending> {
+    fn summary(&self, is_complete: bool) -> anyhow::Result<Ending> {
         #[derive(Serialize)]
         struct Summary<'a> {
             stream: &'a str,
@@ -224,6 +225,11 @@ impl<'a> Account<'a> {
             })?;
             text.push(b'\n');
             return crate::commands::print_json(self.ui, &text);
+        }
+        if is_complete && self.before > 0 && sent + self.rejected == 0 {
+            self.ui
+                .status(&format!("already complete, {}", counted(self.before, "line")));
+            return Ok(Ending::Enough);
         }
         let pace = if seconds < TOO_SHORT {
             String::new()
