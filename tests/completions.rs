@@ -1,6 +1,6 @@
 //! Completions: what is offered, and what comes of it in the shells themselves.
 
-mod shells;
+pub mod shells;
 
 use crate::harness::{Cluster, Server, Test};
 use crate::manual::assert_up_to_date;
@@ -27,7 +27,7 @@ fn offered(server: &Server, words: &str) -> Vec<String> {
 }
 
 /// A server with streams, groups, consumers and pending entries.
-fn filled() -> Server {
+pub fn filled() -> Server {
     let server = Server::start();
     for stream in ["orders", "orders:eu", "payments", "od[d*s", "my stream"] {
         server.add_numbered(stream, 3);

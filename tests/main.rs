@@ -20,6 +20,7 @@ mod harness;
 mod manual;
 mod memory;
 mod middleman;
+mod packaging;
 mod partitions;
 mod pending;
 mod pipes;

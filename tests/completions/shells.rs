@@ -4,33 +4,88 @@ use super::filled;
 use crate::contract::in_package;
 use crate::harness::{Running, Server, Test, is_installed_or_left_out, wait_until};
 
-/// A shell that waits at its prompt. Control-G makes it write its line to a file.
-struct Prompt<'s> {
-    server: &'s Server,
-    running: Running,
-    /// How many lines it wrote.
-    written: usize,
+/// A shell, and the file that it reads first, in which LOAD stands for what loads the completions. Control-G is to make it
+/// write its line to a file.
+pub struct Shell {
+    command: &'static str,
+    rc: &'static str,
 }
 
-impl<'s> Prompt<'s> {
-    /// Starts a shell with this in the file that it reads first.
-    fn start(server: &'s Server, command: &str, rc: &str, script: &str) -> Self {
-        let script = in_package("completions").join(script);
-        server.file("rc", rc.replace("SCRIPT", script.to_str().unwrap()));
-        let terminal = format!("TERM=xterm script -qefc '{command}' /dev/null");
+pub const BASH: Shell = Shell {
+    command: "bash --rcfile rc -i",
+    rc: r#"
+        PS1='READY\n'
+        bind -x '"\C-g": printf "%s\n" "$READLINE_LINE" >> line'
+        LOAD
+    "#,
+};
+
+pub const ZSH: Shell = Shell {
+    command: "ln -sf rc .zshrc; zsh -i",
+    rc: "
+        unsetopt zle_bracketed_paste
+        autoload -U compinit
+        LOAD
+        write-line() { print -r -- $BUFFER >> line }
+        zle -N write-line
+        bindkey -e
+        bindkey '^G' write-line
+        PS1=$'READY\\n'
+    ",
+};
+
+pub const FISH: Shell = Shell {
+    command: "fish --no-config -i -C \"source rc\"",
+    rc: r"
+        function fish_prompt; echo READY; echo '$ '; end
+        LOAD
+        bind \cg 'commandline >> line'
+    ",
+};
+
+/// A menu opens in elvish where a word has to be quoted, even if it is the only one.
+const ELVISH: Shell = Shell {
+    command: "elvish -rc rc",
+    rc: r#"
+        LOAD
+        set edit:insert:binding[Ctrl-G] = { echo $edit:current-command >> line }
+        set edit:prompt = { print "READY\n" }
+    "#,
+};
+
+impl Shell {
+    /// Starts it at a terminal, with its completions loaded by this.
+    pub fn prompt<'s>(&self, server: &'s Server, load: &str) -> Prompt<'s> {
+        server.file("rc", self.rc.replace("LOAD", load));
+        let terminal = format!("TERM=xterm script -qefc '{}' /dev/null", self.command);
         let mut running = Test::shell(server, &terminal)
             .env("REDIS_STREAMER_COMPLETE_FOR", "20s")
             .env("ZDOTDIR", server.work())
             .env("HOME", server.work())
             .spawn_open();
         while !running.line().contains("READY") {}
-        Self {
+        Prompt {
             server,
             running,
-            written: 0,
+            written: server.lines("line").len(),
         }
     }
+}
 
+/// A command that loads a script of the package.
+fn source(script: &str) -> String {
+    format!("source {}", in_package("completions").join(script).display())
+}
+
+/// A shell that waits at its prompt.
+pub struct Prompt<'s> {
+    server: &'s Server,
+    running: Running,
+    /// How many lines were written.
+    written: usize,
+}
+
+impl Prompt<'_> {
     /// The line that comes of what is typed when the key is pressed behind it.
     fn completed(&mut self, typed: &str) -> String {
         const TAB: &str = "\t";
@@ -43,7 +98,7 @@ impl<'s> Prompt<'s> {
         self.server.lines("line").pop().unwrap().trim_end().to_owned()
     }
 
-    fn check(&mut self, lines: &[(&str, &str)]) {
+    pub fn check(&mut self, lines: &[(&str, &str)]) {
         for (typed, expected) in lines {
             assert_eq!(self.completed(typed), *expected, "{typed}");
         }
@@ -132,12 +187,7 @@ fn bash() {
         return;
     }
     let server = with_files();
-    let rc = r#"
-        PS1='READY\n'
-        bind -x '"\C-g": printf "%s\n" "$READLINE_LINE" >> line'
-        source SCRIPT
-    "#;
-    let mut prompt = Prompt::start(&server, "bash --rcfile rc -i", rc, "redis-streamer.bash");
+    let mut prompt = BASH.prompt(&server, &source("redis-streamer.bash"));
     prompt.check(&EVERYWHERE);
     prompt.check(&[
         ("redis-streamer send s @fi", r"redis-streamer send s \@file\ one.json"),
@@ -169,17 +219,8 @@ fn zsh() {
         return;
     }
     let server = with_files();
-    let rc = "
-        unsetopt zle_bracketed_paste
-        autoload -U compinit; compinit -u -D
-        source SCRIPT
-        write-line() { print -r -- $BUFFER >> line }
-        zle -N write-line
-        bindkey -e
-        bindkey '^G' write-line
-        PS1=$'READY\\n'
-    ";
-    let mut prompt = Prompt::start(&server, "ln -sf rc .zshrc; zsh -i", rc, "_redis-streamer");
+    let load = format!("compinit -u -D; {}", source("_redis-streamer"));
+    let mut prompt = ZSH.prompt(&server, &load);
     prompt.check(&EVERYWHERE);
     prompt.check(&[
         ("redis-streamer send s @fi", r"redis-streamer send s @file\ one.json"),
@@ -204,17 +245,7 @@ fn fish() {
         return;
     }
     let server = with_files();
-    let rc = r"
-        function fish_prompt; echo READY; echo '$ '; end
-        source SCRIPT
-        bind \cg 'commandline >> line'
-    ";
-    let mut prompt = Prompt::start(
-        &server,
-        "fish --no-config -i -C \"source rc\"",
-        rc,
-        "redis-streamer.fish",
-    );
+    let mut prompt = FISH.prompt(&server, &source("redis-streamer.fish"));
     prompt.check(&EVERYWHERE);
     prompt.check(&[
         ("redis-streamer send s @fi", r"redis-streamer send s @file\ one.json"),
@@ -233,7 +264,6 @@ fn fish() {
     ]);
 }
 
-/// A menu opens in elvish where a word has to be quoted, even if it is the only one.
 #[test]
 fn elvish() {
     if !is_installed_or_left_out("script") || !is_installed_or_left_out("elvish") {
@@ -241,12 +271,7 @@ fn elvish() {
     }
     let server = with_files();
     let script = std::fs::read_to_string(in_package("completions/redis-streamer.elv")).unwrap();
-    let rc = format!(
-        "{script}
-        set edit:insert:binding[Ctrl-G] = {{ echo $edit:current-command >> line }}
-        set edit:prompt = {{ print \"READY\\n\" }}"
-    );
-    let mut prompt = Prompt::start(&server, "elvish -rc rc", &rc, "redis-streamer.elv");
+    let mut prompt = ELVISH.prompt(&server, &script);
     prompt.check(&[
         ("redis-streamer cons", "redis-streamer consume"),
         ("redis-streamer pending --max-l", "redis-streamer pending --max-lag"),

@@ -6,7 +6,7 @@ use super::sentinel::{Sentinels, SentinelsOptions};
 use super::server::Server;
 
 /// Says that a test, or a part of it, is left out, and why. `scripts/compat` collects these lines.
-fn left_out(why: &str) {
+pub fn left_out(why: &str) {
     eprintln!("left out: {why}");
 }
 

@@ -20,7 +20,7 @@ mod server;
 mod tls;
 mod wait;
 
-pub use abilities::is_installed_or_left_out;
+pub use abilities::{is_installed_or_left_out, left_out};
 pub use chaos::Dice;
 pub use cluster::Cluster;
 pub use options::{Options, free_port};
