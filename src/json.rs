@@ -1,5 +1,11 @@
-//! JSON as text, cut into its tokens: it is coloured without being read and printed again, so that every byte of it
-//! stays. Pure. What is no JSON passes as it is.
+//! JSON as text, cut into its tokens: it is coloured and indented without being read and printed again, so that every
+//! byte of it stays. Pure. What is no JSON passes as it is.
+
+mod find;
+mod indent;
+
+pub use find::{find, text};
+pub use indent::indent;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

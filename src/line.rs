@@ -13,47 +13,99 @@ use std::collections::HashSet;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use crate::streamer::{BODY, Entry, Field, Message, NAME};
+use crate::streamer::{BODY, Entry, EntryId, Field, Message, NAME};
 
 /// How a line begins that this module wrote: spaces around its body are the body's own.
 const OWN_LINE: &str = "{\"stream\":\"";
 
-/// Writes an entry as a line, with its line break.
+/// Writes an entry as a line, without its end.
 pub fn write(out: &mut Vec<u8>, stream: &str, entry: &Entry<'_>) {
-    out.extend_from_slice(b"{\"stream\":");
-    string(out, stream);
-    out.extend_from_slice(b",\"id\":\"");
-    out.extend_from_slice(itoa::Buffer::new().format(entry.id.ms).as_bytes());
-    out.push(b'-');
-    out.extend_from_slice(itoa::Buffer::new().format(entry.id.seq).as_bytes());
-    out.push(b'"');
-    match entry.message() {
-        Some(message) => write_message(out, entry, message),
-        None => write_fields(out, &entry.fields, Marks::No),
-    }
-    if let Some(deliveries) = entry.deliveries.filter(|count| *count > 1) {
-        out.extend_from_slice(b",\"deliveries\":");
-        out.extend_from_slice(itoa::Buffer::new().format(deliveries).as_bytes());
-    }
-    out.extend_from_slice(b"}\n");
+    write_place(out, stream, entry.id);
+    write_content(out, entry);
 }
 
-fn write_message(out: &mut Vec<u8>, entry: &Entry<'_>, message: Message<'_>) {
-    out.extend_from_slice(b",\"name\":");
-    string(out, message.name);
-    out.extend_from_slice(b",\"body\":");
+/// As [`write`], with the entry's time behind its ID.
+pub fn write_timed(out: &mut Vec<u8>, stream: &str, entry: &Entry<'_>) {
+    write_place(out, stream, entry.id);
+    out.extend_from_slice(b",\"time\":");
+    match time(entry.id) {
+        Some(time) => string(out, &time),
+        None => out.extend_from_slice(b"null"),
+    }
+    write_content(out, entry);
+}
+
+/// When an entry was added, as its ID says: RFC 3339, to the millisecond, in UTC. IDs that somebody made up may lie
+/// outside all calendars.
+pub fn time(id: EntryId) -> Option<String> {
+    let ms = i64::try_from(id.ms).ok()?;
+    let time = jiff::Timestamp::from_millisecond(ms).ok()?;
+    Some(format!("{time:.3}"))
+}
+
+/// Writes the body of an entry as its line has it; says whether it has one.
+pub fn write_body(out: &mut Vec<u8>, entry: &Entry<'_>) -> bool {
+    let message = entry.message();
+    if let Some(message) = message {
+        on_one_line(out, message.body);
+    }
+    message.is_some()
+}
+
+/// Writes JSON as it stands, but for raw line breaks, which become spaces: valid JSON has them between tokens only.
+pub fn on_one_line(out: &mut Vec<u8>, json: &str) {
     let start = out.len();
-    out.extend_from_slice(message.body.as_bytes());
-    // Valid JSON has raw line breaks between tokens only.
+    out.extend_from_slice(json.as_bytes());
     for byte in &mut out[start..] {
         if matches!(byte, b'\n' | b'\r') {
             *byte = b' ';
         }
     }
-    match entry.fields.as_slice() {
-        [(NAME, _), (BODY, _)] => {}
-        [(NAME, _), (BODY, _), others @ ..] => write_fields(out, others, Marks::No),
-        all => write_fields(out, all, Marks::NameAndBody),
+}
+
+/// Writes what a line has under `fields`, if it has anything there.
+pub fn write_other_fields(out: &mut Vec<u8>, entry: &Entry<'_>) {
+    if let Some((fields, marks)) = other_fields(entry, entry.message()) {
+        write_fields(out, fields, marks);
+    }
+}
+
+fn write_place(out: &mut Vec<u8>, stream: &str, id: EntryId) {
+    out.extend_from_slice(b"{\"stream\":");
+    string(out, stream);
+    out.extend_from_slice(b",\"id\":\"");
+    out.extend_from_slice(itoa::Buffer::new().format(id.ms).as_bytes());
+    out.push(b'-');
+    out.extend_from_slice(itoa::Buffer::new().format(id.seq).as_bytes());
+    out.push(b'"');
+}
+
+fn write_content(out: &mut Vec<u8>, entry: &Entry<'_>) {
+    let message = entry.message();
+    if let Some(message) = message {
+        out.extend_from_slice(b",\"name\":");
+        string(out, message.name);
+        out.extend_from_slice(b",\"body\":");
+        on_one_line(out, message.body);
+    }
+    if let Some((fields, marks)) = other_fields(entry, message) {
+        out.extend_from_slice(b",\"fields\":");
+        write_fields(out, fields, marks);
+    }
+    if let Some(deliveries) = entry.deliveries.filter(|count| *count > 1) {
+        out.extend_from_slice(b",\"deliveries\":");
+        out.extend_from_slice(itoa::Buffer::new().format(deliveries).as_bytes());
+    }
+    out.push(b'}');
+}
+
+/// The fields that go into `fields`.
+fn other_fields<'e, 'a>(entry: &'e Entry<'a>, message: Option<Message<'_>>) -> Option<(&'e [Field<'a>], Marks)> {
+    match (message, entry.fields.as_slice()) {
+        (None, all) => Some((all, Marks::No)),
+        (Some(_), [(NAME, _), (BODY, _)]) => None,
+        (Some(_), [(NAME, _), (BODY, _), others @ ..]) => Some((others, Marks::No)),
+        (Some(_), all) => Some((all, Marks::NameAndBody)),
     }
 }
 
@@ -65,7 +117,6 @@ enum Marks {
 }
 
 fn write_fields(out: &mut Vec<u8>, fields: &[Field<'_>], marks: Marks) {
-    out.extend_from_slice(b",\"fields\":");
     let mut seen = HashSet::new();
     let plain = marks == Marks::No
         && fields

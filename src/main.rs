@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod failure;
+mod format;
 mod json;
 mod line;
 mod options;

@@ -13,7 +13,7 @@ use std::io::{self, IsTerminal, Write};
 use palette::{ERROR, HINT, Paint, WARNING};
 
 pub use color::Color;
-pub use data::Data;
+pub use data::{Data, Records};
 pub use input::Input;
 pub use look::Look;
 pub use progress::Progress;

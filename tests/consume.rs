@@ -1,6 +1,7 @@
 //! `consume`: which entries come, how their lines read, and what the group holds afterwards.
 
 mod conditions;
+mod format;
 mod group;
 mod lines;
 mod plain;

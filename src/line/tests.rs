@@ -15,6 +15,7 @@ fn entry<'a>(fields: &[(&'a [u8], &'a [u8])]) -> Entry<'a> {
 fn written(fields: &[(&[u8], &[u8])]) -> String {
     let mut out = Vec::new();
     write(&mut out, "s", &entry(fields));
+    out.push(b'\n');
     String::from_utf8(out).unwrap()
 }
 
@@ -109,10 +110,34 @@ fn deliveries_stand_only_on_a_redelivery() {
                 ..entry(&[(b"name", b"n"), (b"body", b"1")])
             },
         );
+        out.push(b'\n');
     }
     let lines: Vec<_> = std::str::from_utf8(&out).unwrap().lines().collect();
     assert_eq!(lines[0], lines[1]);
     assert!(lines[2].ends_with(r#""body":1,"deliveries":3}"#), "{}", lines[2]);
+}
+
+#[test]
+fn a_time_stands_behind_the_id_and_is_read_past() {
+    let timed = |ms| {
+        let mut out = Vec::new();
+        let id = EntryId { ms, seq: 1 };
+        let entry = Entry {
+            id,
+            ..entry(&[(b"name", b"n"), (b"body", b" 1 ")])
+        };
+        write_timed(&mut out, "s", &entry);
+        String::from_utf8(out).unwrap()
+    };
+    let line = timed(1_700_000_000_000);
+    assert_eq!(
+        line,
+        r#"{"stream":"s","id":"1700000000000-1","time":"2023-11-14T22:13:20.000Z","name":"n","body": 1 }"#
+    );
+    assert_eq!(parse(&line).unwrap().fields[1].1.as_ref(), b" 1 ");
+    assert!(timed(5).contains(r#""time":"1970-01-01T00:00:00.005Z""#));
+    // No calendar has such a year.
+    assert!(timed(u64::MAX).contains(r#","time":null,"#));
 }
 
 #[test]
@@ -223,9 +248,9 @@ proptest! {
         let mut out = Vec::new();
         write(&mut out, &stream, &entry);
         let text = std::str::from_utf8(&out).unwrap();
-        prop_assert_eq!(text.matches('\n').count(), 1);
+        prop_assert_eq!(text.matches('\n').count(), 0);
         prop_assert!(serde_json::from_str::<&RawValue>(text).is_ok());
-        let back = parse(text.strip_suffix('\n').unwrap()).unwrap();
+        let back = parse(text).unwrap();
         prop_assert_eq!(back.stream.as_deref(), Some(stream.as_str()));
         prop_assert_eq!(back.id, Some(entry.id));
         let body = entry.message().map(|message| message.body.as_bytes());

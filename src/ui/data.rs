@@ -28,6 +28,28 @@ enum Kind {
     File,
 }
 
+/// Where the records of a text end.
+#[derive(Clone, Copy, Debug)]
+pub enum Records<'a> {
+    /// With each line.
+    Lines,
+    /// At these places, in order.
+    EndAt(&'a [usize]),
+}
+
+impl Records<'_> {
+    /// The last end in a piece of the text.
+    fn last_end(self, text: &[u8], start: usize, most: usize) -> Option<usize> {
+        match self {
+            Self::Lines => memchr::memrchr(b'\n', &text[start..most]).map(|at| start + at + 1),
+            Self::EndAt(ends) => {
+                let before = ends.partition_point(|end| *end <= most);
+                ends[..before].last().copied().filter(|end| *end > start)
+            }
+        }
+    }
+}
+
 /// What a pipe takes without waiting once it says that it is writable, `PIPE_BUF` of Linux and above that of
 /// others; POSIX also has it that such a write is not torn apart.
 const PIPE_TAKES: usize = 4096;
@@ -63,11 +85,11 @@ impl Data {
     /// error is [`io::ErrorKind::Interrupted`].
     pub fn write_unless(&mut self, text: &[u8], give_up: impl Fn() -> bool) -> io::Result<()> {
         if !self.look.is_terminal {
-            return self.show_unless(text, give_up);
+            return self.show_unless(text, Records::Lines, give_up);
         }
         let mut safe = Vec::with_capacity(text.len());
         self.look.text(text, &mut safe);
-        self.show_unless(&safe, give_up)
+        self.show_unless(&safe, Records::Lines, give_up)
     }
 
     /// Writes JSON, coloured where that is wanted.
@@ -79,15 +101,15 @@ impl Data {
 
     /// Writes what is safe on a terminal as it stands: our own words, coloured or not, and what [`Look`] made so.
     pub fn show(&mut self, text: &[u8]) -> io::Result<()> {
-        self.show_unless(text, || false)
+        self.show_unless(text, Records::Lines, || false)
     }
 
     /// As [`show`](Self::show), until `give_up` says so.
-    pub fn show_unless(&mut self, text: &[u8], give_up: impl Fn() -> bool) -> io::Result<()> {
+    pub fn show_unless(&mut self, text: &[u8], records: Records<'_>, give_up: impl Fn() -> bool) -> io::Result<()> {
         self.written = 0;
         match self.kind {
             Kind::File => write_counting(&self.file, text, &mut self.written),
-            Kind::Pipe => self.write_to_pipe(text, give_up),
+            Kind::Pipe => self.write_to_pipe(text, records, give_up),
             Kind::Terminal => {
                 let mut written = Ok(());
                 progress::aside(|| written = write_all(&self.file, text));
@@ -102,16 +124,16 @@ impl Data {
         self.written
     }
 
-    /// Writes in pieces that cannot block, each of whole lines where they fit, so that giving up leaves no line
-    /// half written.
-    fn write_to_pipe(&mut self, mut lines: &[u8], give_up: impl Fn() -> bool) -> io::Result<()> {
-        while !lines.is_empty() {
-            let most = lines.len().min(PIPE_TAKES);
-            let piece = memchr::memrchr(b'\n', &lines[..most]).map_or(most, |end| end + 1);
+    /// Writes in pieces that cannot block, each of whole records where they fit, so that giving up leaves none half
+    /// written.
+    fn write_to_pipe(&mut self, text: &[u8], records: Records<'_>, give_up: impl Fn() -> bool) -> io::Result<()> {
+        while self.written < text.len() {
+            let start = self.written;
+            let most = text.len().min(start + PIPE_TAKES);
+            let end = records.last_end(text, start, most).unwrap_or(most);
             self.wait_until_writable(&give_up)?;
-            write_all(&self.file, &lines[..piece])?;
-            self.written += piece;
-            lines = &lines[piece..];
+            write_all(&self.file, &text[start..end])?;
+            self.written = end;
         }
         Ok(())
     }
@@ -171,4 +193,21 @@ fn write_counting(mut file: &File, bytes: &[u8], written: &mut usize) -> io::Res
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_end_where_records_do() {
+        let text = b"a\nb\nc\n";
+        assert_eq!(Records::Lines.last_end(text, 0, 5), Some(4));
+        assert_eq!(Records::Lines.last_end(text, 4, 5), None);
+        let ends = Records::EndAt(&[4, 6]);
+        assert_eq!(ends.last_end(text, 0, 3), None);
+        assert_eq!(ends.last_end(text, 0, 5), Some(4));
+        assert_eq!(ends.last_end(text, 4, 5), None);
+        assert_eq!(ends.last_end(text, 4, 6), Some(6));
+    }
 }

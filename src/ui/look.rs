@@ -12,6 +12,12 @@ pub struct Look {
 }
 
 impl Look {
+    /// As things look to a program.
+    pub const EXACT: Self = Self {
+        is_terminal: false,
+        paint: Paint::Plain,
+    };
+
     /// Whether everything goes out byte for byte.
     pub fn is_exact(self) -> bool {
         !self.is_terminal && self.paint == Paint::Plain

@@ -14,6 +14,7 @@ use crate::streamer::{
 };
 
 use crate::commands::join;
+use crate::ui::Ui;
 
 use super::handlers::{Groups, Handler, Pool};
 use super::output::Stdout;
@@ -22,6 +23,7 @@ use super::{Args, events};
 /// What the members of a run share.
 pub struct Members<'a> {
     pub args: &'a Args,
+    pub ui: Ui,
     pub run: Run<'a>,
     pub stdout: Stdout,
     /// The handlers at work.
@@ -135,6 +137,7 @@ impl Members<'_> {
 
     /// How the run ended. A write that failed is the reason for whatever else ended it.
     fn told(&self, ended: anyhow::Result<Ending>, tally: Tally) -> anyhow::Result<Ending> {
+        self.stdout.tell_of_bodiless(self.ui);
         if let Some(error) = self.stdout.take_failure() {
             return Err(error).context("cannot write to stdout");
         }

@@ -1,9 +1,10 @@
 //! `consume`: prints messages, or runs a command for each; in groups, or reading plainly.
 //!
 //! What reads, claims, acknowledges and leaves is `streamer`'s consumer. Here stand what can be typed, what it means
-//! ([`settings`]), where lines go ([`output`]), how handlers are run ([`handlers`]), and what is said ([`events`]).
+//! ([`settings`], [`format`]), where lines go ([`output`]), how handlers are run ([`handlers`]), and what is said ([`events`]).
 
 mod events;
+mod format;
 mod handlers;
 mod members;
 mod output;
@@ -21,6 +22,7 @@ use crate::partitions::{Streams, parse_stream, parse_streams};
 use crate::signals;
 use crate::streamer::{Ending, Halt, Link, Point, Quota, Run, Servers, Settings, Unblocker, parse_duration, ready};
 
+use format::FormatArgs;
 use handlers::{Environment, Groups};
 use members::Members;
 use output::Stdout;
@@ -34,7 +36,7 @@ use settings::Plan;
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
-  redis-streamer consume orders -l billing | jq .body
+  redis-streamer consume orders -l billing --body | jq .order
   redis-streamer consume orders --from beginning -e > orders.jsonl
   redis-streamer consume orders -l billing \\
     --max-deliveries 3 --dead-letter orders:dead -- ./bill")]
@@ -69,6 +71,8 @@ pub struct Args {
     rest: Duration,
     #[command(flatten)]
     reconnect: ReconnectArgs,
+    #[command(flatten)]
+    format: FormatArgs,
 
     /// Begin at POINT, such as beginning or -15m
     ///
@@ -190,11 +194,12 @@ impl Args {
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let plan = args.plan()?;
+    let format = args.format()?;
     for streams in &args.streams {
         streams.warn(context.ui);
     }
     let stop = &context.stop;
-    let stdout = Stdout::open(context.ui, stop).context("cannot watch stdout")?;
+    let stdout = Stdout::open(context.ui, stop, format).context("cannot watch stdout")?;
     let quota = Quota::new(args.max.map(NonZeroUsize::get));
     let unblocker = Unblocker::new(&context.servers, stop);
     let run = Run {
@@ -218,6 +223,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     signals::listen(stop, move || at_last.kill()).context("cannot listen for signals")?;
     let members = Members {
         args: &args,
+        ui: context.ui,
         run,
         stdout,
         groups,

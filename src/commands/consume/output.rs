@@ -1,17 +1,24 @@
 //! Stdout as messages go there, shared by all members.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::line;
+use crate::format::{Format, Found};
+use crate::render::counted;
 use crate::streamer::{Ending, Entry, Output, Stop, Unwritten};
-use crate::ui::{Data, Look, Ui};
+use crate::ui::{Data, Look, Records, Ui};
 
 /// Stdout, as a member sees it.
 #[derive(Clone)]
 pub struct Stdout {
     data: Arc<Mutex<Data>>,
     look: Look,
+    format: Arc<Format>,
+    /// Where the records end that this member has made and not written, unless each is a line.
+    ends: Vec<usize>,
+    /// How many entries had no body, though it was asked for.
+    bodiless: Arc<AtomicU64>,
     stop: Stop,
     /// Why the last write failed, where that was not for the want of a reader.
     failure: Arc<Mutex<Option<io::Error>>>,
@@ -19,16 +26,41 @@ pub struct Stdout {
 
 impl Stdout {
     /// Ends the run when whoever reads has gone, even while it waits for messages.
-    pub fn open(ui: Ui, stop: &Stop) -> io::Result<Self> {
+    pub fn open(ui: Ui, stop: &Stop, format: Format) -> io::Result<Self> {
         let data = ui.data()?;
         let ended = stop.clone();
         data.when_closed(move || ended.end(Ending::ReaderGone))?;
         Ok(Self {
             data: Arc::new(Mutex::new(data)),
             look: ui.look(),
+            format: Arc::new(format),
+            ends: Vec::new(),
+            bodiless: Arc::default(),
             stop: stop.clone(),
             failure: Arc::default(),
         })
+    }
+
+    /// Adds the record of an entry for a program, wherever stdout goes.
+    pub fn exact(&self, out: &mut Vec<u8>, stream: &str, entry: &Entry<'_>) {
+        self.make(out, stream, entry, Look::EXACT);
+    }
+
+    fn make(&self, out: &mut Vec<u8>, stream: &str, entry: &Entry<'_>, look: Look) {
+        if self.format.write(out, stream, entry, look) == Found::NoBody {
+            self.bodiless.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Says how many entries had no body, if it was asked for: each was an empty record.
+    pub fn tell_of_bodiless(&self, ui: Ui) {
+        match self.bodiless.load(Ordering::Relaxed) {
+            0 => {}
+            count => ui.warning(&format!(
+                "{} without a body of JSON: an empty line for each; read without --body to see what they hold",
+                counted(count, "entry")
+            )),
+        }
     }
 
     /// Whether somebody may still read what is in the pipe.
@@ -43,19 +75,23 @@ impl Stdout {
 }
 
 impl Output for Stdout {
-    fn line(&self, out: &mut Vec<u8>, stream: &str, entry: &Entry<'_>) {
-        if self.look.is_exact() {
-            return line::write(out, stream, entry);
+    fn line(&mut self, out: &mut Vec<u8>, stream: &str, entry: &Entry<'_>) {
+        self.make(out, stream, entry, self.look);
+        if !self.format.is_lines() {
+            self.ends.push(out.len());
         }
-        let mut exact = Vec::new();
-        line::write(&mut exact, stream, entry);
-        self.look.json(&exact, out);
     }
 
     /// A reader that does not read is not waited for once a signal asks to end.
     fn write(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
+        let ends = std::mem::take(&mut self.ends);
+        let records = if self.format.is_lines() {
+            Records::Lines
+        } else {
+            Records::EndAt(&ends)
+        };
         let mut data = lock(&self.data);
-        let Err(error) = data.show_unless(lines, || self.stop.signal().is_some()) else {
+        let Err(error) = data.show_unless(lines, records, || self.stop.signal().is_some()) else {
             return Ok(());
         };
         let ending = match (error.kind(), self.stop.ending()) {

@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 
 use crate::failure::Failure;
+use crate::format::{End, Format, Layout, Record};
 use crate::partitions::Streams;
 use crate::streamer::{
     Acknowledge, CLAIM_IDLE, DeadLetters, Dispatch, Extent, Jobs, Name, OnFailure, PlainSettings, Point, Settings,
@@ -54,6 +55,41 @@ impl Args {
             None => Ok(Plan::Print(members)),
             Some((dispatch, handler)) => Ok(Plan::Handle(members, dispatch, handler)),
         }
+    }
+
+    /// How messages are printed, or handed to handlers.
+    pub fn format(&self) -> Result<Format, Failure> {
+        let given = &self.format;
+        let layout = if given.pretty {
+            Layout::Indented
+        } else {
+            Layout::OneLine
+        };
+        if given.pretty && !self.command.is_empty() {
+            return Err(Failure::usage(
+                "--pretty is for people to read: a handler gets its message on one line",
+            ));
+        }
+        let record =
+            match (&given.template, given.body, given.time) {
+                (Some(_), true, _) => Err(Failure::usage("--template does not go with --body")
+                    .hint("{body} in the template stands for the body")),
+                (Some(_), _, true) => Err(Failure::usage("--template does not go with --time")
+                    .hint("{time} in the template stands for the time")),
+                (Some(_), _, _) if given.pretty => Err(Failure::usage(
+                    "--template says all of how it looks: --pretty does not go with it",
+                )),
+                (Some(template), _, _) => Ok(Record::Template(template.clone())),
+                (None, true, true) => Err(Failure::usage(
+                    "--body prints nothing but the body: --time does not go with it",
+                )
+                .hint("print both with --template '{time} {body}'")),
+                (None, true, false) => Ok(Record::Body(layout)),
+                (None, false, true) => Ok(Record::TimedLine(layout)),
+                (None, false, false) => Ok(Record::Line(layout)),
+            }?;
+        let end = if given.null { End::Nul } else { End::LineFeed };
+        Ok(Format { record, end })
     }
 
     fn refuse_group_options(&self) -> Result<(), Failure> {
@@ -260,6 +296,30 @@ mod tests {
             "s -g g --max-deliveries 1 --dead-letter s -- true",
         ] {
             assert!(plan(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn ways_to_print_that_exclude_each_other_are_refused() {
+        let format = |line: &str| {
+            let words = std::iter::once("consume").chain(line.split_whitespace());
+            Line::try_parse_from(words).unwrap().args.format()
+        };
+        for line in [
+            "s --body --template {id}",
+            "s --time --template {id}",
+            "s --pretty --template {id}",
+            "s --body --time",
+            "s -g g --pretty -- true",
+        ] {
+            assert!(format(line).is_err(), "{line}");
+        }
+        for line in [
+            "s --pretty --time -0",
+            "s --body --pretty",
+            "s -g g --body --null -- true",
+        ] {
+            assert!(format(line).is_ok(), "{line}");
         }
     }
 

@@ -23,7 +23,7 @@ use crate::streamer::wire::Shape;
 /// Where lines go.
 pub trait Output {
     /// Makes the line of a message.
-    fn line(&self, out: &mut Vec<u8>, stream: &str, entry: &Entry<'_>);
+    fn line(&mut self, out: &mut Vec<u8>, stream: &str, entry: &Entry<'_>);
 
     /// Writes lines; when this returns they have left this process.
     fn write(&mut self, lines: &[u8]) -> Result<(), Unwritten>;

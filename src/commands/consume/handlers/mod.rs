@@ -8,7 +8,6 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
 
-use crate::line;
 use crate::streamer::{Ended, Entry, Handlers, Job, Verdict};
 
 use super::output::Stdout;
@@ -101,7 +100,7 @@ impl Handlers for Pool {
     }
 
     fn line(&self, out: &mut Vec<u8>, stream: &str, entry: &Entry<'_>) {
-        line::write(out, stream, entry);
+        self.stdout.exact(out, stream, entry);
     }
 
     fn has_reader(&self) -> bool {
