@@ -70,6 +70,12 @@ impl Failure {
         self
     }
 
+    /// This failure, in other words.
+    pub fn saying(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
     fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             kind,

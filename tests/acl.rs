@@ -70,7 +70,7 @@ fn extras(label: &str) -> Vec<String> {
     let verb = label.split([' ', '—']).next().unwrap();
     let rows = optional().into_iter();
     let rows = rows.filter(|row| row.label.starts_with("any") || row.label.split([' ', ',']).next() == Some(verb));
-    rows.flat_map(|row| row.words).collect()
+    rows.flat_map(|row| row.words).map(|word| filled(&word)).collect()
 }
 
 /// All of these words but one.

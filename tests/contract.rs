@@ -4,10 +4,11 @@ use crate::harness::{Server, Test};
 use std::path::{Path, PathBuf};
 
 /// Every verb, with the two that say something of the program itself.
-pub const COMMANDS: [&str; 8] = [
+pub const COMMANDS: [&str; 9] = [
     "send",
     "send-batch",
     "subscribe",
+    "unsubscribe",
     "consume",
     "ack",
     "pending",

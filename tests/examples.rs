@@ -14,7 +14,7 @@ worker() { cat; }
 command redis-streamer -q subscribe orders -l billing --from beginning
 command redis-streamer -q subscribe orders returns -l audit
 command redis-streamer send orders --name order.placed '{"order":"A-1"}' --id 1700000000000-0 > /dev/null
-command redis-streamer consume orders -l billing --ack manual -e > done.jsonl
+command redis-streamer consume orders -l billing -c till-1 --ack manual -e > done.jsonl
 command redis-streamer send orders --name order.placed '{"order":"A-2"}' > /dev/null
 
 # What would go on ends once all is printed.

@@ -31,3 +31,4 @@ mod sentinel;
 mod snapshots;
 mod subscribe;
 mod terminal;
+mod unsubscribe;

@@ -11,6 +11,7 @@ pub mod pending;
 pub mod send;
 pub mod send_batch;
 pub mod subscribe;
+pub mod unsubscribe;
 
 use std::path::Path;
 use std::thread::ScopedJoinHandle;

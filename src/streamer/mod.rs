@@ -17,8 +17,8 @@ mod wire;
 pub use consumer::ack::{Ack, AckOutcome, Acknowledger};
 pub use consumer::{
     Acknowledge, CLAIM_IDLE, DeadLetters, Dispatch, Ended, Event, Extent, Failure, Handlers, Job, Jobs, Link, Member,
-    Name, Next, OnFailure, Output, Pipeline, Plain, PlainSettings, Quota, Run, Settings, Start, Tally, Unwritten,
-    Verdict, dispatch,
+    Name, Next, OnFailure, Output, Pipeline, Plain, PlainSettings, Quota, Removal, Run, Settings, Start, Tally,
+    Unwritten, Verdict, dispatch, remove_consumer,
 };
 pub use entry::{BODY, Entry, EntryId, Field, Message, NAME};
 pub use error::{Error, NoFsync, ServerError};
@@ -31,6 +31,9 @@ pub use inspect::server::{now_ms, ready};
 pub use inspect::subscribe::{Existing, Subscribed, subscribe};
 pub use inspect::survey::{
     Away, GroupState, Hidden, Oldest, StreamState, Survey, group_state, stream_state, survey, survey_of,
+};
+pub use inspect::unsubscribe::{
+    GroupRemoval, GroupUse, Undelivered, group_use, ledger_size, remove_group, remove_idle_group, remove_ledger,
 };
 pub use point::{InvalidDuration, Point, parse_duration};
 pub use producer::add::{AddOptions, MessageWriter, Missing, Trim, add, write_add, write_trim};

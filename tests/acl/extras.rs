@@ -60,6 +60,14 @@ fn use_row(server: &Server, label: &str, words: &[String]) -> Output {
             let letters = ["--max-deliveries", "1", "--dead-letter", "dl", "--", "false"];
             consume(server, words, cut, &letters)
         }
+        "unsubscribe, the ledger" | "unsubscribe --consumer, handing back" => {
+            three(server);
+            server.cli(["ZADD", "stream:s:group:g:processed", "1", "1-0"]);
+            grant(server, words);
+            let consumer = ["-c", "dead"].iter().filter(|_| label.contains("--consumer"));
+            let run = as_eve().args(["unsubscribe", "s", "-g", "g", "--force"]).args(consumer);
+            run.spawn().wait()
+        }
         "any, on keys of several slots" => {
             three(server);
             grant(server, words);
@@ -100,9 +108,10 @@ fn what_is_used_if_it_is_allowed_can_be_done_without() {
     let server = Server::options().tcp4().start();
     input(&server);
     let needed = [
-        rights(&["send-batch", MEMBER, AS_OF_NOW, DEAD_LETTER, "ack"]),
+        rights(&["send-batch", MEMBER, AS_OF_NOW, DEAD_LETTER, "ack", "unsubscribe"]),
         extras("send-batch"),
         extras(MEMBER),
+        extras("unsubscribe"),
     ];
     let all = needed.concat();
     for row in optional() {

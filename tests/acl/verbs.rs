@@ -95,6 +95,23 @@ fn reading() -> Vec<Case> {
     ]
 }
 
+fn unsubscribing() -> Vec<Case> {
+    let read = |server: &Server| {
+        three(server);
+        server.cli(["XGROUP", "DESTROY", "s", "g"]);
+        server.cli(["XGROUP", "CREATE", "s", "g", "$"]);
+        server.cli(["ZADD", "stream:s:group:g:processed", "1", "1-0"]);
+    };
+    vec![
+        Case::new(&["unsubscribe"], &["unsubscribe", "s", "-g", "g"]).set_up(read),
+        Case::new(&["unsubscribe --force"], &["unsubscribe", "s", "-g", "g", "--force"]),
+        Case::new(
+            &["unsubscribe --consumer"],
+            &["unsubscribe", "s", "-g", "g", "-c", "dead", "--force"],
+        ),
+    ]
+}
+
 fn consuming() -> Vec<Case> {
     let no_group = |server: &Server| {
         three(server);
@@ -214,6 +231,11 @@ fn consuming_in_a_group_needs_what_is_listed() {
 }
 
 #[test]
+fn unsubscribing_needs_what_is_listed() {
+    check(&unsubscribing());
+}
+
+#[test]
 fn looking_and_acknowledging_need_what_is_listed() {
     check(&looking());
 }
@@ -228,7 +250,9 @@ fn check(cases: &[Case]) {
 /// No row is there that no test is for.
 #[test]
 fn every_row_is_tested() {
-    let cases = [sending(), reading(), consuming(), looking()].into_iter().flatten();
+    let cases = [sending(), reading(), unsubscribing(), consuming(), looking()]
+        .into_iter()
+        .flatten();
     let mut tested: BTreeSet<_> = cases.flat_map(|case| case.labels.to_vec()).collect();
     tested.extend(super::losses::ROWS);
     let rows: BTreeSet<_> = needed().into_iter().map(|row| row.label).collect();

@@ -102,6 +102,38 @@ fn pending_shows_all_nodes() {
 }
 
 #[test]
+fn groups_and_consumers_are_removed_at_the_node_of_their_stream() {
+    let three = Three::start();
+    three.fill(5);
+    let all = three.all();
+    let dead = three.program(&format!("consume {all} -g g -c dead -n 15 --ack manual"));
+    dead.stdout_any().run();
+    let removed = three.program(&format!("unsubscribe {all} -g g -c dead --force"));
+    let told = removed.stderr_any().run().stderr();
+    assert_eq!(told.matches("; 5 entries handed back").count(), 3, "{told}");
+    let rest = three
+        .program(&format!("consume {all} -g g -e --dedup"))
+        .stdout_any()
+        .run();
+    assert_eq!(rest.stdout().lines().count(), 15);
+    let ledgers = || {
+        three
+            .cluster
+            .nodes()
+            .iter()
+            .map(|node| node.cli(["KEYS", "*:processed"]).lines().count())
+    };
+    assert_eq!(ledgers().sum::<usize>(), 3);
+    let removed = three.program(&format!("unsubscribe {all} -g g --force"));
+    let told = removed.stderr_any().run().stderr();
+    assert_eq!(told.matches("its ledger of 5 processed entries").count(), 3, "{told}");
+    assert_eq!(ledgers().sum::<usize>(), 0);
+    for stream in &three.streams {
+        assert_eq!(three.node_of(stream).groups(stream), []);
+    }
+}
+
+#[test]
 fn a_node_that_is_away_is_named_and_the_rest_is_shown() {
     let three = Three::start();
     three.fill(5);

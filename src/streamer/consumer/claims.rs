@@ -8,8 +8,9 @@
 use std::time::{Duration, Instant};
 
 use super::delivery::{Claim, Sink, Walked};
+use super::hand_back::by_idle;
 use super::member::{Member, SAFE_CLAIM_IDLE};
-use super::messages::{Key, State, by_age};
+use super::messages::{Key, State};
 use super::requests::{Page, Pending, Whose, by_count};
 use super::settings::Acknowledge;
 use crate::streamer::entry::EntryId;
@@ -163,8 +164,9 @@ impl Member<'_> {
     pub fn claim(&mut self, stream: usize, rows: &[Pending], sink: &mut impl Sink) -> Result<Walked, Error> {
         let mut walked = Walked::default();
         let by_deliveries = by_count(rows, |row| row.deliveries + 1);
+        let spread = self.claim_spread();
         let groups = by_deliveries.iter().flat_map(|(deliveries, rows)| {
-            let by_idle = self.by_idle(rows).into_iter();
+            let by_idle = by_idle(rows, spread).into_iter();
             by_idle.map(|(idle, ids)| (*deliveries, idle, ids))
         });
         for (deliveries, idle, ids) in groups.collect::<Vec<_>>() {
@@ -181,14 +183,9 @@ impl Member<'_> {
         Ok(walked)
     }
 
-    pub fn by_idle(&self, rows: &[Pending]) -> Vec<(Duration, Vec<EntryId>)> {
-        let spread = (self.settings.acknowledge.claim_idle() / 2).min(MOST_SPREAD);
-        let aged = rows.iter().map(|row| (row.id, row.idle));
-        let mut groups = by_age(aged.collect(), spread.max(Duration::from_millis(1)));
-        for (_, ids) in &mut groups {
-            ids.sort();
-        }
-        groups
+    /// By how much the idle times of entries of one claim may differ.
+    pub fn claim_spread(&self) -> Duration {
+        (self.settings.acknowledge.claim_idle() / 2).min(MOST_SPREAD)
     }
 
     fn claim_now(

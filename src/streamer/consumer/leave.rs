@@ -192,33 +192,14 @@ impl Member<'_> {
             let open = self.delivery.messages.get(Key { stream, id: row.id });
             tries(open.map(|open| (&open.state, open.deliveries)), row.deliveries)
         });
+        let spread = self.claim_spread();
         for (tries, rows) in tries {
-            self.nack(stream, &rows, tries)?;
+            let (connection, name) = (&mut self.link.connection, &self.settings.streams[stream]);
+            self.hand_back
+                .hand_back(connection, &self.requests, name, &rows, tries, spread)?;
         }
         for id in ids {
             self.delivery.messages.forget(Key { stream, id });
-        }
-        Ok(())
-    }
-
-    /// Where the server has no XNACK (Redis 8.8), the entries go to a consumer of a fixed name, idle since the epoch.
-    fn nack(&mut self, stream: usize, rows: &[Pending], tries: u64) -> Result<(), Error> {
-        let (name, group) = (&self.settings.streams[stream], &self.settings.group);
-        let connection = &mut self.link.connection;
-        if self.has_nack {
-            let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-            let nack = self.requests.nack(name, &ids, tries);
-            match connection.ask::<redis::Value>(&nack, name, Some(group)) {
-                Ok(_) => return Ok(()),
-                // Unknown to the server, or to its ACL.
-                Err(Error::Refused(refusal)) if refusal.is_unknown() => self.has_nack = false,
-                Err(Error::Denied(_)) => self.has_nack = false,
-                Err(error) => return Err(error),
-            }
-        }
-        for (idle, ids) in self.by_idle(rows) {
-            let claim = self.requests.hand_back(name, idle, &ids, tries);
-            self.link.connection.ask::<redis::Value>(&claim, name, Some(group))?;
         }
         Ok(())
     }

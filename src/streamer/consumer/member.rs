@@ -7,6 +7,7 @@ use super::claims::OwnSearch;
 use super::delivery::Delivery;
 use super::event::Event;
 use super::fetch_size::FetchSize;
+use super::hand_back::HandBack;
 use super::ledger::Ledger;
 use super::link::{Expected, Link, OldConnections};
 use super::messages::{Key, Messages};
@@ -108,8 +109,7 @@ pub struct Member<'a> {
     pub fetch: FetchSize,
     /// When to look for what others left; never where nothing is ever pending.
     pub next_claim: Option<Instant>,
-    /// Whether the server has XNACK, as far as is known.
-    pub has_nack: bool,
+    pub hand_back: HandBack,
     /// Whether reads that wait also claim, until the server says that it cannot do that.
     pub claims_while_waiting: bool,
 }
@@ -167,7 +167,7 @@ impl<'a> Member<'a> {
             lost_claims: HashSet::new(),
             fetch: FetchSize::new(settings.count),
             next_claim: leaves_pending.then(Instant::now),
-            has_nack: true,
+            hand_back: HandBack::default(),
             claims_while_waiting: claims_while_waiting(settings),
         };
         // It may have left some in an earlier run.

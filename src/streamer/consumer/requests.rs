@@ -75,6 +75,13 @@ impl Requests {
         claim
     }
 
+    /// XCLAIM that makes entries pending under this consumer that are pending no more, delivered so often.
+    pub fn make_pending(&self, stream: &str, ids: &[EntryId], deliveries: u64) -> redis::Cmd {
+        let mut claim = self.claim_for(&self.consumer, stream, Duration::ZERO, ids);
+        claim.arg("RETRYCOUNT").arg(deliveries).arg("FORCE").arg("JUSTID");
+        claim
+    }
+
     /// XNACK (Redis 8.8), with which entries are nobody's, and delivered so often.
     pub fn nack(&self, stream: &str, ids: &[EntryId], deliveries: u64) -> redis::Cmd {
         let mut nack = redis::cmd("XNACK");

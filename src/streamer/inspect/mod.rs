@@ -9,6 +9,7 @@ pub mod scan;
 pub mod server;
 pub mod subscribe;
 pub mod survey;
+pub mod unsubscribe;
 
 /// A name for people to read: what is not UTF-8 in it is replaced.
 fn lossy(name: &[u8]) -> String {

@@ -1,0 +1,88 @@
+//! What `unsubscribe` found and did, as one line of JSON for programs.
+
+use serde::Serialize;
+
+use super::item::{Found, Item};
+use super::{Losses, Subject};
+use crate::streamer::Undelivered;
+
+pub fn document(items: &[Item]) -> serde_json::Result<String> {
+    let rows: Vec<_> = items.iter().map(Row::of).collect();
+    serde_json::to_string(&rows).map(|line| line + "\n")
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    stream: &'a str,
+    group: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consumer: Option<&'a str>,
+    #[serde(flatten)]
+    facts: Facts<'a>,
+    /// What `--force` is needed for.
+    in_the_way: Vec<String>,
+    removed: bool,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Facts<'a> {
+    Missing {
+        missing: bool,
+    },
+    Group {
+        pending: u64,
+        /// Entries that are still to be delivered; null where the server does not know.
+        lag: Option<u64>,
+        consumers: Vec<&'a str>,
+        at_work: Vec<&'a str>,
+        /// Entries of the ledger; null where this user may not look.
+        ledger: Option<u64>,
+    },
+    Consumer {
+        pending: u64,
+        idle_ms: u64,
+        handed_back: u64,
+    },
+}
+
+impl<'a> Row<'a> {
+    fn of(item: &'a Item) -> Self {
+        let Subject {
+            stream,
+            group,
+            consumer,
+        } = &item.subject;
+        Self {
+            stream,
+            group,
+            consumer: consumer.as_deref(),
+            facts: Facts::of(&item.found),
+            in_the_way: item.in_the_way(Losses::Refused),
+            removed: item.is_removed,
+        }
+    }
+}
+
+impl<'a> Facts<'a> {
+    fn of(found: &'a Found) -> Self {
+        match found {
+            Found::Nothing => Self::Missing { missing: true },
+            Found::Group { group, ledger } => Self::Group {
+                pending: group.info.pending,
+                lag: match group.undelivered {
+                    Undelivered::Nothing => Some(0),
+                    Undelivered::Some { count } => count,
+                },
+                consumers: group.consumers.iter().map(|info| info.name.as_str()).collect(),
+                at_work: group.at_work().map(|info| info.name.as_str()).collect(),
+                ledger: *ledger,
+            },
+            Found::Consumer { info, handed_back } => Self::Consumer {
+                pending: info.pending,
+                idle_ms: info.idle_ms,
+                handed_back: *handed_back,
+            },
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Removing a consumer of a group from outside. The server drops what is pending under the name, so that is handed
+//! back first.
+
+use std::time::Duration;
+
+use super::hand_back::HandBack;
+use super::requests::{Page, Pending, Requests, Whose, by_count};
+use crate::streamer::entry::EntryId;
+use crate::streamer::error::{Error, ServerError};
+use crate::streamer::wire::Connection;
+
+/// How many entries are handed back at a time.
+const PAGE: usize = 1000;
+
+/// Those that were idle for times that differ by less are handed back together.
+const SPREAD: Duration = Duration::from_secs(1);
+
+/// What came of a consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone. So many entries were handed back.
+    Removed { handed_back: u64 },
+    /// It is at work: as its name went, it took so many entries. They are pending under it again.
+    AtWork { taken: u64 },
+}
+
+/// Removes a consumer once nothing is pending under it.
+///
+/// No command removes a name only if nothing is pending under it, and none watches for deliveries. So one transaction
+/// lists what is pending and removes the name, and what a consumer at work took just before is given back to it.
+pub fn remove_consumer(
+    connection: &mut Connection,
+    stream: &str,
+    group: &str,
+    consumer: &str,
+) -> Result<Removal, Error> {
+    let requests = Requests {
+        group: group.to_owned(),
+        consumer: consumer.to_owned(),
+    };
+    let handed_back = hand_back_all(connection, &requests, stream)?;
+    let (listed, dropped) = remove(connection, &requests, stream)?;
+    if dropped == 0 {
+        return Ok(Removal::Removed { handed_back });
+    }
+    match give_back(connection, &requests, stream, &listed) {
+        Ok(()) => Ok(Removal::AtWork { taken: dropped }),
+        Err(_) => Err(Error::Dropped {
+            stream: stream.to_owned(),
+            consumer: consumer.to_owned(),
+            entries: dropped,
+        }),
+    }
+}
+
+fn hand_back_all(connection: &mut Connection, requests: &Requests, stream: &str) -> Result<u64, Error> {
+    let mut hand_back = HandBack::default();
+    let mut count = 0;
+    let mut from = Some(EntryId::MIN);
+    while let Some(start) = from {
+        let page = Page {
+            from: start,
+            to: EntryId::MAX,
+            count: PAGE,
+            of: Whose::Ours,
+        };
+        let rows = requests.pending(connection, stream, page)?;
+        let rows = rows.map_err(|refusal| refused(refusal, requests, stream))?;
+        from = rows.last().filter(|_| rows.len() == PAGE).and_then(|row| row.id.next());
+        count += rows.len() as u64;
+        for (deliveries, rows) in by_count(&rows, |row| row.deliveries) {
+            hand_back.hand_back(connection, requests, stream, &rows, deliveries, SPREAD)?;
+        }
+    }
+    Ok(count)
+}
+
+/// An entry of the list: its ID, its consumer, how long it was idle, how often it was delivered.
+type Listed = (String, Vec<u8>, u64, u64);
+
+/// Lists what is pending under the consumer and removes it, at one moment. Returns the list, and how many entries the
+/// server dropped.
+fn remove(connection: &mut Connection, requests: &Requests, stream: &str) -> Result<(Vec<Listed>, u64), Error> {
+    let Requests { group, consumer } = requests;
+    let (mut list, mut delete) = (redis::cmd("XPENDING"), redis::cmd("XGROUP"));
+    // Nothing as a rule.
+    list.arg(stream)
+        .arg(group)
+        .arg("-")
+        .arg("+")
+        .arg(u32::MAX)
+        .arg(consumer);
+    delete.arg("DELCONSUMER").arg(stream).arg(group).arg(consumer);
+    let commands = [redis::cmd("MULTI"), list, delete, redis::cmd("EXEC")];
+    let mut answers = connection.query_all(&commands)?;
+    let done = answers.pop();
+    // What was refused as it was queued is the reason why nothing was done.
+    for queued in answers {
+        queued.map_err(|refusal| refused(refusal, requests, stream))?;
+    }
+    let done = done.unwrap_or(Ok(redis::Value::Nil));
+    let done = done.map_err(|refusal| refused(refusal.cause(), requests, stream))?;
+    let (list, dropped): (redis::Value, redis::Value) = connection.read(done)?;
+    let answer = |value| match value {
+        redis::Value::ServerError(error) => Err(refused(error.into(), requests, stream)),
+        value => Ok(value),
+    };
+    Ok((connection.read(answer(list)?)?, connection.read(answer(dropped)?)?))
+}
+
+/// Makes entries pending under the consumer again, delivered as often as they were.
+fn give_back(connection: &mut Connection, requests: &Requests, stream: &str, listed: &[Listed]) -> Result<(), Error> {
+    let row = |(id, _, _, deliveries): &Listed| {
+        EntryId::from_wire(id.as_bytes()).map(|id| Pending {
+            id,
+            whose: Whose::Ours,
+            idle: Duration::ZERO,
+            deliveries: *deliveries,
+        })
+    };
+    let rows: Vec<_> = listed.iter().filter_map(row).collect();
+    for (deliveries, rows) in by_count(&rows, |row| row.deliveries) {
+        for rows in rows.chunks(PAGE) {
+            let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+            let claim = requests.make_pending(stream, &ids, deliveries);
+            connection.ask::<redis::Value>(&claim, stream, Some(&requests.group))?;
+        }
+    }
+    Ok(())
+}
+
+fn refused(refusal: ServerError, requests: &Requests, stream: &str) -> Error {
+    Error::refused(refusal, stream, Some(&requests.group))
+}

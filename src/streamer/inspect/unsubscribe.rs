@@ -1,0 +1,166 @@
+//! Groups that are to go: what goes with them, and how they go only if that is nothing.
+
+use std::time::Duration;
+
+use super::groups::{ConsumerInfo, GroupInfo};
+use super::survey::{Oldest, group_state};
+use crate::streamer::entry::EntryId;
+use crate::streamer::error::Error;
+use crate::streamer::names;
+use crate::streamer::wire::Connection;
+
+/// A consumer that asked for entries, or got some, within this time may still be at work.
+pub const AT_WORK: Duration = Duration::from_secs(60);
+
+/// A group, its consumers, and whether anything is still to be delivered.
+#[derive(Clone, Debug)]
+pub struct GroupUse {
+    pub info: GroupInfo,
+    pub consumers: Vec<ConsumerInfo>,
+    pub undelivered: Undelivered,
+}
+
+/// What is still to be delivered to a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undelivered {
+    Nothing,
+    Some {
+        /// How many entries, if the server knows.
+        count: Option<u64>,
+    },
+}
+
+impl GroupUse {
+    /// Whether nobody would miss anything.
+    pub fn is_idle(&self) -> bool {
+        self.info.pending == 0 && self.undelivered == Undelivered::Nothing && self.at_work().next().is_none()
+    }
+
+    /// The consumers that may still be at work.
+    pub fn at_work(&self) -> impl Iterator<Item = &ConsumerInfo> {
+        self.consumers.iter().filter(|consumer| consumer.is_at_work())
+    }
+}
+
+impl ConsumerInfo {
+    /// Whether it may still be at work. What holds entries that were handed back is no consumer.
+    pub fn is_at_work(&self) -> bool {
+        u128::from(self.idle_ms) < AT_WORK.as_millis() && self.name != names::HANDED_BACK
+    }
+}
+
+/// Looks at a group.
+pub fn group_use(connection: &mut Connection, stream: &str, group: &str) -> Result<GroupUse, Error> {
+    let (state, consumers) = group_state(connection, stream, group, Oldest::Leave)?;
+    let info = state.info;
+    let undelivered = match (has_entry_after(connection, stream, info.last_delivered)?, info.lag) {
+        (false, _) => Undelivered::Nothing,
+        // It is wrong at times, but not about there being something.
+        (true, lag) => Undelivered::Some {
+            count: lag.filter(|lag| *lag > 0),
+        },
+    };
+    Ok(GroupUse {
+        info,
+        consumers,
+        undelivered,
+    })
+}
+
+fn has_entry_after(connection: &mut Connection, stream: &str, id: EntryId) -> Result<bool, Error> {
+    let Some(next) = id.next() else {
+        return Ok(false);
+    };
+    let mut range = redis::cmd("XRANGE");
+    range.arg(stream).arg(next.to_string()).arg("+").arg("COUNT").arg(1);
+    let found: Vec<redis::Value> = connection.ask(&range, stream, None)?;
+    Ok(!found.is_empty())
+}
+
+/// What came of a group.
+#[derive(Debug)]
+pub enum GroupRemoval {
+    Removed,
+    /// Something would go with it.
+    InUse(Box<GroupUse>),
+}
+
+/// How often a stream may change while its group is looked at.
+const ATTEMPTS: usize = 20;
+
+/// Removes a group if nobody would miss it. Entries that are added meanwhile are noticed, and what is delivered was
+/// added before.
+pub fn remove_idle_group(connection: &mut Connection, stream: &str, group: &str) -> Result<GroupRemoval, Error> {
+    let mut seen = None;
+    for _ in 0..ATTEMPTS {
+        connection.ask::<()>(redis::cmd("WATCH").arg(stream), stream, None)?;
+        let looked = group_use(connection, stream, group);
+        let is_to_go = matches!(&looked, Ok(found) if found.is_idle());
+        let commands = if is_to_go {
+            vec![redis::cmd("MULTI"), destroy(stream, group), redis::cmd("EXEC")]
+        } else {
+            // Of nothing: the stream is watched no more.
+            vec![redis::cmd("MULTI"), redis::cmd("EXEC")]
+        };
+        let mut answers = connection.query_all(&commands)?;
+        let done = answers.pop();
+        let found = looked?;
+        if !is_to_go {
+            return Ok(GroupRemoval::InUse(Box::new(found)));
+        }
+        let refused = |refusal| Error::refused(refusal, stream, Some(group));
+        for queued in answers {
+            queued.map_err(refused)?;
+        }
+        match done
+            .unwrap_or(Ok(redis::Value::Nil))
+            .map_err(|refusal| refused(refusal.cause()))?
+        {
+            redis::Value::Nil => seen = Some(found),
+            done => {
+                let (destroyed,): (u64,) = connection.read(done)?;
+                return removed(destroyed, stream, group);
+            }
+        }
+    }
+    seen.map(|found| GroupRemoval::InUse(Box::new(found)))
+        .ok_or_else(|| no_group(stream, group))
+}
+
+/// Removes a group, whatever goes with it.
+pub fn remove_group(connection: &mut Connection, stream: &str, group: &str) -> Result<GroupRemoval, Error> {
+    let destroyed: u64 = connection.ask(&destroy(stream, group), stream, Some(group))?;
+    removed(destroyed, stream, group)
+}
+
+fn removed(destroyed: u64, stream: &str, group: &str) -> Result<GroupRemoval, Error> {
+    if destroyed == 0 {
+        return Err(no_group(stream, group));
+    }
+    Ok(GroupRemoval::Removed)
+}
+
+fn no_group(stream: &str, group: &str) -> Error {
+    Error::NoGroup {
+        stream: stream.to_owned(),
+        group: group.to_owned(),
+    }
+}
+
+fn destroy(stream: &str, group: &str) -> redis::Cmd {
+    let mut destroy = redis::cmd("XGROUP");
+    destroy.arg("DESTROY").arg(stream).arg(group);
+    destroy
+}
+
+/// How many entries a group's ledger of processed ones holds.
+pub fn ledger_size(connection: &mut Connection, ledger: &str) -> Result<u64, Error> {
+    connection.ask(redis::cmd("ZCARD").arg(ledger), ledger, None)
+}
+
+/// Removes a group's ledger.
+pub fn remove_ledger(connection: &mut Connection, ledger: &str) -> Result<(), Error> {
+    connection
+        .ask::<u64>(redis::cmd("UNLINK").arg(ledger), ledger, None)
+        .map(drop)
+}

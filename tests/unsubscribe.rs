@@ -1,0 +1,365 @@
+//! `unsubscribe`: groups and consumers that go, what goes with them, and what is in the way.
+
+use crate::harness::{Server, Signal, Test, wait_until};
+use crate::middleman::{Middleman, Verdict, mentions};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// `s` with the entries 1-0 to N-0, and the group `g` at its beginning.
+fn stream(count: usize) -> Server {
+    let server = Server::start();
+    server.add_numbered("s", count);
+    server.cli(["XGROUP", "CREATE", "s", "g", "0", "MKSTREAM"]);
+    server
+}
+
+/// Delivers the next entries to a consumer. `XCLAIM … IDLE` and the like do not make a consumer look idle: only time does.
+fn deliver(server: &Server, consumer: &str, count: usize) {
+    let count = count.to_string();
+    server.cli([
+        "XREADGROUP",
+        "GROUP",
+        "g",
+        consumer,
+        "COUNT",
+        &count,
+        "STREAMS",
+        "s",
+        ">",
+    ]);
+}
+
+fn unsubscribe(server: &Server, args: &str) -> Test {
+    Test::new(server)
+        .args(["unsubscribe", "s", "-g", "g"])
+        .args(args.split_whitespace())
+}
+
+fn group_names(server: &Server, stream: &str) -> Vec<String> {
+    server.groups(stream).into_iter().map(|(name, _)| name).collect()
+}
+
+/// Each pending entry: its ID, its consumer, how often it was delivered.
+fn rows(server: &Server) -> Vec<(String, String, String)> {
+    let rows = server.cli(["XPENDING", "s", "g", "-", "+", "100"]);
+    let lines: Vec<_> = rows.lines().filter(|line| !line.is_empty()).collect();
+    let row = |row: &[&str]| (row[0].to_owned(), row[1].to_owned(), row[3].to_owned());
+    lines.chunks(4).map(row).collect()
+}
+
+/// What `--json` says of the one subject.
+fn json(test: Test) -> serde_json::Value {
+    let output = test.stdout_any().stderr_any().run();
+    let rows: serde_json::Value = serde_json::from_str(&output.stdout()).unwrap();
+    rows[0].clone()
+}
+
+#[test]
+fn a_group_that_nobody_misses_goes() {
+    let server = stream(0);
+    server.cli(["XADD", "s", "1-0", "k", "v"]);
+    server.cli(["XGROUP", "SETID", "s", "g", "$"]);
+    unsubscribe(&server, "").stderr("removed group g on s\n").run();
+    assert_eq!(group_names(&server, "s"), [""; 0]);
+    assert_eq!(server.cli(["XLEN", "s"]), "1");
+}
+
+#[test]
+fn what_would_go_with_a_group_needs_force() {
+    let server = stream(5);
+    deliver(&server, "till", 2);
+    let undelivered = if server.tells_lag() { "3 entries" } else { "entries" };
+    let said = format!("group g on s is not removed: 2 entries pending, {undelivered} undelivered, till was at work ");
+    unsubscribe(&server, "")
+        .status(1)
+        .stderr_has([
+            &*said,
+            "hint: see it: redis-streamer pending s -g g; --force removes it all the same",
+        ])
+        .run();
+    assert_eq!(group_names(&server, "s"), ["g"]);
+    unsubscribe(&server, "--force --json")
+        .stdout_has(["\"pending\":2", "\"at_work\":[\"till\"]", "\"removed\":true"])
+        .run();
+    assert_eq!(group_names(&server, "s"), [""; 0]);
+    assert_eq!(server.ids("s").len(), 5);
+}
+
+#[test]
+fn each_thing_in_the_way_is_enough() {
+    let server = stream(1);
+    let said = |part: &str| {
+        let output = unsubscribe(&server, "").status(1).stderr_has([part]).run();
+        assert_eq!(group_names(&server, "s"), ["g"]);
+        output.stderr()
+    };
+    let text = said("undelivered");
+    assert!(!text.contains("pending,") && !text.contains("at work"), "{text}");
+    server.cli(["XGROUP", "SETID", "s", "g", "$"]);
+    server.cli(["XGROUP", "CREATECONSUMER", "s", "g", "till"]);
+    let text = said("till was at work");
+    assert!(!text.contains("undelivered"), "{text}");
+}
+
+#[test]
+fn an_entry_that_comes_while_a_group_is_looked_at_is_not_lost() {
+    let server = stream(0);
+    let (client, is_first) = (server.client(), AtomicBool::new(true));
+    let middleman = Middleman::start(&server, move |words| {
+        if mentions(words, "MULTI") && is_first.swap(false, Ordering::SeqCst) {
+            client.command(["XADD", "s", "7-0", "k", "v"]);
+        }
+        Verdict::Pass
+    });
+    unsubscribe(&server, "")
+        .args(["-u", &middleman.url()])
+        .status(1)
+        .stderr_has(["group g on s is not removed: ", "undelivered"])
+        .run();
+    assert_eq!(group_names(&server, "s"), ["g"]);
+}
+
+#[test]
+fn the_ledger_goes_with_the_group() {
+    let server = stream(3);
+    Test::new(&server)
+        .args(["consume", "s", "-g", "g", "-e", "--dedup"])
+        .stdout_any()
+        .run();
+    let ledger = "stream:s:group:g:processed";
+    assert_eq!(server.cli(["ZCARD", ledger]), "3");
+    unsubscribe(&server, "")
+        .stderr("removed group g on s, and with it its ledger of 3 processed entries\n")
+        .run();
+    assert_eq!(server.cli(["EXISTS", ledger]), "0");
+}
+
+#[test]
+fn what_only_looks_like_a_ledger_stays() {
+    let server = stream(0);
+    server.cli(["SET", "stream:s:group:g:processed", "other"]);
+    unsubscribe(&server, "").stderr("removed group g on s\n").run();
+    assert_eq!(server.cli(["GET", "stream:s:group:g:processed"]), "other");
+}
+
+#[test]
+fn what_is_pending_under_a_consumer_is_handed_back() {
+    let server = stream(3);
+    deliver(&server, "till", 2);
+    deliver(&server, "other", 1);
+    server.cli(["XCLAIM", "s", "g", "till", "0", "2-0", "RETRYCOUNT", "4", "JUSTID"]);
+    unsubscribe(&server, "--consumer till")
+        .status(1)
+        .stderr_has([
+            "consumer till of group g on s is not removed: it was at work ",
+            "hint: end it first; --force ",
+        ])
+        .run();
+    assert!(server.consumers("s", "g").contains(&"till".into()));
+    unsubscribe(&server, "-c till --force")
+        .stderr("removed consumer till of group g on s; 2 entries handed back to the others\n")
+        .run();
+    assert!(!server.consumers("s", "g").contains(&"till".into()));
+    let rows = rows(&server);
+    let of = |id: &str| {
+        let (_, consumer, deliveries) = rows.iter().find(|row| row.0 == id).unwrap();
+        (consumer.as_str(), deliveries.as_str())
+    };
+    assert_eq!(of("3-0"), ("other", "1"));
+    if !server.knows("XNACK") {
+        assert_eq!((of("1-0"), of("2-0")), (("handed-back", "1"), ("handed-back", "4")));
+    }
+    let rest = Test::new(&server)
+        .args(["consume", "s", "-g", "g", "-n", "2", "--timeout", "20s"])
+        .stdout_any()
+        .run();
+    assert!(
+        rest.stdout().contains("1-0") && rest.stdout().contains("\"deliveries\":5"),
+        "{}",
+        rest.stdout()
+    );
+}
+
+#[test]
+fn many_entries_are_handed_back_page_by_page() {
+    let server = stream(2500);
+    deliver(&server, "till", 2500);
+    unsubscribe(&server, "-c till --force")
+        .stderr("removed consumer till of group g on s; 2,500 entries handed back to the others\n")
+        .run();
+    assert_eq!(rows(&server).len(), 100);
+    assert_eq!(server.pending("s", "g").len(), 2500);
+}
+
+#[test]
+fn what_a_consumer_takes_as_its_name_goes_stays_pending_under_it() {
+    let server = stream(3);
+    deliver(&server, "till", 1);
+    let (client, is_first) = (server.client(), AtomicBool::new(true));
+    let middleman = Middleman::start(&server, move |words| {
+        if mentions(words, "MULTI") && is_first.swap(false, Ordering::SeqCst) {
+            client.command(["XREADGROUP", "GROUP", "g", "till", "STREAMS", "s", ">"]);
+        }
+        Verdict::Pass
+    });
+    unsubscribe(&server, "-c till --force")
+        .args(["-u", &middleman.url()])
+        .status(1)
+        .stderr_has(["consumer till of group g on s is not removed: it is at work, and took 2 entries meanwhile"])
+        .run();
+    let till: Vec<_> = rows(&server).into_iter().filter(|row| row.1 == "till").collect();
+    let row = |id: &str| (id.to_owned(), "till".to_owned(), "1".to_owned());
+    assert_eq!(till, [row("2-0"), row("3-0")]);
+    assert_eq!(server.pending("s", "g").len(), 3);
+}
+
+#[test]
+fn a_consumer_that_is_at_work_goes_on_and_nothing_is_lost() {
+    let server = stream(0);
+    let mut consumer = Test::new(&server)
+        .args(["consume", "s", "-g", "g", "-c", "till"])
+        .spawn();
+    server.wait_blocked();
+    let mut got = Vec::new();
+    for n in 1..=20 {
+        server.cli(["XADD", "s", &format!("{n}-0"), "name", "n", "body", "1"]);
+        unsubscribe(&server, "-c till --force").spawn().wait();
+        got.push(consumer.line());
+    }
+    consumer.signal(Signal::TERM);
+    consumer.wait();
+    wait_until("all to be settled", || server.pending("s", "g").is_empty());
+    assert_eq!(got.len(), 20);
+}
+
+#[test]
+fn what_was_handed_back_is_not_handed_back_to_itself() {
+    let server = stream(1);
+    deliver(&server, "till", 1);
+    server.cli(["XCLAIM", "s", "g", "handed-back", "0", "1-0", "TIME", "0", "JUSTID"]);
+    for options in ["-c handed-back", "-c handed-back --force"] {
+        unsubscribe(&server, options)
+            .status(1)
+            .stderr(
+                "error: consumer handed-back of group g on s is not removed: it keeps 1 entry that consumers handed back as they ended\n\
+                 hint: any consumer of the group gets them at once: redis-streamer consume s -g g\n",
+            )
+            .run();
+    }
+    server.cli(["XACK", "s", "g", "1-0"]);
+    unsubscribe(&server, "-c handed-back")
+        .stderr("removed consumer handed-back of group g on s\n")
+        .run();
+}
+
+#[test]
+fn of_several_streams_none_goes_if_something_is_in_the_way() {
+    let server = Server::start();
+    for n in 0..3 {
+        let stream = format!("s:{n}");
+        server.cli([
+            "XGROUP",
+            "CREATE",
+            &stream,
+            &format!("{stream}:billing:cg"),
+            "$",
+            "MKSTREAM",
+        ]);
+    }
+    server.cli(["XADD", "s:1", "1-0", "k", "v"]);
+    let run = || Test::new(&server).args(["unsubscribe", "s:{0..3}", "-l", "billing"]);
+    run()
+        .status(1)
+        .stderr_has(["error: group s:1:billing:cg on s:1 is not removed: "])
+        .run();
+    assert_eq!(group_names(&server, "s:0").len(), 1);
+    server.cli(["XADD", "s:2", "1-0", "k", "v"]);
+    run()
+        .status(1)
+        .stderr_has([
+            "warning: group s:1:billing:cg on s:1 is not removed: ",
+            "warning: group s:2:billing:cg on s:2 is not removed: ",
+            "error: 2 of 4 are not removed\n",
+        ])
+        .run();
+    for stream in ["s:1", "s:2"] {
+        server.cli(["XTRIM", stream, "MAXLEN", "0"]);
+    }
+    run()
+        .stderr(
+            "removed group s:0:billing:cg on s:0\n\
+             removed group s:1:billing:cg on s:1\n\
+             removed group s:2:billing:cg on s:2\n\
+             group s:3:billing:cg on s:3 is not there\n",
+        )
+        .run();
+    run()
+        .status(1)
+        .stderr(
+            "error: group s:0:billing:cg on s:0 is not there, nor are the others\n\
+             hint: see what there is: redis-streamer pending s:0\n",
+        )
+        .run();
+}
+
+#[test]
+fn a_failure_midway_names_what_is_left() {
+    let server = Server::start();
+    for stream in ["a", "b"] {
+        server.cli(["XGROUP", "CREATE", stream, "g", "$", "MKSTREAM"]);
+    }
+    let middleman = Middleman::start(&server, |words| {
+        match mentions(words, "DESTROY") && mentions(words, "b") {
+            true => Verdict::Cut,
+            false => Verdict::Pass,
+        }
+    });
+    Test::new(&server)
+        .args(["unsubscribe", "a", "b", "-g", "g", "-u", &middleman.url()])
+        .status(3)
+        .stderr_has(["removed group g on a\n", "error: group g on b is not removed\n"])
+        .run();
+    assert_eq!(group_names(&server, "a"), [""; 0]);
+    assert_eq!(group_names(&server, "b"), ["g"]);
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let server = stream(2);
+    deliver(&server, "till", 1);
+    unsubscribe(&server, "--dry-run")
+        .stdout_has(["would not remove group g on s: 1 entry pending, "])
+        .run();
+    unsubscribe(&server, "--dry-run --force")
+        .stdout_has(["would remove group g on s, and with it 1 entry pending, "])
+        .run();
+    unsubscribe(&server, "--dry-run --force -c till")
+        .stdout("would remove consumer till of group g on s; 1 entry handed back to the others\n")
+        .run();
+    let row = json(unsubscribe(&server, "--dry-run --json -c till"));
+    assert_eq!(row["consumer"], "till");
+    assert_eq!((&row["pending"], &row["removed"]), (&1.into(), &false.into()));
+    assert_eq!(row["in_the_way"].as_array().unwrap().len(), 1);
+    assert_eq!(rows(&server), [("1-0".into(), "till".into(), "1".into())]);
+}
+
+#[test]
+fn what_is_not_there_is_an_error_and_which_group_a_question() {
+    let server = stream(1);
+    unsubscribe(&server, "-c nobody")
+        .status(1)
+        .stderr(
+            "error: consumer nobody of group g on s is not there\n\
+             hint: see what there is: redis-streamer pending s -g g\n",
+        )
+        .run();
+    Test::new(&server)
+        .args(["unsubscribe", "nothing", "-g", "g"])
+        .status(1)
+        .stderr_has(["error: group g on nothing is not there\n"])
+        .run();
+    Test::new(&server)
+        .args(["unsubscribe", "s"])
+        .status(2)
+        .stderr_has(["which group?"])
+        .run();
+}
