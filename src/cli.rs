@@ -45,6 +45,7 @@ pub enum Command {
     Consume(commands::consume::Args),
     Ack(commands::ack::Args),
     Pending(commands::pending::Args),
+    Local(commands::local::Args),
     Complete(commands::complete::Args),
     Completions(commands::completions::Args),
     Man(commands::man::Args),
@@ -78,6 +79,9 @@ impl Cli {
     pub fn run(self, ui: Ui) -> anyhow::Result<Ending> {
         let Global { wait, .. } = self.global;
         let context = || -> anyhow::Result<Context> {
+            if let Some(local) = self.global.local()? {
+                commands::local::ensure(&local, ui)?;
+            }
             let stop = Stop::default();
             Ok(Context {
                 ui,
@@ -94,6 +98,7 @@ impl Cli {
             Command::Consume(args) => commands::consume::run(args, &context()?),
             Command::Ack(args) => commands::ack::run(args, &context()?),
             Command::Pending(args) => commands::pending::run(args, &context()?),
+            Command::Local(args) => commands::local::run(args, &self.global.private_server()?, ui),
             Command::Complete(args) => commands::complete::run(args, Self::laid_out(), ui),
             Command::Completions(args) => commands::completions::run(args, Self::laid_out(), ui),
             Command::Man(args) => commands::man::run(args, Self::laid_out(), ui),

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
+use crate::local::{Fault, Reason};
 use crate::streamer::{Ending, Error, NoFsync, TlsFault};
 
 /// All that was asked for is done, or nobody wants more.
@@ -17,6 +19,9 @@ const UNREACHABLE: u8 = 3;
 const UNMET: u8 = 4;
 /// A process ended by signal n exits with 128 + n, as shells report it.
 const SIGNAL: u8 = 128;
+
+/// Where a server is looked for if none is named.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:6379";
 
 /// A failure of a command, beyond those of the streamer.
 #[derive(Debug)]
@@ -124,13 +129,14 @@ pub fn code_of_answer(answer: &clap::Error) -> u8 {
 pub fn report(error: &anyhow::Error) -> Report {
     let failure = error.downcast_ref::<Failure>();
     let streamer = error.downcast_ref::<Error>();
+    let local = error.downcast_ref::<Fault>();
     let code = match (failure.map(|failure| failure.kind), streamer) {
         (Some(Kind::Usage), _) => USAGE,
         (Some(Kind::Unmet), _) => UNMET,
         (Some(Kind::Lost), _) => UNREACHABLE,
         (Some(Kind::Data), _) => REFUSED,
         (None, Some(error)) => code_for(error),
-        (None, None) => REFUSED,
+        (None, None) => local.map_or(REFUSED, code_for_local),
     };
     let mut texts = error.chain().map(ToString::to_string);
     Report {
@@ -138,7 +144,8 @@ pub fn report(error: &anyhow::Error) -> Report {
         causes: texts.collect(),
         hint: failure
             .and_then(|failure| failure.hint.clone())
-            .or_else(|| streamer.and_then(hint_for)),
+            .or_else(|| streamer.and_then(hint_for))
+            .or_else(|| local.and_then(hint_for_local)),
         code,
     }
 }
@@ -153,6 +160,68 @@ fn code_for(error: &Error) -> u8 {
     }
 }
 
+fn code_for_local(fault: &Fault) -> u8 {
+    match fault {
+        // It would be no use to try again.
+        Fault::NoProgram
+        | Fault::TooOld { .. }
+        | Fault::NoHome
+        | Fault::NotPrivate { .. }
+        | Fault::NoRoomForSocket { .. } => USAGE,
+        Fault::File { .. } | Fault::Unsaved { .. } => REFUSED,
+        Fault::Ended { .. } | Fault::NotListening { .. } | Fault::Silent { .. } => UNREACHABLE,
+    }
+}
+
+/// The next thing to try after a failure of the private server.
+fn hint_for_local(fault: &Fault) -> Option<String> {
+    let path = |path: &Path| quote(&path.display().to_string());
+    Some(match fault {
+        Fault::NoProgram => {
+            "install one: apt install valkey-server (or redis-server), dnf install valkey, brew install valkey; \
+             or name a server with --url"
+                .to_owned()
+        }
+        Fault::TooOld { .. } => {
+            "use Redis 7 or a Valkey, as before; or name another place for the data with $XDG_DATA_HOME".to_owned()
+        }
+        Fault::NoHome => "set $HOME or $XDG_DATA_HOME".to_owned(),
+        Fault::NotPrivate { dir, .. } => format!(
+            "it has to be yours, and closed to others: chmod 700 {}; or name others with $XDG_RUNTIME_DIR and $XDG_DATA_HOME",
+            path(dir)
+        ),
+        Fault::NoRoomForSocket { .. } => "name a directory with a shorter path with $XDG_RUNTIME_DIR".to_owned(),
+        Fault::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+            "the disk is full: make room there".to_owned()
+        }
+        Fault::File { .. } => "the local server keeps its data in $XDG_DATA_HOME, else in ~/.local/share, and its socket in $XDG_RUNTIME_DIR".to_owned(),
+        Fault::Ended { reason, log, .. } => hint_for_end(*reason, log),
+        Fault::NotListening { pid, .. } | Fault::Silent { pid, .. } => match pid {
+            Some(pid) => format!("see what it does: ps {pid}; to end it: kill {pid}"),
+            None => "see whether it is still at work: pgrep -a -u $USER 'valkey-server|redis-server'".to_owned(),
+        },
+        Fault::Unsaved { pid, .. } => {
+            format!("is the disk full? make room there, and it writes within a second; to end it all the same: kill {pid}")
+        }
+    })
+}
+
+fn hint_for_end(reason: Reason, log: &Path) -> String {
+    let data = log.parent().unwrap_or(log).display().to_string();
+    let log = quote(&log.display().to_string());
+    match reason {
+        Reason::FullDisk => format!("the disk is full: make room for {data}"),
+        Reason::BrokenFile => format!(
+            "its append-only file is broken in the middle: copy {}, then see how much of it can be read with redis-check-aof (valkey-check-aof); the log is {log}",
+            quote(&data)
+        ),
+        Reason::OtherVersion => format!(
+            "the data was written by a newer server, or by the other one of Redis and Valkey: use that one; the log is {log}"
+        ),
+        Reason::Other => format!("see its log: {log}"),
+    }
+}
+
 /// The next thing to try after a failure of the streamer.
 fn hint_for(error: &Error) -> Option<String> {
     Some(match error {
@@ -162,6 +231,13 @@ fn hint_for(error: &Error) -> Option<String> {
         }
         Error::Certificate { .. } => "--cacert, --cert and --cert-key take files in PEM form".to_owned(),
         Error::Tls { address, source } => hint_for_tls(TlsFault::of(source), address),
+        Error::Unreachable { address, source }
+            if address == DEFAULT_ADDRESS && source.kind() == io::ErrorKind::ConnectionRefused =>
+        {
+            format!(
+                "no server listens on {address}: start one of your own with --local, or name one with --url or $REDIS_STREAMER_URL"
+            )
+        }
         Error::Unreachable { address, .. } => {
             format!(
                 "is a server listening on {address}? name another with --url or $REDIS_STREAMER_URL, or use --wait 30s to keep trying"
@@ -264,7 +340,9 @@ fn hint_for_refusal(code: &str, detail: &str) -> Option<String> {
         "OOM" => {
             "the server is out of memory (maxmemory): trim streams with --maxlen or --retention, or raise the limit"
         }
-        "MISCONF" => "the server cannot save its data: see its log",
+        "MISCONF" => {
+            "the server cannot save its data: is its disk full? see its log (for --local: redis-streamer local)"
+        }
         "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" => {
             "the cluster has not settled which of its nodes serves the stream: try again in a while"
         }

@@ -6,6 +6,7 @@ mod failure;
 mod format;
 mod json;
 mod line;
+mod local;
 mod options;
 mod partitions;
 mod pointer;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::failure::Failure;
+use crate::local::{Fault, Local};
 use crate::streamer::{
     Copies, Durability, EntryId, Kind, Location, Secret, Servers, Stop, Tls, Trim, Verify, names, parse_duration,
 };
@@ -17,14 +18,17 @@ use crate::ui::{Color, Typed, Ui, Verbosity, ask_secret};
 #[derive(clap::Args)]
 #[command(next_help_heading = "Connection options")]
 pub struct Global {
-    /// The server [default: $REDIS_STREAMER_URL]
+    /// The server, or local: [default: $REDIS_STREAMER_URL]
     ///
     /// HOST:PORT will do; else redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… (TLS), redis+unix:///PATH,
-    /// redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE.
+    /// redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE; local: is a private server of your own (--local).
     ///
     /// Without it and $REDIS_STREAMER_URL: $REDIS_URL, else redis://127.0.0.1:6379
     #[arg(short, long, global = true, value_name = "URL", display_order = 900, help_heading = None::<&str>)]
     url: Option<String>,
+    /// Use a private server of your own, started when it is needed: the same as -u local:
+    #[arg(long, global = true, conflicts_with = "url", hide_short_help = true)]
+    local: bool,
     /// Authenticate as this ACL user
     #[arg(long, global = true, value_name = "USER", hide_short_help = true)]
     user: Option<String>,
@@ -87,6 +91,8 @@ pub struct Global {
 }
 
 const DEFAULT_URL: &str = "redis://127.0.0.1:6379";
+/// The URLs of the private server.
+const LOCAL_URLS: [&str; 2] = ["local:", "local://"];
 /// Where the URL and the password are looked for, beside the options.
 const URL_VARIABLES: [&str; 2] = ["REDIS_STREAMER_URL", "REDIS_URL"];
 const PASSWORD_VARIABLE: &str = "REDISCLI_AUTH";
@@ -101,11 +107,34 @@ impl Global {
         Ui::new(verbosity, self.color)
     }
 
+    /// The private server, if it is what is meant.
+    pub fn local(&self) -> anyhow::Result<Option<Local>> {
+        let is_local = self.local || self.url().is_some_and(|url| LOCAL_URLS.contains(&url.as_str()));
+        Ok(is_local.then(|| self.private_server()).transpose()?)
+    }
+
+    /// The private server, whatever server is meant.
+    pub fn private_server(&self) -> Result<Local, Fault> {
+        Local::of_this_user(self.patience())
+    }
+
+    fn url(&self) -> Option<String> {
+        self.url.clone().or_else(|| URL_VARIABLES.iter().find_map(variable))
+    }
+
+    fn patience(&self) -> Duration {
+        self.connect_timeout.max(Duration::from_millis(1))
+    }
+
+    /// The servers that are meant. The private one is not started by this.
     pub fn servers(&self, stop: &Stop) -> anyhow::Result<Servers> {
-        let url = self.url.clone().or_else(|| URL_VARIABLES.iter().find_map(variable));
-        let mut location = Location::parse(url.as_deref().unwrap_or(DEFAULT_URL))?;
+        let local = self.local()?;
+        let mut location = match &local {
+            Some(local) => Location::at_socket(&local.socket()?),
+            None => Location::parse(self.url().as_deref().unwrap_or(DEFAULT_URL))?,
+        };
         let endpoint = &mut location.endpoint;
-        endpoint.connect_timeout = self.connect_timeout.max(Duration::from_millis(1));
+        endpoint.connect_timeout = self.patience();
         if let Some(user) = &self.user {
             endpoint.user = Some(user.clone());
         }
@@ -113,7 +142,8 @@ impl Global {
             endpoint.password = Some(read_password(path)?);
         } else if self.askpass {
             endpoint.password = Some(ask_password(endpoint.user.as_deref(), &endpoint.address.to_string())?);
-        } else if endpoint.password.is_none() {
+        } else if endpoint.password.is_none() && local.is_none() {
+            // The private server has no password: the variable is meant for others.
             endpoint.password = variable(&PASSWORD_VARIABLE).map(Secret);
         }
         if endpoint.user.is_some() {

@@ -107,6 +107,13 @@ pub fn heading(subject: &str, figures: &[String], width: Option<u16>) -> String 
     format!("{subject}: {figures}\n")
 }
 
+/// Facts, each on a line behind what it is called.
+pub fn facts(facts: &[(&str, String)]) -> String {
+    let widest = facts.iter().map(|(label, _)| label.width()).max().unwrap_or(0);
+    let line = |(label, fact): &(&str, String)| format!("{label:widest$}  {}\n", one_line(fact));
+    facts.iter().map(line).collect()
+}
+
 /// A text that stays on its line and cannot command a terminal.
 pub fn one_line(text: &str) -> String {
     // `printable` keeps line breaks, for texts of several lines; a name with one must not look like two rows.
@@ -192,6 +199,17 @@ pub fn duration(ms: u64) -> String {
     in_units(ms, &UNITS[first..=last])
 }
 
+/// A number of bytes at a glance: `512 B`, `1.5 MiB`.
+pub fn bytes(number: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let steps = (number.checked_ilog2().unwrap_or(0) / 10).min(UNITS.len() as u32 - 1);
+    let tenths = (u128::from(number) * 10) >> (10 * steps);
+    match steps {
+        0 => format!("{number} B"),
+        _ => format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[steps as usize]),
+    }
+}
+
 /// A pause as people speak of it, to the nearest second where it is longer than that.
 pub fn roughly(pause: Duration) -> String {
     let ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
@@ -233,6 +251,18 @@ mod tests {
     fn numbers_agree_with_what_they_count() {
         let texts = [(0, "line"), (1, "entry"), (2, "entry"), (1_234_567, "message")].map(|(n, noun)| counted(n, noun));
         assert_eq!(texts, ["0 lines", "1 entry", "2 entries", "1,234,567 messages"]);
+    }
+
+    #[test]
+    fn bytes_are_counted_in_what_they_fill() {
+        let texts = [0, 1023, 1024, 1_610_612, u64::MAX].map(bytes);
+        assert_eq!(texts, ["0 B", "1023 B", "1.0 KiB", "1.5 MiB", "16777215.9 TiB"]);
+    }
+
+    #[test]
+    fn facts_stand_below_each_other() {
+        let text = facts(&[("pid", "7".to_owned()), ("server", "a\nb".to_owned())]);
+        assert_eq!(text, "pid     7\nserver  a\\u{a}b\n");
     }
 
     fn rows(rows: &[[&str; 3]]) -> Vec<Vec<String>> {

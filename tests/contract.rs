@@ -3,8 +3,8 @@
 use crate::harness::{Server, Test};
 use std::path::{Path, PathBuf};
 
-/// Every verb, with the two that say something of the program itself.
-pub const COMMANDS: [&str; 9] = [
+/// Every verb, with those that say something of the program itself.
+pub const COMMANDS: [&str; 10] = [
     "send",
     "send-batch",
     "subscribe",
@@ -12,6 +12,7 @@ pub const COMMANDS: [&str; 9] = [
     "consume",
     "ack",
     "pending",
+    "local",
     "completions",
     "man",
 ];

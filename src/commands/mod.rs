@@ -6,6 +6,7 @@ pub mod completions;
 pub mod consume;
 mod durability;
 mod fields;
+pub mod local;
 pub mod man;
 pub mod pending;
 pub mod send;

@@ -26,8 +26,8 @@ pub use error::{Error, NoFsync, ServerError};
 pub use inspect::groups::GroupInfo;
 pub use inspect::groups::{ConsumerInfo, groups};
 pub use inspect::pending::{PendingEntry, PendingFilter, PendingPages};
-pub use inspect::scan::find_streams;
-pub use inspect::server::{now_ms, ready};
+pub use inspect::scan::{find_streams, stream_keys};
+pub use inspect::server::{About, about, now_ms, ready, shut_down};
 pub use inspect::subscribe::{Existing, Subscribed, subscribe};
 pub use inspect::survey::{
     Away, GroupState, Hidden, Oldest, StreamState, Survey, group_state, stream_state, survey, survey_of,

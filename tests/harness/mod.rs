@@ -7,6 +7,7 @@ mod chaos;
 #[cfg(test)]
 mod checks;
 mod cluster;
+mod local;
 mod options;
 mod panics;
 mod pattern;
@@ -23,6 +24,7 @@ mod wait;
 pub use abilities::{is_installed_or_left_out, left_out};
 pub use chaos::Dice;
 pub use cluster::Cluster;
+pub use local::{Home, set_mode};
 pub use options::{Options, free_port};
 pub use panics::Panics;
 pub use program::Test;

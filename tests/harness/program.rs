@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 const BINARY: &str = env!("CARGO_BIN_EXE_redis-streamer");
 
 /// Variables that would change what the program does, wherever the tests run.
-const FOREIGN: [&str; 11] = [
+const FOREIGN: [&str; 13] = [
     "REDIS_STREAMER_URL",
     "REDIS_STREAMER_COMPLETE_FOR",
     "REDIS_URL",
@@ -22,6 +22,8 @@ const FOREIGN: [&str; 11] = [
     "CLICOLOR_FORCE",
     "COLUMNS",
     "RUST_BACKTRACE",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
 ];
 
 enum Expected {
@@ -69,14 +71,16 @@ impl Test {
 
     /// Runs a bash script that finds the program on PATH and the server in the environment.
     pub fn shell(server: &Server, script: &str) -> Self {
+        Self::new(server).env("SOCKET", server.socket()).bash(script)
+    }
+
+    /// Runs a bash script instead, which finds the program on PATH.
+    pub fn bash(self, script: &str) -> Self {
         let binaries = Path::new(BINARY).parent().unwrap().as_os_str();
         let mut path = binaries.to_owned();
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
-        let mut test = Self::new(server)
-            .env("PATH", path)
-            .env("SOCKET", server.socket())
-            .args(["-o", "pipefail", "-c", script]);
+        let mut test = self.env("PATH", path).args(["-o", "pipefail", "-c", script]);
         test.program = "bash".into();
         test.own_group = true;
         test

@@ -22,7 +22,7 @@ pub struct Server {
 }
 
 /// The server that the tests run against: `$REDIS_STREAMER_TEST_SERVER`, else `redis-server` from PATH.
-fn binary() -> OsString {
+pub(super) fn binary() -> OsString {
     std::env::var_os("REDIS_STREAMER_TEST_SERVER").unwrap_or_else(|| "redis-server".into())
 }
 

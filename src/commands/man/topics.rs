@@ -92,7 +92,7 @@ pub const ENVIRONMENT: Topic = Topic {
     terms: &[
         (
             "REDIS_STREAMER_URL, REDIS_URL",
-            "The server, where --url names none; the first that is set.",
+            "The server, where --url names none; the first that is set. local: is the same as --local.",
         ),
         (
             "REDISCLI_AUTH",
@@ -101,6 +101,10 @@ pub const ENVIRONMENT: Topic = Topic {
         (
             "POD_NAME, HOSTNAME",
             "What stands for this machine in the names that consumers give themselves; the first that is set.",
+        ),
+        (
+            "XDG_DATA_HOME, XDG_RUNTIME_DIR",
+            "Where the server of --local keeps its data and its socket; ~/.local/share and the temporary directory if not set.",
         ),
         ("NO_COLOR", "Nothing is coloured, unless --color says so."),
         (
