@@ -17,6 +17,7 @@ mod errors;
 mod examples;
 mod faults;
 mod harness;
+mod libraries;
 mod local;
 mod manual;
 mod memory;
