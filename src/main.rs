@@ -17,11 +17,17 @@ mod ui;
 
 use std::process::ExitCode;
 
+use streamer::Ending;
+
 fn main() -> ExitCode {
     let (ui, code) = match cli::Cli::typed() {
         Ok(cli) => {
             let ui = cli.global.ui();
-            (ui, cli.run(ui).map(failure::code_of))
+            let ended = cli.run(ui);
+            if let Ok(Ending::Signal(signal)) = &ended {
+                signals::die_of(*signal);
+            }
+            (ui, ended.map(failure::code_of))
         }
         Err(answer) => {
             let ui = cli::ui_without_options();

@@ -30,6 +30,7 @@ mod redelivery;
 mod send;
 mod send_batch;
 mod sentinel;
+mod signals;
 mod snapshots;
 mod subscribe;
 mod terminal;

@@ -38,10 +38,11 @@ fn handlers_at_work_finish_and_are_acknowledged() {
         let mut consumer = handle(&server, "--jobs 3", WAIT_FOR_GO).spawn();
         wait_until("three handlers", || server.lines("started").len() == 3);
         consumer.signal(signal);
-        // It has seen the signal when nothing of its group is read any more: the handlers are still at work.
+        const SAID: &str = "finishing 3 messages; again to end at once\n";
+        consumer.wait_stderr(SAID);
         server.file("go", "");
         let output = consumer.wait();
-        assert_eq!((output.status, output.stderr().as_str()), (status, ""));
+        assert_eq!((output.status, output.stderr().as_str()), (status, SAID));
         let done = handled(&server);
         assert_once(&done);
         assert!(done.len() >= 3, "{done:?}");

@@ -14,6 +14,8 @@ use std::time::Duration;
 pub struct Output {
     /// 128 + n where a signal n ended it.
     pub status: i32,
+    /// The signal of which it died.
+    pub signal: Option<i32>,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
 }
@@ -210,6 +212,7 @@ impl Running {
         self.seen.extend(self.lines.try_iter().flatten());
         Output {
             status: code(status),
+            signal: status.signal(),
             stdout: std::mem::take(&mut self.seen),
             stderr: std::mem::take(&mut self.stderr.lock().unwrap()),
         }
@@ -278,8 +281,13 @@ impl Unread {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         self.pipe.read_to_end(&mut stdout).unwrap();
         self.child.stderr.take().unwrap().read_to_end(&mut stderr).unwrap();
-        let status = code(self.child.wait().unwrap());
-        Output { status, stdout, stderr }
+        let status = self.child.wait().unwrap();
+        Output {
+            status: code(status),
+            signal: status.signal(),
+            stdout,
+            stderr,
+        }
     }
 }
 

@@ -123,13 +123,13 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     };
     let read = match &settings.source {
         Source::Given(ids) => {
-            signals::listen(stop, || {})?;
+            signals::listen(stop, || {}, || {})?;
             ids.iter().try_for_each(|id| acks.take(None, *id))
         }
         Source::Stdin => {
             let (input, end) = context.ui.input()?;
             stop.on_wake(end);
-            signals::listen(stop, || {})?;
+            signals::listen(stop, || {}, || {})?;
             acks.take_all(References::new(input))
         }
     };

@@ -21,12 +21,6 @@ pub fn tell(ui: Ui, event: &Event<'_>) {
                 streams.join(", ")
             ));
         }
-        Event::WaitingForHandlers(count) => {
-            return ui.status(&format!(
-                "waiting for {} at work; a second signal ends them at once",
-                counted(*count as u64, "handler")
-            ));
-        }
         Event::GroupCreated { stream, group, from } => {
             format!("group {group} on {stream} was missing: created from {from}")
         }
@@ -65,6 +59,14 @@ pub fn tell(ui: Ui, event: &Event<'_>) {
         Event::LeftBehind { done, held, consumer } => left_behind(*done, *held, consumer),
     };
     ui.warning(&warning);
+}
+
+/// Says what is waited for after a signal: nothing, where no handler is at work.
+pub fn tell_of_work(ui: Ui, messages: usize) {
+    if messages > 0 {
+        let messages = counted(messages as u64, "message");
+        ui.status(&format!("finishing {messages}; again to end at once"));
+    }
 }
 
 fn gone(stream: &str, ids: &[EntryId]) -> String {

@@ -219,8 +219,9 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         Err(Halt::Failed(error)) => return Err(error.into()),
     };
     let groups = Groups::default();
-    let at_last = groups.clone();
-    signals::listen(stop, move || at_last.kill()).context("cannot listen for signals")?;
+    let (ui, at_first, at_last) = (context.ui, groups.clone(), groups.clone());
+    let say = move || events::tell_of_work(ui, at_first.messages());
+    signals::listen(stop, say, move || at_last.kill()).context("cannot listen for signals")?;
     let members = Members {
         args: &args,
         ui: context.ui,

@@ -140,7 +140,7 @@ enum OnAmbiguous {
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     args.stream.warn(context.ui);
     let (settings, input) = Settings::new(args, context.ui.input_is_terminal())?;
-    signals::listen(&context.stop, || ())?;
+    signals::listen(&context.stop, || (), || ())?;
     if settings.are_partitions() {
         return run_all(&settings, input, context);
     }

@@ -42,8 +42,6 @@ pub enum Event<'a> {
     FewerHandlers { running: usize, error: &'a str },
     /// So many messages count as acknowledged since they were read, and no handler could be started for them.
     Unhandled(usize),
-    /// A signal came, and so many handlers are at work.
-    WaitingForHandlers(usize),
     /// The consumer's name stays in the group.
     NameKept { consumer: &'a str, why: &'a str },
     /// So many messages are done and not acknowledged, and so many were not handed back, because the server is away.

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::io::{self, IoSlice, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{Builder, JoinHandle, sleep};
@@ -34,6 +35,8 @@ const LOOK_UP: Timespec = Timespec {
 /// The process groups of the handlers at work, to be ended with this process.
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
+    /// How many messages they work on.
+    messages: Arc<AtomicUsize>,
     alive: Arc<Mutex<HashSet<i32>>>,
     /// Held to read while a process starts and is not among `alive` yet; to write when no other is to start.
     starting: Arc<RwLock<()>>,
@@ -45,6 +48,10 @@ const START_PATIENCE: Duration = Duration::from_secs(1);
 const START_POLL: Duration = Duration::from_millis(1);
 
 impl Groups {
+    pub fn messages(&self) -> usize {
+        self.messages.load(Ordering::SeqCst)
+    }
+
     /// Kills all of them, also those that are just starting: their messages stay pending and are delivered again.
     /// No other starts from now on: this process is about to end.
     pub fn kill(&self) {
@@ -91,6 +98,13 @@ fn group_of(child: &Child) -> i32 {
 
 /// Runs the handler of a job to its end.
 pub fn run(handler: &Handler, job: &Job, groups: &Groups) -> Verdict {
+    groups.messages.fetch_add(job.messages.len(), Ordering::SeqCst);
+    let verdict = run_to_its_end(handler, job, groups);
+    groups.messages.fetch_sub(job.messages.len(), Ordering::SeqCst);
+    verdict
+}
+
+fn run_to_its_end(handler: &Handler, job: &Job, groups: &Groups) -> Verdict {
     let mut command = command(handler, job);
     let mut child = match groups.start(&mut command) {
         Ok(child) => child,

@@ -306,9 +306,6 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
 
     /// Lets the handlers at work finish, acknowledges what they did, and hands back the rest.
     fn finish(&mut self, mut ended: Result<Ending, Failure>) -> Result<Ending, Failure> {
-        if self.run.stop.signal().is_some() && self.queue.running() > 0 {
-            (self.run.tell)(Event::WaitingForHandlers(self.queue.running()));
-        }
         while self.queue.running() > 0 || self.reader.asked() > 0 || self.has_unread() {
             if self.has_unread() {
                 self.start_ready();
