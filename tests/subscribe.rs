@@ -158,7 +158,7 @@ fn reset_moves_an_existing_group() {
 fn reset_creates_what_is_missing() {
     let server = Server::start();
     Test::new(&server)
-        .args(["subscribe", "s", "-g", "g", "--reset"])
+        .args(["subscribe", "s", "-g", "g", "--reset", "--from", "latest"])
         .stderr("created group g on s, from latest\n")
         .run();
     assert_eq!(group(&server).0, "g");
@@ -169,4 +169,211 @@ fn quiet_says_nothing() {
     let server = Server::start();
     Test::new(&server).args(["subscribe", "s", "-g", "g", "--quiet"]).run();
     assert_eq!(group(&server).0, "g");
+}
+
+/// Delivers entries to a consumer of `g`.
+fn deliver(server: &Server, count: usize) {
+    let count = count.to_string();
+    server.cli(["XREADGROUP", "GROUP", "g", "till", "COUNT", &count, "STREAMS", "s", ">"]);
+}
+
+fn reset(server: &Server, args: &str) -> Test {
+    Test::new(server)
+        .args(["subscribe", "s", "-g", "g", "--reset"])
+        .args(args.split_whitespace())
+}
+
+#[test]
+fn reset_asks_where_to() {
+    let server = Server::start();
+    reset(&server, "")
+        .status(2)
+        .stderr_has([
+            "error: --reset moves the group, and nothing says where to\n",
+            "hint: --from beginning delivers all there is again, --from latest skips it;",
+        ])
+        .run();
+    reset(&server, "--from latest --to-group x")
+        .status(2)
+        .stderr_has(["cannot be used with"])
+        .run();
+    assert_eq!(server.cli(["EXISTS", "s"]), "0");
+}
+
+#[test]
+fn reset_tells_the_time_and_what_comes_again_or_is_skipped() {
+    let server = Server::start();
+    server.add_numbered("s", 10);
+    server.cli(["XGROUP", "CREATE", "s", "g", "5-0"]);
+    for (from, told, stands) in [
+        ("beginning", "beginning: 5 entries come again", "0-0"),
+        (
+            "3-0",
+            "3-0 (1970-01-01T00:00:00.003Z): 2 entries are skipped",
+            "2-18446744073709551615",
+        ),
+        (
+            "1970-01-01T00:00:00.002Z",
+            "1970-01-01T00:00:00.002Z: 1 entry comes again",
+            "1-18446744073709551615",
+        ),
+        (
+            "1970-01-01T00:00:00.002Z",
+            "1970-01-01T00:00:00.002Z: nothing is skipped",
+            "1-18446744073709551615",
+        ),
+        ("latest", "latest: 9 entries are skipped", "10-0"),
+    ] {
+        reset(&server, &format!("--from {from} --dry-run"))
+            .stdout_has(["would move group g on s to "])
+            .run();
+        reset(&server, &format!("--from {from}"))
+            .stderr(format!("moved group g on s to {told}\n"))
+            .run();
+        assert_eq!(group(&server).1, stands, "{from}");
+    }
+    let told = reset(&server, "--from -1h")
+        .stderr_has(["moved group g on s to 3600s ago (20"])
+        .run();
+    assert!(told.stderr().ends_with("Z): nothing is skipped\n"), "{}", told.stderr());
+}
+
+#[test]
+fn what_would_come_of_it_is_counted_up_to_a_bound() {
+    let server = Server::start();
+    server.add_numbered("s", 10_001);
+    server.cli(["XGROUP", "CREATE", "s", "g", "10000-0"]);
+    for (from, told) in [
+        ("beginning", "beginning: 10,000 entries would come again\n"),
+        ("latest", "latest: 1 entry would be skipped\n"),
+    ] {
+        reset(&server, &format!("--from {from} --dry-run"))
+            .stdout(format!("would move group g on s to {told}"))
+            .run();
+    }
+    server.cli(["XGROUP", "SETID", "s", "g", "10001-0"]);
+    reset(&server, "--from beginning --dry-run")
+        .stdout("would move group g on s to beginning: >10,000 entries would come again\n")
+        .run();
+    assert_eq!(group(&server).1, "10001-0");
+    reset(&server, "--from beginning")
+        .stderr("moved group g on s to beginning: >10,000 entries come again\n")
+        .run();
+}
+
+#[test]
+fn large_entries_are_counted_up_to_fewer() {
+    let server = Server::start();
+    let megabyte = "x".repeat(1 << 20);
+    for n in 1..=40 {
+        server.add("s", &format!("{n}-0"), &[("k", megabyte.as_str())]);
+    }
+    server.cli(["XGROUP", "CREATE", "s", "g", "$"]);
+    let told = reset(&server, "--from beginning --dry-run")
+        .stdout_has([": >"])
+        .run()
+        .stdout();
+    let counted: u64 = told.split(['>', ' ']).find_map(|word| word.parse().ok()).unwrap();
+    assert!((15..40).contains(&counted), "{told}");
+}
+
+#[test]
+fn what_is_pending_stays_so_and_consumers_at_work_are_named() {
+    let server = Server::start();
+    server.add_numbered("s", 5);
+    server.cli(["XGROUP", "CREATE", "s", "g", "0"]);
+    deliver(&server, 3);
+    let warned = "warning: consumers of group g on s are at work, and go on from the new place at once: till ";
+    let again = "3 entries come again; 3 entries pending before and after\n";
+    reset(&server, "--from beginning").stderr_has([warned, again]).run();
+    assert_eq!(server.pending("s", "g"), ["1-0", "2-0", "3-0"]);
+    reset(&server, "--from latest --dry-run")
+        .stdout("would move group g on s to latest: 5 entries would be skipped; 3 entries pending before and after\n")
+        .stderr_has([warned])
+        .run();
+}
+
+#[test]
+fn a_point_in_the_future_needs_force() {
+    let server = Server::start();
+    server.add_numbered("s", 3);
+    server.cli(["XGROUP", "CREATE", "s", "g", "$"]);
+    for from in ["2999-01-01T00:00:00Z", "32472144000000-5"] {
+        reset(&server, &format!("--from {from}"))
+            .status(2)
+            .stderr_has([
+                &*format!("error: {from} is "),
+                " in the future: nothing would be delivered until then\nhint: --force ",
+            ])
+            .run();
+        assert_eq!(group(&server).1, "3-0");
+        reset(&server, &format!("--from {from} --force"))
+            .stderr_has(["moved group g on s to "])
+            .run();
+        assert!(group(&server).1.starts_with("32472143999999-") || group(&server).1 == "32472144000000-4");
+        server.cli(["XGROUP", "SETID", "s", "g", "3-0"]);
+    }
+    // The server's clock counts, and who only makes sure of a group is not asked.
+    Test::new(&server)
+        .args(["subscribe", "s", "-g", "g", "--from", "2999-01-01T00:00:00Z"])
+        .stderr("group g on s exists, left as it is\n")
+        .run();
+}
+
+#[test]
+fn a_group_begins_where_another_one_stands() {
+    let server = Server::start();
+    server.add_numbered("s", 5);
+    server.cli(["XGROUP", "CREATE", "s", "g", "0"]);
+    server.cli(["XGROUP", "CREATE", "s", "s:billing:cg", "3-0"]);
+    server.cli(["XGROUP", "CREATE", "s", "raw", "4-0"]);
+    reset(&server, "--to-group billing")
+        .stderr("moved group g on s to where billing stands, behind 3-0 (1970-01-01T00:00:00.003Z): 3 entries are skipped\n")
+        .run();
+    reset(&server, "--to-group raw")
+        .stderr("moved group g on s to where raw stands, behind 4-0 (1970-01-01T00:00:00.004Z): 1 entry is skipped\n")
+        .run();
+    assert_eq!(server.groups("s")[0], ("g".into(), "4-0".into()));
+    Test::new(&server)
+        .args(["subscribe", "s", "-l", "new", "--to-group", "s:billing:cg"])
+        .stderr_has(["created group s:new:cg on s, from where s:billing:cg stands, behind 3-0"])
+        .run();
+    assert!(server.groups("s").contains(&("s:new:cg".into(), "3-0".into())));
+    reset(&server, "--to-group nobody")
+        .status(1)
+        .stderr(
+            "error: stream 's' has no group 'nobody', and none of a listener of that name\n\
+             hint: its groups: g, raw, s:billing:cg, s:new:cg\n",
+        )
+        .run();
+}
+
+#[test]
+fn all_are_looked_at_before_one_is_moved() {
+    let server = Server::start();
+    for stream in ["s", "t"] {
+        server.add_numbered(stream, 2);
+        server.cli(["XGROUP", "CREATE", stream, "g", "0"]);
+    }
+    server.cli(["XGROUP", "CREATE", "s", "other", "2-0"]);
+    reset(&server, "t --to-group other")
+        .status(1)
+        .stderr_has(["error: stream 't' has no group 'other'"])
+        .run();
+    assert_eq!(server.groups("s")[0].1, "0-0");
+}
+
+#[test]
+fn a_dry_run_makes_no_stream() {
+    let server = Server::start();
+    Test::new(&server)
+        .args(["subscribe", "s", "-g", "g", "--dry-run"])
+        .stdout("would create group g on s, from latest\n")
+        .run();
+    assert_eq!(server.cli(["EXISTS", "s"]), "0");
+    server.cli(["XGROUP", "CREATE", "s", "g", "$", "MKSTREAM"]);
+    Test::new(&server)
+        .args(["subscribe", "s", "-g", "g", "--dry-run", "--from", "beginning"])
+        .stdout("group g on s exists, and would be left as it is\n")
+        .run();
 }

@@ -67,12 +67,10 @@ fn a_group_that_nobody_misses_goes() {
 fn what_would_go_with_a_group_needs_force() {
     let server = stream(5);
     deliver(&server, "till", 2);
-    let undelivered = if server.tells_lag() { "3 entries" } else { "entries" };
-    let said = format!("group g on s is not removed: 2 entries pending, {undelivered} undelivered, till was at work ");
     unsubscribe(&server, "")
         .status(1)
         .stderr_has([
-            &*said,
+            "group g on s is not removed: 2 entries pending, 3 entries undelivered, till was at work ",
             "hint: see it: redis-streamer pending s -g g; --force removes it all the same",
         ])
         .run();
@@ -361,5 +359,28 @@ fn what_is_not_there_is_an_error_and_which_group_a_question() {
         .args(["unsubscribe", "s"])
         .status(2)
         .stderr_has(["which group?"])
+        .run();
+}
+
+#[test]
+fn what_is_undelivered_is_counted_up_to_a_bound() {
+    let server = stream(12_000);
+    let known = if server.tells_lag() {
+        "12,000 entries undelivered"
+    } else {
+        ">10,000 entries undelivered"
+    };
+    unsubscribe(&server, "").status(1).stderr_has([known]).run();
+    server.cli(["XDEL", "s", "6000-0"]);
+    // Now the server does not know it any more.
+    server.cli(["XGROUP", "SETID", "s", "g", "1-0"]);
+    unsubscribe(&server, "")
+        .status(1)
+        .stderr_has([">10,000 entries undelivered"])
+        .run();
+    server.cli(["XGROUP", "SETID", "s", "g", "2000-0"]);
+    unsubscribe(&server, "")
+        .status(1)
+        .stderr_has([": 9,999 entries undelivered"])
         .run();
 }

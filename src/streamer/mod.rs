@@ -27,13 +27,14 @@ pub use inspect::groups::GroupInfo;
 pub use inspect::groups::{ConsumerInfo, groups};
 pub use inspect::pending::{PendingEntry, PendingFilter, PendingPages};
 pub use inspect::scan::{find_streams, stream_keys};
+pub use inspect::seek::{Count, Move, Passed, Position, look_ahead, position_of};
 pub use inspect::server::{About, about, now_ms, ready, shut_down};
 pub use inspect::subscribe::{Existing, Subscribed, subscribe};
 pub use inspect::survey::{
     Away, GroupState, Hidden, Oldest, StreamState, Survey, group_state, stream_state, survey, survey_of,
 };
 pub use inspect::unsubscribe::{
-    GroupRemoval, GroupUse, Undelivered, group_use, ledger_size, remove_group, remove_idle_group, remove_ledger,
+    GroupRemoval, GroupUse, group_use, ledger_size, remove_group, remove_idle_group, remove_ledger,
 };
 pub use point::{InvalidDuration, Point, parse_duration};
 pub use producer::add::{AddOptions, MessageWriter, Missing, Trim, add, write_add, write_trim};

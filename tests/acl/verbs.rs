@@ -63,6 +63,22 @@ fn reading() -> Vec<Case> {
             &["subscribe", "s", "-g", "g", "--reset", "--from", "beginning"],
         ),
         Case::new(
+            &[
+                "subscribe",
+                "subscribe — --reset",
+                "subscribe — --reset, to an ID or a time",
+            ],
+            &["subscribe", "s", "-g", "g", "--reset", "--from", "2-0"],
+        ),
+        Case::new(
+            &["subscribe", "subscribe — --to-group"],
+            &["subscribe", "s", "-g", "new", "--to-group", "g"],
+        ),
+        Case::new(
+            &["subscribe", "subscribe — --dry-run"],
+            &["subscribe", "s", "-g", "g", "--dry-run"],
+        ),
+        Case::new(
             &["subscribe", "subscribe — --from -15m"],
             &["subscribe", "s", "-g", "new", "--from", "-15m"],
         ),

@@ -102,6 +102,32 @@ fn pending_shows_all_nodes() {
 }
 
 #[test]
+fn groups_are_moved_at_the_node_of_their_stream() {
+    let three = Three::start();
+    three.fill(5);
+    let all = three.all();
+    three.program(&format!("consume {all} -g g -e")).stdout_any().run();
+    three
+        .program(&format!("subscribe {all} -g new --to-group g"))
+        .stderr_any()
+        .run();
+    let moved = three.program(&format!("subscribe {all} -g g --reset --from beginning"));
+    let told = moved.stderr_any().run().stderr();
+    assert_eq!(
+        told.matches(" to beginning: 5 entries come again\n").count(),
+        3,
+        "{told}"
+    );
+    for stream in &three.streams {
+        let stand = |name: &str, at: &str| (name.to_owned(), at.to_owned());
+        assert_eq!(
+            three.node_of(stream).groups(stream),
+            [stand("g", "0-0"), stand("new", "5-0")]
+        );
+    }
+}
+
+#[test]
 fn groups_and_consumers_are_removed_at_the_node_of_their_stream() {
     let three = Three::start();
     three.fill(5);

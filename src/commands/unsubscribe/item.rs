@@ -2,9 +2,9 @@
 
 use super::{Losses, Subject};
 use crate::failure::{Failure, quote};
-use crate::render::{counted, duration, one_line};
+use crate::render::{counted, duration, grouped, one_line};
 use crate::streamer::{
-    Connections, ConsumerInfo, Error, GroupRemoval, GroupUse, Oldest, Removal, Undelivered, group_state, group_use,
+    Connections, ConsumerInfo, Count, Error, GroupRemoval, GroupUse, Oldest, Removal, group_state, group_use,
     ledger_size, names, remove_consumer, remove_group, remove_idle_group, remove_ledger,
 };
 
@@ -237,9 +237,9 @@ fn losses_of(group: &GroupUse) -> Vec<String> {
         losses.push(format!("{} pending", counted(group.info.pending, "entry")));
     }
     match group.undelivered {
-        Undelivered::Nothing => {}
-        Undelivered::Some { count: Some(count) } => losses.push(format!("{} undelivered", counted(count, "entry"))),
-        Undelivered::Some { count: None } => losses.push("entries undelivered".to_owned()),
+        Count::Exactly(0) => {}
+        Count::Exactly(count) => losses.push(format!("{} undelivered", counted(count, "entry"))),
+        Count::MoreThan(count) => losses.push(format!(">{} entries undelivered", grouped(count))),
     }
     losses
 }

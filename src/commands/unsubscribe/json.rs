@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::item::{Found, Item};
 use super::{Losses, Subject};
-use crate::streamer::Undelivered;
+use crate::streamer::Count;
 
 pub fn document(items: &[Item]) -> serde_json::Result<String> {
     let rows: Vec<_> = items.iter().map(Row::of).collect();
@@ -32,7 +32,7 @@ enum Facts<'a> {
     },
     Group {
         pending: u64,
-        /// Entries that are still to be delivered; null where the server does not know.
+        /// Entries that are still to be delivered; null where they are too many to count.
         lag: Option<u64>,
         consumers: Vec<&'a str>,
         at_work: Vec<&'a str>,
@@ -71,8 +71,8 @@ impl<'a> Facts<'a> {
             Found::Group { group, ledger } => Self::Group {
                 pending: group.info.pending,
                 lag: match group.undelivered {
-                    Undelivered::Nothing => Some(0),
-                    Undelivered::Some { count } => count,
+                    Count::Exactly(count) => Some(count),
+                    Count::MoreThan(_) => None,
                 },
                 consumers: group.consumers.iter().map(|info| info.name.as_str()).collect(),
                 at_work: group.at_work().map(|info| info.name.as_str()).collect(),

@@ -18,6 +18,7 @@ use super::settings::{Acknowledge, Extent, Name, Settings};
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::{Error, ServerError};
 use crate::streamer::inspect::groups::last_id;
+use crate::streamer::inspect::seek::Position;
 use crate::streamer::inspect::subscribe::{Existing, Subscribed, subscribe};
 use crate::streamer::point::Point;
 use crate::streamer::servers::{Connections, Notify, Servers, Supervisor, Unblocker};
@@ -296,7 +297,8 @@ impl<'a> Member<'a> {
         let mut link = reopen(&self.run, self.settings, self.deadline, &mut self.old)?;
         let Settings { streams, group, .. } = self.settings;
         for stream in streams {
-            if subscribe(&mut link.connection, stream, group, from, Existing::Keep)? == Subscribed::Created {
+            let position = Position::at(&mut link.connection, from)?;
+            if subscribe(&mut link.connection, stream, group, position, Existing::Keep)? == Subscribed::Created {
                 (self.run.tell)(Event::GroupCreated { stream, group, from });
             }
         }

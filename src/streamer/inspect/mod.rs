@@ -6,6 +6,7 @@ pub mod groups;
 mod oldest;
 pub mod pending;
 pub mod scan;
+pub mod seek;
 pub mod server;
 pub mod subscribe;
 pub mod survey;

@@ -1,8 +1,7 @@
 //! Groups: made, moved.
 
-use super::server::now_ms;
+use super::seek::Position;
 use crate::streamer::error::Error;
-use crate::streamer::point::Point;
 use crate::streamer::wire::Connection;
 
 /// What becomes of a group that is there already.
@@ -25,43 +24,28 @@ pub enum Subscribed {
     Moved,
 }
 
-/// Creates a group that reads from a point on, and the stream if need be.
+/// Creates a group that reads from a position on, and the stream if need be.
 pub fn subscribe(
     connection: &mut Connection,
     stream: &str,
     group: &str,
-    from: Point,
+    from: Position,
     existing: Existing,
 ) -> Result<Subscribed, Error> {
-    let start = start(connection, from)?;
+    let from = from.written();
     let mut create = redis::cmd("XGROUP");
-    create.arg("CREATE").arg(stream).arg(group).arg(&start).arg("MKSTREAM");
+    create.arg("CREATE").arg(stream).arg(group).arg(&from).arg("MKSTREAM");
     match connection.ask::<()>(&create, stream, Some(group)) {
         Ok(()) => Ok(Subscribed::Created),
         Err(Error::Refused(refusal)) if refusal.code == "BUSYGROUP" => match existing {
             Existing::Keep => Ok(Subscribed::Kept),
             Existing::Move => {
                 let mut set_id = redis::cmd("XGROUP");
-                set_id.arg("SETID").arg(stream).arg(group).arg(&start);
+                set_id.arg("SETID").arg(stream).arg(group).arg(&from);
                 let moved = connection.ask::<()>(&set_id, stream, Some(group));
                 moved.map(|()| Subscribed::Moved)
             }
         },
         Err(error) => Err(error),
     }
-}
-
-/// The last ID a group counts as delivered, so that the point itself is delivered next.
-fn start(connection: &mut Connection, point: Point) -> Result<String, Error> {
-    let now = match point {
-        Point::Ago(_) => now_ms(connection)?,
-        _ => 0,
-    };
-    Ok(match point.first_id(now) {
-        None => "$".to_owned(),
-        Some(first) => match first.previous() {
-            None => "0".to_owned(),
-            Some(before) => before.to_string(),
-        },
-    })
 }

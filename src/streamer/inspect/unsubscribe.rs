@@ -1,39 +1,25 @@
 //! Groups that are to go: what goes with them, and how they go only if that is nothing.
 
-use std::time::Duration;
-
 use super::groups::{ConsumerInfo, GroupInfo};
+use super::seek::{Count, count_between};
 use super::survey::{Oldest, group_state};
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
-use crate::streamer::names;
 use crate::streamer::wire::Connection;
-
-/// A consumer that asked for entries, or got some, within this time may still be at work.
-pub const AT_WORK: Duration = Duration::from_secs(60);
 
 /// A group, its consumers, and whether anything is still to be delivered.
 #[derive(Clone, Debug)]
 pub struct GroupUse {
     pub info: GroupInfo,
     pub consumers: Vec<ConsumerInfo>,
-    pub undelivered: Undelivered,
-}
-
-/// What is still to be delivered to a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Undelivered {
-    Nothing,
-    Some {
-        /// How many entries, if the server knows.
-        count: Option<u64>,
-    },
+    /// What is still to be delivered.
+    pub undelivered: Count,
 }
 
 impl GroupUse {
     /// Whether nobody would miss anything.
     pub fn is_idle(&self) -> bool {
-        self.info.pending == 0 && self.undelivered == Undelivered::Nothing && self.at_work().next().is_none()
+        self.info.pending == 0 && self.undelivered == Count::Exactly(0) && self.at_work().next().is_none()
     }
 
     /// The consumers that may still be at work.
@@ -42,39 +28,23 @@ impl GroupUse {
     }
 }
 
-impl ConsumerInfo {
-    /// Whether it may still be at work. What holds entries that were handed back is no consumer.
-    pub fn is_at_work(&self) -> bool {
-        u128::from(self.idle_ms) < AT_WORK.as_millis() && self.name != names::HANDED_BACK
-    }
-}
-
 /// Looks at a group.
 pub fn group_use(connection: &mut Connection, stream: &str, group: &str) -> Result<GroupUse, Error> {
     let (state, consumers) = group_state(connection, stream, group, Oldest::Leave)?;
     let info = state.info;
-    let undelivered = match (has_entry_after(connection, stream, info.last_delivered)?, info.lag) {
-        (false, _) => Undelivered::Nothing,
-        // It is wrong at times, but not about there being something.
-        (true, lag) => Undelivered::Some {
-            count: lag.filter(|lag| *lag > 0),
-        },
+    // The server's own figure is wrong at times, and nothing must be lost by that.
+    let undelivered = match (
+        count_between(connection, stream, info.last_delivered, EntryId::MAX)?,
+        info.lag,
+    ) {
+        (Count::MoreThan(counted), Some(lag)) if lag > counted => Count::Exactly(lag),
+        (counted, _) => counted,
     };
     Ok(GroupUse {
         info,
         consumers,
         undelivered,
     })
-}
-
-fn has_entry_after(connection: &mut Connection, stream: &str, id: EntryId) -> Result<bool, Error> {
-    let Some(next) = id.next() else {
-        return Ok(false);
-    };
-    let mut range = redis::cmd("XRANGE");
-    range.arg(stream).arg(next.to_string()).arg("+").arg("COUNT").arg(1);
-    let found: Vec<redis::Value> = connection.ask(&range, stream, None)?;
-    Ok(!found.is_empty())
 }
 
 /// What came of a group.

@@ -1,0 +1,203 @@
+//! `subscribe`: creates the group where it is missing, or moves it.
+
+mod words;
+
+use crate::commands::{Context, print};
+use crate::failure::{Failure, quote};
+use crate::options::{GroupArgs, parse_name};
+use crate::partitions::{Streams, expand, parse_streams};
+use crate::render::duration;
+use crate::streamer::{
+    Connections, Ending, Existing, Move, Point, Position, look_ahead, now_ms, position_of, subscribe,
+};
+
+/// Create a consumer group, and its stream, if it does not exist
+///
+/// An existing group is left as it is, so that a program can do this each time it starts.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  redis-streamer subscribe orders -l billing
+  redis-streamer subscribe orders returns -g audit --from beginning
+  redis-streamer subscribe orders -l billing --reset --from -1h --dry-run")]
+pub struct Args {
+    /// The streams; 'orders:{0..15}' for orders:0 to orders:15
+    #[arg(required = true, value_name = "STREAM", value_parser = parse_streams)]
+    streams: Vec<Streams>,
+    #[command(flatten)]
+    group: GroupArgs,
+    /// Where the group begins [default: latest]
+    ///
+    /// latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m
+    #[arg(long, value_name = "POINT", allow_hyphen_values = true)]
+    from: Option<Point>,
+    /// Begin where another group, or listener, of the stream stands
+    #[arg(long, value_name = "GROUP", conflicts_with = "from", value_parser = parse_name)]
+    to_group: Option<String>,
+    /// Move an existing group to --from, or --to-group
+    ///
+    /// What comes after is delivered, even if it was delivered before. What is pending stays pending
+    #[arg(long)]
+    reset: bool,
+    /// Move it although the point is in the future
+    #[arg(long, requires = "reset", hide_short_help = true)]
+    force: bool,
+    /// Say what would be done, and how many entries come again or are skipped
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What to do.
+struct Settings {
+    /// The groups, each with its stream.
+    groups: Vec<(String, String)>,
+    start: Start,
+    existing: Existing,
+    future: Future,
+    mode: Mode,
+}
+
+/// Where groups are to begin.
+enum Start {
+    At(Point),
+    /// Where this other group stands.
+    Group(String),
+}
+
+/// Whether a group may be moved to a time that is yet to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Future {
+    Refused,
+    Accepted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Do,
+    DryRun,
+}
+
+impl Settings {
+    fn new(args: Args, context: &Context) -> Result<Self, Failure> {
+        let start = match (args.to_group, args.from) {
+            (Some(group), _) => Start::Group(group),
+            (None, Some(point)) => Start::At(point),
+            (None, None) if args.reset => {
+                return Err(Failure::usage("--reset moves the group, and nothing says where to").hint(
+                    "--from beginning delivers all there is again, --from latest skips it; a time, -1h or --to-group does, too",
+                ));
+            }
+            (None, None) => Start::At(Point::Latest),
+        };
+        let streams = expand(&args.streams, context.ui).into_iter();
+        let group = |stream: String| Ok((args.group.require(&stream)?, stream));
+        let groups = streams.map(group).collect::<Result<Vec<_>, Failure>>()?;
+        Ok(Self {
+            groups,
+            start,
+            existing: if args.reset { Existing::Move } else { Existing::Keep },
+            future: if args.force { Future::Accepted } else { Future::Refused },
+            mode: if args.dry_run { Mode::DryRun } else { Mode::Do },
+        })
+    }
+}
+
+/// A group, and what is to become of it.
+struct Plan<'a> {
+    stream: &'a str,
+    group: &'a str,
+    to: Position,
+    /// What moving it means, if it is there and that was looked at.
+    moves: Option<Move>,
+}
+
+pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
+    let settings = Settings::new(args, context)?;
+    let mut connections = context.connect_to(&settings.groups[0].1)?;
+    see_future(&settings, &mut connections)?;
+    // All are looked at before one is moved.
+    let plans: Result<Vec<_>, _> = settings
+        .groups
+        .iter()
+        .map(|(group, stream)| plan(&settings, &mut connections, stream, group))
+        .collect();
+    let plans = plans?;
+    for plan in &plans {
+        if let (Some(moves), Existing::Move) = (&plan.moves, settings.existing)
+            && !moves.at_work.is_empty()
+        {
+            context.ui.warning(&words::at_work(plan, moves));
+        }
+    }
+    if settings.mode == Mode::DryRun {
+        let lines: Vec<_> = plans
+            .iter()
+            .map(|plan| words::planned(plan, &settings) + "\n")
+            .collect();
+        return print(context.ui, lines.concat().as_bytes());
+    }
+    for plan in &plans {
+        let Plan { stream, group, to, .. } = plan;
+        let subscribed = connections.at(stream, |connection| {
+            subscribe(connection, stream, group, *to, settings.existing)
+        })?;
+        context.ui.status(&words::done(plan, &settings.start, subscribed));
+    }
+    Ok(Ending::Enough)
+}
+
+/// A group that is moved into the future gets nothing until then, which is a slip as a rule.
+fn see_future(settings: &Settings, connections: &mut Connections) -> anyhow::Result<()> {
+    let Start::At(point @ (Point::Id(_) | Point::Time(_))) = settings.start else {
+        return Ok(());
+    };
+    if settings.existing == Existing::Keep || settings.future == Future::Accepted {
+        return Ok(());
+    }
+    let now = connections.at(&settings.groups[0].1, now_ms)?;
+    let ahead = point.first_id(now).map_or(0, |first| first.ms.saturating_sub(now));
+    if ahead == 0 {
+        return Ok(());
+    }
+    let ahead = duration(ahead);
+    Err(Failure::usage(format!(
+        "{point} is {ahead} in the future: nothing would be delivered until then"
+    ))
+    .hint("--force moves the group there all the same")
+    .into())
+}
+
+fn plan<'a>(
+    settings: &Settings,
+    connections: &mut Connections,
+    stream: &'a str,
+    group: &'a str,
+) -> anyhow::Result<Plan<'a>> {
+    let to = match &settings.start {
+        Start::At(point) => connections.at(stream, |connection| Position::at(connection, *point))?,
+        Start::Group(other) => match connections.at(stream, |connection| position_of(connection, stream, other))? {
+            Ok(id) => Position::Behind(id),
+            Err(groups) => return Err(no_such_group(stream, other, &groups).into()),
+        },
+    };
+    let is_looked_at = settings.existing == Existing::Move || settings.mode == Mode::DryRun;
+    let moves = if is_looked_at {
+        connections.at(stream, |connection| look_ahead(connection, stream, group, to))?
+    } else {
+        None
+    };
+    Ok(Plan {
+        stream,
+        group,
+        to,
+        moves,
+    })
+}
+
+fn no_such_group(stream: &str, other: &str, groups: &[String]) -> Failure {
+    let missing = format!("stream '{stream}' has no group '{other}', and none of a listener of that name");
+    Failure::data(missing).hint(match groups {
+        [] => format!("it has no group at all: redis-streamer pending {}", quote(stream)),
+        groups => format!("its groups: {}", groups.join(", ")),
+    })
+}

@@ -1,0 +1,161 @@
+//! Where a group that is to be moved stands, and what moving it means: what is delivered again, or never.
+
+use std::time::Duration;
+
+use super::groups::{ConsumerInfo, groups};
+use super::server::now_ms;
+use super::survey::{Oldest, group_state};
+use crate::streamer::entry::EntryId;
+use crate::streamer::error::Error;
+use crate::streamer::names;
+use crate::streamer::point::Point;
+use crate::streamer::wire::{Connection, Entries, Shape};
+
+/// Where a group is to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// Behind this entry, there or not.
+    Behind(EntryId),
+    /// Behind the last entry, as it stands when the group is moved.
+    End,
+}
+
+impl Position {
+    /// The first that is delivered is at the point itself.
+    pub fn at(connection: &mut Connection, point: Point) -> Result<Self, Error> {
+        let now = match point {
+            Point::Ago(_) => now_ms(connection)?,
+            _ => 0,
+        };
+        Ok(match point.first_id(now) {
+            None => Self::End,
+            Some(first) => Self::Behind(first.previous().unwrap_or(EntryId::MIN)),
+        })
+    }
+
+    /// As XGROUP takes it.
+    pub fn written(self) -> String {
+        match self {
+            Self::End => "$".to_owned(),
+            Self::Behind(EntryId::MIN) => "0".to_owned(),
+            Self::Behind(id) => id.to_string(),
+        }
+    }
+}
+
+/// So many entries, as far as they were counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    Exactly(u64),
+    MoreThan(u64),
+}
+
+/// What moving a group means.
+#[derive(Clone, Debug)]
+pub struct Move {
+    pub passed: Passed,
+    /// What was delivered and not acknowledged; it stays so.
+    pub pending: u64,
+    /// Consumers that may be at work.
+    pub at_work: Vec<ConsumerInfo>,
+}
+
+/// What lies between where a group stands and where it is to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// It is delivered again.
+    Again(Count),
+    /// It was not delivered, and will not be.
+    Skipped(Count),
+}
+
+/// Finds out what moving a group means at this moment; `None` if there is no such group.
+pub fn look_ahead(connection: &mut Connection, stream: &str, group: &str, to: Position) -> Result<Option<Move>, Error> {
+    let (state, mut consumers) = match group_state(connection, stream, group, Oldest::Leave) {
+        Err(Error::NoGroup { .. } | Error::NoStream { .. }) => return Ok(None),
+        state => state?,
+    };
+    let stands = state.info.last_delivered;
+    let passed = match to {
+        Position::Behind(id) if id < stands => Passed::Again(count_between(connection, stream, id, stands)?),
+        Position::Behind(id) => Passed::Skipped(count_between(connection, stream, stands, id)?),
+        Position::End => Passed::Skipped(count_between(connection, stream, stands, EntryId::MAX)?),
+    };
+    consumers.retain(ConsumerInfo::is_at_work);
+    Ok(Some(Move {
+        passed,
+        pending: state.info.pending,
+        at_work: consumers,
+    }))
+}
+
+/// Where another group of the stream stands, by its name or by its listener's; the groups there are, if it is none.
+pub fn position_of(
+    connection: &mut Connection,
+    stream: &str,
+    named: &str,
+) -> Result<Result<EntryId, Vec<String>>, Error> {
+    let all = groups(connection, stream)?;
+    let of_listener = names::of_listener(stream, named);
+    let of_name = |name: &str| all.iter().find(|group| group.name == name);
+    let found = of_name(named).or_else(|| of_name(&of_listener));
+    Ok(match found {
+        Some(group) => Ok(group.last_delivered),
+        None => Err(all.into_iter().map(|group| group.name).collect()),
+    })
+}
+
+/// A consumer that asked for entries, or got some, within this time may still be at work.
+pub const AT_WORK: Duration = Duration::from_secs(60);
+
+impl ConsumerInfo {
+    /// Whether it may still be at work. What holds entries that were handed back is no consumer.
+    pub fn is_at_work(&self) -> bool {
+        u128::from(self.idle_ms) < AT_WORK.as_millis() && self.name != names::HANDED_BACK
+    }
+}
+
+/// How far is counted: the server has to send whole entries.
+const MOST: u64 = 10_000;
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+const PAGE: u64 = 1000;
+const FIRST_PAGE: u64 = 10;
+
+/// Counts the entries behind one ID up to another, but not without end.
+pub fn count_between(
+    connection: &mut Connection,
+    stream: &str,
+    behind: EntryId,
+    up_to: EntryId,
+) -> Result<Count, Error> {
+    let (mut count, mut bytes) = (0, 0);
+    // Until it is known how large entries are.
+    let mut page = FIRST_PAGE;
+    let mut from = behind.next();
+    while let Some(start) = from.filter(|start| *start <= up_to) {
+        let mut range = redis::cmd("XRANGE");
+        range.arg(stream).arg(start.to_string()).arg(up_to.to_string());
+        range.arg("COUNT").arg(page);
+        connection.send(&range.get_packed_command())?;
+        let entries = Entries::begin(connection, Shape::OneStream, Duration::ZERO)?;
+        let mut entries = entries.map_err(|refusal| Error::refused(refusal, stream, None))?;
+        let mut last = None;
+        while let Some((_, entry)) = entries.next(connection, &[])? {
+            last = Some(entry.id());
+        }
+        let (seen, size) = entries.size();
+        count += seen as u64;
+        bytes += size;
+        if (seen as u64) < page {
+            break;
+        }
+        if count > MOST || bytes > MOST_BYTES {
+            // One may be the last.
+            return Ok(Count::MoreThan(count - 1));
+        }
+        from = last.and_then(EntryId::next);
+        let fitting = (MOST_BYTES - bytes) as u64 * count / (bytes as u64).max(1);
+        page = fitting.clamp(1, PAGE).min(MOST + 1 - count);
+    }
+    Ok(Count::Exactly(count))
+}
