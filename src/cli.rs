@@ -16,8 +16,9 @@ Examples:
 
 /// What a command is for, and the examples of its long help, stand above what can be typed.
 const LAYOUT: &str = "{about}{after-help}\n\n{usage-heading} {usage}\n\n{all-args}";
-const LAYOUT_OF_ALL: &str = "{about}{after-help}\n\n{usage-heading} {usage}\n\n{all-args}
-
+/// Exit codes stand below it.
+const LAYOUT_OF_ALL: &str = "{about}{after-help}\n\n{usage-heading} {usage}\n\n{all-args}\n\n{before-help}";
+const EXIT_CODES: &str = "\
 Exit codes:
   0 done                         1 refused, bad data, or partly failed
   2 wrong usage                  3 server unreachable or lost
@@ -27,7 +28,7 @@ const TWO_COLUMNS: u16 = 80;
 
 /// Produce to and consume from Redis Streams.
 #[derive(Parser)]
-#[command(name = "redis-streamer", version, after_long_help = EXAMPLES, help_template = LAYOUT_OF_ALL, propagate_version = true, styles = palette::STYLES)]
+#[command(name = "redis-streamer", version, after_long_help = EXAMPLES, before_long_help = EXIT_CODES, help_template = LAYOUT_OF_ALL, propagate_version = true, styles = palette::STYLES)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,

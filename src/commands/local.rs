@@ -18,11 +18,9 @@ use crate::ui::Ui;
 /// no port. Any command with --local (or the URL local:) starts it, and it stays at work until it is stopped. Its data
 /// is kept in $XDG_DATA_HOME/redis-streamer, else ~/.local/share/redis-streamer, on disk within a second.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   redis-streamer send orders 1 --name order.created --local
-  redis-streamer local
-  redis-streamer local status --json
   redis-cli -s \"$(redis-streamer local start)\" INFO server
   redis-streamer local stop")]
 pub struct Args {
