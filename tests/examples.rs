@@ -1,7 +1,7 @@
 //! The examples that open the long help of each command, run as they stand.
 
 use crate::contract::COMMANDS;
-use crate::harness::{Server, Test};
+use crate::harness::{Home, Server, Test};
 
 /// What the examples take for granted: files, programs, and a group with a message delivered and one to come.
 const BEFOREHAND: &str = r#"
@@ -41,8 +41,9 @@ fn examples_of_every_command_run_as_they_stand() {
 }
 
 fn run(example: &str) {
-    let server = Server::start();
-    Test::shell(&server, &format!("set -euo pipefail\n{BEFOREHAND}\n{example}"))
+    let (server, home) = (Server::start(), Home::new());
+    let script = format!("set -euo pipefail\n{BEFOREHAND}\n{example}");
+    home.of(Test::shell(&server, &script))
         .stdout_any()
         .stderr_any()
         .run();

@@ -65,12 +65,15 @@ impl Home {
 
     /// The program as this user runs it.
     pub fn test(&self) -> Test {
-        Test::without_server()
-            .dir(self.dir.path())
-            .env("HOME", self.dir.path())
+        let test = Test::without_server().dir(self.dir.path());
+        self.of(test).env("PATH", self.path("bin"))
+    }
+
+    /// A test as it runs for this user.
+    pub fn of(&self, test: Test) -> Test {
+        test.env("HOME", self.dir.path())
             .env("TMPDIR", self.dir.path())
             .env("XDG_RUNTIME_DIR", self.path("run"))
-            .env("PATH", self.path("bin"))
     }
 
     /// As `test`, with `--local`.
