@@ -51,6 +51,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('ack', 'ack', [CompletionResultType]::ParameterValue, 'Acknowledge messages, and print how many were pending')
             [CompletionResult]::new('pending', 'pending', [CompletionResultType]::ParameterValue, 'Show what is pending, and how far behind groups are')
             [CompletionResult]::new('local', 'local', [CompletionResultType]::ParameterValue, 'Start or stop the private server of --local, or show whether it is at work')
+            [CompletionResult]::new('redrive', 'redrive', [CompletionResultType]::ParameterValue, 'Move dead letters back to where they came from')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a manual page, in troff')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -363,6 +364,41 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'redis-streamer;redrive' {
+            [CompletionResult]::new('--to', '--to', [CompletionResultType]::ParameterName, 'Move all of them to this stream')
+            [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'End after N messages')
+            [CompletionResult]::new('--max', '--max', [CompletionResultType]::ParameterName, 'End after N messages')
+            [CompletionResult]::new('--match', '--match', [CompletionResultType]::ParameterName, 'Move only messages whose name matches GLOB (* and ?)')
+            [CompletionResult]::new('--from', '--from', [CompletionResultType]::ParameterName, 'Begin at POINT, such as an ID or -15m')
+            [CompletionResult]::new('--before', '--before', [CompletionResultType]::ParameterName, 'Move only what died before POINT')
+            [CompletionResult]::new('--rate', '--rate', [CompletionResultType]::ParameterName, 'Move at most N messages a second')
+            [CompletionResult]::new('--reconnect-for', '--reconnect-for', [CompletionResultType]::ParameterName, 'Keep trying to reach a lost server for DURATION')
+            [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
+            [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]')
+            [CompletionResult]::new('--sentinel-password-file', '--sentinel-password-file', [CompletionResultType]::ParameterName, 'Read the password of the sentinels from the first line of FILE')
+            [CompletionResult]::new('--cacert', '--cacert', [CompletionResultType]::ParameterName, 'Certificate authorities to trust (PEM) instead of the system''s')
+            [CompletionResult]::new('--cert', '--cert', [CompletionResultType]::ParameterName, 'Client certificate (PEM)')
+            [CompletionResult]::new('--cert-key', '--cert-key', [CompletionResultType]::ParameterName, 'Private key of the client certificate (PEM)')
+            [CompletionResult]::new('--connect-timeout', '--connect-timeout', [CompletionResultType]::ParameterName, 'Time limit for one connection attempt')
+            [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'Keep trying to make the first connection for DURATION, as for a server that is just starting')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour what is printed')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Say what would go where, and move nothing')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one line of JSON')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--local', '--local', [CompletionResultType]::ParameterName, 'Use a private server of your own, started when it is needed: the same as -u local:')
+            [CompletionResult]::new('--askpass', '--askpass', [CompletionResultType]::ParameterName, 'Ask for the password at the terminal, without showing it')
+            [CompletionResult]::new('--insecure', '--insecure', [CompletionResultType]::ParameterName, 'Do not check the server''s certificate')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print only warnings and errors on stderr')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print only warnings and errors on stderr')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Print on stderr what is being done')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Print on stderr what is being done')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'redis-streamer;completions' {
             [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Write the scripts for all shells into DIR')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
@@ -424,6 +460,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('ack', 'ack', [CompletionResultType]::ParameterValue, 'Acknowledge messages, and print how many were pending')
             [CompletionResult]::new('pending', 'pending', [CompletionResultType]::ParameterValue, 'Show what is pending, and how far behind groups are')
             [CompletionResult]::new('local', 'local', [CompletionResultType]::ParameterValue, 'Start or stop the private server of --local, or show whether it is at work')
+            [CompletionResult]::new('redrive', 'redrive', [CompletionResultType]::ParameterValue, 'Move dead letters back to where they came from')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a manual page, in troff')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -451,6 +488,9 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             break
         }
         'redis-streamer;help;local' {
+            break
+        }
+        'redis-streamer;help;redrive' {
             break
         }
         'redis-streamer;help;completions' {

@@ -293,6 +293,8 @@ fn hint_for(error: &Error) -> Option<String> {
             "send what is missing again; `appendonly yes` with `appendfsync always` keeps a server from forgetting"
                 .to_owned()
         }
+        Error::AtWork { .. } => "wait for its end; what a killed one left is taken over by the next".to_owned(),
+        Error::Untagged { .. } => "a name such as {orders}:dead has a tag, which puts other keys beside it".to_owned(),
         Error::Refused(refusal) | Error::OnItsWay { refusal, .. } => {
             return hint_for_refusal(&refusal.code, &refusal.detail);
         }

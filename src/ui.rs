@@ -16,7 +16,7 @@ pub use color::Color;
 pub use data::{Data, Records};
 pub use input::Input;
 pub use look::Look;
-pub use progress::Progress;
+pub use progress::{Progress, Unit};
 pub use secret::{Typed, ask as ask_secret};
 
 /// How much is said on stderr beside errors.
@@ -148,8 +148,8 @@ impl Ui {
     }
 
     /// Progress over `total` bytes, or over nobody knows how many. Shown on a terminal only.
-    pub fn progress(&self, total: Option<u64>) -> Progress {
-        Progress::start(total, self.verbosity >= Verbosity::Normal)
+    pub fn progress(&self, unit: Unit, total: Option<u64>) -> Progress {
+        Progress::start(unit, total, self.verbosity >= Verbosity::Normal)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::harness::{Server, Test};
 use std::path::{Path, PathBuf};
 
 /// Every verb, with those that say something of the program itself.
-pub const COMMANDS: [&str; 10] = [
+pub const COMMANDS: [&str; 11] = [
     "send",
     "send-batch",
     "subscribe",
@@ -13,6 +13,7 @@ pub const COMMANDS: [&str; 10] = [
     "ack",
     "pending",
     "local",
+    "redrive",
     "completions",
     "man",
 ];

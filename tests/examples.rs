@@ -16,6 +16,7 @@ command redis-streamer -q subscribe orders returns -l audit
 command redis-streamer send orders --name order.placed '{"order":"A-1"}' --id 1700000000000-0 > /dev/null
 command redis-streamer consume orders -l billing -c till-1 --ack manual -e > done.jsonl
 command redis-streamer send orders --name order.placed '{"order":"A-2"}' > /dev/null
+command redis-streamer send orders:dead --name order.placed '{"order":"A-0"}' -f dead-stream=orders > /dev/null
 
 # What would go on ends once all is printed.
 redis-streamer() {

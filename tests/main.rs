@@ -27,6 +27,7 @@ mod partitions;
 mod pending;
 mod pipes;
 mod redelivery;
+mod redrive;
 mod send;
 mod send_batch;
 mod sentinel;

@@ -69,6 +69,10 @@ pub enum Error {
         consumer: String,
         entries: u64,
     },
+    /// Another redrive of the stream is at work.
+    AtWork { stream: String },
+    /// In a cluster no other key can be beside this stream, by its name.
+    Untagged { stream: String },
     /// The key is on its way to another node of the cluster, and there already.
     OnItsWay { key: String, refusal: ServerError },
     /// The server refused a command for another reason.
@@ -319,6 +323,13 @@ impl fmt::Display for Error {
                 f,
                 "{entries} of the entries of '{stream}' were delivered to {consumer} as its name was removed, and are pending no more"
             ),
+            Self::AtWork { stream } => write!(f, "another redrive of '{stream}' is at work"),
+            Self::Untagged { stream } => {
+                write!(
+                    f,
+                    "the cluster can hold no key beside stream '{stream}', whose name has a }} and no tag"
+                )
+            }
             Self::Refused(error) | Self::OnItsWay { refusal: error, .. } => write!(f, "the server refused: {error}"),
             Self::Protocol { address, what } => write!(f, "{address} does not answer like a Redis server: {what}"),
         }

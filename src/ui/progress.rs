@@ -22,6 +22,13 @@ const NARROW: u16 = 90;
 /// Work that is done sooner needs no bar.
 const DELAY: Duration = Duration::from_millis(300);
 
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    Bytes,
+    Entries,
+}
+
 /// A progress bar, or nothing where there is no terminal.
 pub struct Progress {
     bar: ProgressBar,
@@ -30,12 +37,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Over `total` bytes, or over nobody knows how many.
-    pub fn start(total: Option<u64>, is_wanted: bool) -> Self {
+    /// Over `total` of these, or over nobody knows how many.
+    pub fn start(unit: Unit, total: Option<u64>, is_wanted: bool) -> Self {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let is_shown = is_wanted && io::stderr().is_terminal() && !is_dumb;
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
-        if let Ok(style) = ProgressStyle::with_template(template(total.is_some(), width())) {
+        if let Ok(style) = ProgressStyle::with_template(template(unit, total.is_some(), width())) {
             bar.set_style(if has_utf8() {
                 style
             } else {
@@ -47,10 +54,10 @@ impl Progress {
         Self { bar, shows }
     }
 
-    /// Moves to `bytes` done and shows a message.
-    pub fn update(&self, bytes: u64, message: impl FnOnce() -> String) {
+    /// Moves to so many done and shows a message.
+    pub fn update(&self, done: u64, message: impl FnOnce() -> String) {
         if self.shows.is_some() {
-            self.bar.set_position(bytes);
+            self.bar.set_position(done);
             self.bar.set_message(message());
         }
     }
@@ -92,11 +99,15 @@ pub fn aside(print: impl FnOnce()) {
     }
 }
 
-fn template(is_total_known: bool, width: u16) -> &'static str {
-    match (is_total_known, width < NARROW) {
-        (true, false) => "{wide_bar} {percent:>3}%  {msg}  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left",
-        (true, true) => "{wide_bar} {percent:>3}%  {msg}  {bytes_per_sec}  {eta} left",
-        (false, _) => "{spinner} {msg}  {bytes}  {bytes_per_sec}  {elapsed}",
+fn template(unit: Unit, is_total_known: bool, width: u16) -> &'static str {
+    match (unit, is_total_known, width < NARROW) {
+        (Unit::Bytes, true, false) => {
+            "{wide_bar} {percent:>3}%  {msg}  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left"
+        }
+        (Unit::Bytes, true, true) => "{wide_bar} {percent:>3}%  {msg}  {bytes_per_sec}  {eta} left",
+        (Unit::Bytes, false, _) => "{spinner} {msg}  {bytes}  {bytes_per_sec}  {elapsed}",
+        (Unit::Entries, true, _) => "{wide_bar} {percent:>3}%  {msg}  {eta} left",
+        (Unit::Entries, false, _) => "{spinner} {msg}  {elapsed}",
     }
 }
 

@@ -2,6 +2,7 @@
 //! same.
 
 use super::losses::{consume, input, send, send_over};
+use super::verbs::letter;
 use super::{
     AS_OF_NOW, MARKER, MEMBER, SENT_IDS, denied, extras, filled, grant, is_for, optional, rights, three, without,
 };
@@ -68,6 +69,12 @@ fn use_row(server: &Server, label: &str, words: &[String]) -> Output {
             let run = as_eve().args(["unsubscribe", "s", "-g", "g", "--force"]).args(consumer);
             run.spawn().wait()
         }
+        "redrive" => {
+            letter(server);
+            server.cli(["SET", "redis-streamer:redrive:{dl}:dl", "somebody", "PX", "3000"]);
+            grant(server, words);
+            as_eve().args(["redrive", "dl"]).spawn().wait()
+        }
         "any, on keys of several slots" => {
             three(server);
             grant(server, words);
@@ -108,9 +115,19 @@ fn what_is_used_if_it_is_allowed_can_be_done_without() {
     let server = Server::options().tcp4().start();
     input(&server);
     let needed = [
-        rights(&["send-batch", MEMBER, AS_OF_NOW, DEAD_LETTER, "ack", "unsubscribe"]),
+        rights(&[
+            "send-batch",
+            MEMBER,
+            AS_OF_NOW,
+            DEAD_LETTER,
+            "ack",
+            "redrive",
+            "redrive — another one is at work, or was killed",
+            "unsubscribe",
+        ]),
         extras("send-batch"),
         extras(MEMBER),
+        extras("redrive"),
         extras("unsubscribe"),
     ];
     let all = needed.concat();

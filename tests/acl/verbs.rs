@@ -223,6 +223,41 @@ fn looking() -> Vec<Case> {
     ]
 }
 
+fn redriving() -> Vec<Case> {
+    const KEYS: &[&str] = &["~redis-streamer:redrive*"];
+    let held = |server: &Server| {
+        letter(server);
+        let key = "redis-streamer:redrive:{dl}:dl";
+        server.cli(["SET", key, "somebody", "PX", "3000"]);
+    };
+    let redrive = |labels, args| Case::new(labels, args).set_up(letter);
+    vec![
+        redrive(&["redrive"], &["redrive", "dl"]).untested(KEYS),
+        redrive(&["redrive"], &["redrive", "dl", "--to", "s", "--json"]).untested(KEYS),
+        redrive(
+            &["redrive", "redrive — --from -15m, --before -15m"],
+            &["redrive", "dl", "--from", "-15m"],
+        ),
+        // A single server has no other slots.
+        redrive(
+            &["redrive", "redrive — to other slots of a cluster"],
+            &["redrive", "dl"],
+        )
+        .untested(&["+sadd", "+srem"]),
+        redrive(
+            &["redrive", "redrive — another one is at work, or was killed"],
+            &["redrive", "dl"],
+        )
+        .set_up(held),
+    ]
+}
+
+/// A dead letter besides.
+pub(super) fn letter(server: &Server) {
+    three(server);
+    server.add("dl", "*", &[("name", "n"), ("body", "1"), ("dead-stream", "s")]);
+}
+
 const DEDUP: &str = "consume in a group — --dedup";
 
 #[test]
@@ -256,6 +291,11 @@ fn looking_and_acknowledging_need_what_is_listed() {
     check(&looking());
 }
 
+#[test]
+fn redriving_needs_what_is_listed() {
+    check(&redriving());
+}
+
 fn check(cases: &[Case]) {
     let server = Server::options().tcp4().start();
     for case in cases {
@@ -266,9 +306,16 @@ fn check(cases: &[Case]) {
 /// No row is there that no test is for.
 #[test]
 fn every_row_is_tested() {
-    let cases = [sending(), reading(), unsubscribing(), consuming(), looking()]
-        .into_iter()
-        .flatten();
+    let cases = [
+        sending(),
+        reading(),
+        unsubscribing(),
+        consuming(),
+        looking(),
+        redriving(),
+    ]
+    .into_iter()
+    .flatten();
     let mut tested: BTreeSet<_> = cases.flat_map(|case| case.labels.to_vec()).collect();
     tested.extend(super::losses::ROWS);
     let rows: BTreeSet<_> = needed().into_iter().map(|row| row.label).collect();

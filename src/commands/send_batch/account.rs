@@ -19,7 +19,7 @@ use crate::line;
 use crate::render::counted;
 use crate::streamer::producer::{Batch, Journal, Note, Progress, Record, Sent, Span, Why, Written};
 use crate::streamer::{EntryId, Stop};
-use crate::ui::{Data, Progress as Bar, Ui};
+use crate::ui::{Data, Progress as Bar, Ui, Unit};
 
 /// Why a record is rejected that is not in the stream, although the marker is behind it.
 const PASSED_OVER: &str = "it was refused, or deleted since; the answer was lost with the connection";
@@ -110,7 +110,7 @@ impl<'a> Account<'a> {
             failed: None,
             ui,
             stop,
-            bar: ui.progress(input.total_bytes()),
+            bar: ui.progress(Unit::Bytes, input.total_bytes()),
             bytes: 0,
             settings,
             lines,

@@ -2,11 +2,9 @@
 
 use std::io;
 use std::mem;
-use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use super::OnReject;
 use super::arrivals::{Arrivals, Next, Outlet, queue};
@@ -15,6 +13,7 @@ use super::input::{Input, LONGEST_RECORD, Source};
 use super::place::{advance, lies_before, must_reach};
 use super::record::{Encoder, Layout};
 use super::settings::Settings;
+use crate::commands::pace::Pace;
 use crate::failure::{Failure, quote};
 use crate::line::LineError;
 use crate::streamer::producer::{Arrival, Batch, Begin, MOST_BYTES, MOST_RECORDS, Place, Record, Rewind, Sent, Unfit};
@@ -316,31 +315,5 @@ impl Reading {
             pace.wait(batch.records.len());
         }
         self.outlet.push(Arrival::Batch(batch))
-    }
-}
-
-/// Keeps a rate: batches of a twentieth of a second, each at its time.
-pub struct Pace {
-    pub step: usize,
-    per_record: Duration,
-    next: Instant,
-}
-
-impl Pace {
-    fn new(rate: NonZeroU32) -> Self {
-        Self {
-            step: (rate.get() / 20).max(1) as usize,
-            per_record: Duration::from_secs(1) / rate.get(),
-            next: Instant::now(),
-        }
-    }
-
-    /// Waits for the time of a batch. Time lost to slow input is not made up for by a burst.
-    pub fn wait(&mut self, records: usize) {
-        let now = Instant::now();
-        if self.next > now {
-            thread::sleep(self.next - now);
-        }
-        self.next = self.next.max(now) + self.per_record * u32::try_from(records).unwrap_or(u32::MAX);
     }
 }

@@ -7,6 +7,7 @@ use super::messages::{Key, State};
 use super::requests::{Page, Whose, write_ack};
 use crate::streamer::entry::Field;
 use crate::streamer::error::Error;
+use crate::streamer::letter::{DEAD_DELIVERIES, DEAD_GROUP, DEAD_ID, DEAD_REASON, DEAD_STREAM};
 use crate::streamer::producer::add::{AddOptions, Missing, receive_added, write_add};
 use crate::streamer::wire::Connection;
 
@@ -125,11 +126,11 @@ impl Member<'_> {
         let (id, deliveries) = (key.id.to_string(), open.deliveries.to_string());
         let mut fields: Vec<Field<'_>> = open.fields.iter().map(|(n, v)| (n.as_slice(), v.as_slice())).collect();
         fields.extend([
-            (&b"dead-stream"[..], self.settings.streams[key.stream].as_bytes()),
-            (b"dead-group", self.settings.group.as_bytes()),
-            (b"dead-id", id.as_bytes()),
-            (b"dead-deliveries", deliveries.as_bytes()),
-            (b"dead-reason", reason.as_bytes()),
+            (DEAD_STREAM, self.settings.streams[key.stream].as_bytes()),
+            (DEAD_GROUP, self.settings.group.as_bytes()),
+            (DEAD_ID, id.as_bytes()),
+            (DEAD_DELIVERIES, deliveries.as_bytes()),
+            (DEAD_REASON, reason.as_bytes()),
         ]);
         let options = AddOptions {
             id: None,

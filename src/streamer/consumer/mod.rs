@@ -6,7 +6,7 @@ mod dead_letter;
 mod delivery;
 mod dispatcher;
 mod event;
-mod fetch_size;
+pub mod fetch_size;
 mod hand_back;
 mod keep_alive;
 mod leave;
@@ -21,7 +21,7 @@ mod quota;
 mod remove;
 mod requests;
 mod settings;
-mod triage;
+pub mod triage;
 mod wait;
 
 pub use dispatcher::{Dispatch, Ended, Failure, Handlers, Job, Jobs, Tally, Verdict, dispatch};

@@ -8,19 +8,15 @@ use redis::FromRedisValue;
 
 use super::batch::Place;
 use crate::streamer::random::random;
-use crate::streamer::servers::hash_tag;
+use crate::streamer::servers::tag_of;
 use crate::streamer::wire::resp::{Cursor, Malformed, argument, command};
 
 /// How long a marker outlives the last batch, in seconds.
 const LIFETIME: &str = "604800";
 
-/// The key of a producer's marker. The tag is that of the stream, or its whole name, so that both are in one slot of a
-/// cluster. A name that holds a `}` and no tag leaves none that would do: the key is then elsewhere, which only a
-/// cluster minds.
+/// The key of a producer's marker, in the slot of its stream.
 pub fn key(stream: &str, producer: &str) -> String {
-    let tag = hash_tag(stream.as_bytes()).and_then(|tag| str::from_utf8(tag).ok());
-    let tag = tag.unwrap_or(stream);
-    format!("redis-streamer:producer:{{{tag}}}:{producer}")
+    format!("redis-streamer:producer:{{{}}}:{producer}", tag_of(stream))
 }
 
 /// How the connections of a producer are called, by which a later run finds those of a killed one.

@@ -81,6 +81,15 @@ pub fn close_named(connection: &mut Connection, name: &str) -> Result<Closed, Er
     close_listed(connection, redis::cmd("CLIENT").arg("LIST"), name)
 }
 
+/// Whether a connection of this name is there; `None` where the server does not let this user look.
+pub fn is_named(connection: &mut Connection, name: &str) -> Result<Option<bool>, Error> {
+    let Some(listed) = allow(connection.query(redis::cmd("CLIENT").arg("LIST")))? else {
+        return Ok(None);
+    };
+    let listed: String = connection.read(listed)?;
+    Ok(Some(ids_of(&listed, name).next().is_some()))
+}
+
 /// The list and the kill are asked for over one connection: the server was not restarted in between, so that a number
 /// cannot have become somebody else's.
 fn close_listed(connection: &mut Connection, list: &redis::Cmd, name: &str) -> Result<Closed, Error> {

@@ -32,8 +32,8 @@ use slots::{Place, SlotMap, Work};
 
 pub use backoff::jittered;
 pub use connections::Connections;
-pub use identity::{Closed, Identity, close_named, fact, identify, introduced, introduction};
-pub use slots::{hash_tag, slot};
+pub use identity::{Closed, Identity, close_named, fact, identify, introduced, introduction, is_named};
+pub use slots::{hash_tag, slot, tag_of};
 pub use supervisor::{Notice, Notify, Supervisor, first, until};
 pub use unblock::{Blockable, Unblocker, Unheard};
 pub use url::{Kind, Location};

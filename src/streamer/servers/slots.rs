@@ -24,6 +24,13 @@ pub fn hash_tag(key: &[u8]) -> Option<&[u8]> {
     (close > 0).then(|| &behind[..close])
 }
 
+/// The tag of a stream's name, or all of it: in braces it puts another key into the stream's slot. A name that holds a `}`
+/// and no tag leaves none that would do: the key is then elsewhere, which only a cluster minds.
+pub fn tag_of(stream: &str) -> &str {
+    let tag = hash_tag(stream.as_bytes()).and_then(|tag| str::from_utf8(tag).ok());
+    tag.unwrap_or(stream)
+}
+
 /// What a place is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
