@@ -233,6 +233,8 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--on-nogroup', '--on-nogroup', [CompletionResultType]::ParameterName, 'What to do when the group does not exist, or vanishes')
             [CompletionResult]::new('--dedup', '--dedup', [CompletionResultType]::ParameterName, 'Process no entry twice within WINDOW [default: 7d], by the ledger of processed entries that the group keeps')
             [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'Run up to N handlers at a time')
+            [CompletionResult]::new('--batch', '--batch', [CompletionResultType]::ParameterName, 'Give a handler up to N messages')
+            [CompletionResult]::new('--batch-wait', '--batch-wait', [CompletionResultType]::ParameterName, 'Hold a batch that is not full for DURATION at most')
             [CompletionResult]::new('--handler-timeout', '--handler-timeout', [CompletionResultType]::ParameterName, 'End a handler that runs longer than DURATION, with its whole process group: TERM, then KILL')
             [CompletionResult]::new('--retry-delay', '--retry-delay', [CompletionResultType]::ParameterName, 'Wait for DURATION before trying a failed message again, twice as long each time, an hour at most')
             [CompletionResult]::new('--max-deliveries', '--max-deliveries', [CompletionResultType]::ParameterName, 'Try a message at most N times')

@@ -2,6 +2,7 @@
 //! happens once. Random faults come from a seed that a failure prints: set `FAULT_SEED` to repeat them.
 
 mod acks;
+mod batches;
 mod checkpoint_files;
 mod checkpoints;
 mod dead_letters;

@@ -5,6 +5,7 @@
 
 mod ack;
 mod acl;
+mod batches;
 mod cluster;
 mod completions;
 mod connection;

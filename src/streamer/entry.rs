@@ -131,6 +131,11 @@ pub struct Entry<'a> {
 pub type OwnedFields = Vec<(Vec<u8>, Vec<u8>)>;
 
 impl<'a> Entry<'a> {
+    /// How many bytes its fields are.
+    pub fn size(&self) -> usize {
+        self.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
     /// The fields, to keep.
     pub fn owned_fields(&self) -> OwnedFields {
         self.fields

@@ -1,11 +1,13 @@
 //! What happens while messages are consumed, in words.
 
 use crate::render::{counted, exact_duration, grouped, one_line, roughly};
-use crate::streamer::{EntryId, Event, Next};
+use crate::streamer::{AfterBatch, EntryId, Event, Next};
 use crate::ui::Ui;
 
 /// How many IDs a message names.
 const NAMED: usize = 5;
+
+const NOT_AGAIN: &str = "; not tried again, as --ack read asks";
 
 /// Says what happened.
 pub fn tell(ui: Ui, event: &Event<'_>) {
@@ -34,6 +36,21 @@ pub fn tell(ui: Ui, event: &Event<'_>) {
             "{} {id}: the handler failed: {reason}{}",
             one_line(stream),
             after_failure(*next)
+        ),
+        Event::BatchFailed {
+            stream,
+            first,
+            messages,
+            reason,
+            next,
+        } => format!(
+            "{} {first} and {}: the handler failed: {reason}{}",
+            one_line(stream),
+            others(messages - 1),
+            match next {
+                AfterBatch::Halves => "; each half is tried by itself",
+                AfterBatch::Nothing => NOT_AGAIN,
+            }
         ),
         Event::DeadLetterRefused {
             stream,
@@ -81,12 +98,19 @@ fn gone(stream: &str, ids: &[EntryId]) -> String {
     )
 }
 
+fn others(count: usize) -> String {
+    match count {
+        1 => "another".to_owned(),
+        _ => format!("{} others", grouped(count as u64)),
+    }
+}
+
 fn after_failure(next: Next) -> String {
     match next {
         Next::Retry(delay) => format!("; again in {}", roughly(delay)),
         Next::DeadLetter => "; it goes to the dead letters".to_owned(),
         Next::HandBack => "; handed back".to_owned(),
-        Next::Nothing => "; not tried again, as --ack read asks".to_owned(),
+        Next::Nothing => NOT_AGAIN.to_owned(),
     }
 }
 

@@ -113,6 +113,15 @@ pub struct Args {
     /// N is for all streams together
     #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroUsize>, default_value = "1", requires = "command", help_heading = HANDLERS)]
     jobs: NonZeroUsize,
+    /// Give a handler up to N messages
+    ///
+    /// Its stdin is a line for each; REDIS_STREAMER_COUNT says how many. Exit status 0 acknowledges them all; after any
+    /// other each half is tried by itself, at once, so that a bad message takes no other with it
+    #[arg(long, hide_short_help = true, value_name = "N", value_parser = parse_count::<NonZeroUsize>, requires = "command", help_heading = HANDLERS)]
+    batch: Option<NonZeroUsize>,
+    /// Hold a batch that is not full for DURATION at most
+    #[arg(long, value_name = "DURATION", default_value = "0s", hide_short_help = true, value_parser = parse_duration, requires = "batch", help_heading = HANDLERS)]
+    batch_wait: Duration,
     /// End a handler that runs longer than DURATION, with its whole process group: TERM, then KILL
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "command", hide_short_help = true, help_heading = HANDLERS)]
     handler_timeout: Option<Duration>,

@@ -6,8 +6,8 @@ use crate::failure::Failure;
 use crate::format::{End, Format, Layout, Record};
 use crate::partitions::Streams;
 use crate::streamer::{
-    Acknowledge, CLAIM_IDLE, DeadLetters, Dispatch, Extent, Jobs, Name, OnFailure, PlainSettings, Point, Settings,
-    Start, names,
+    Acknowledge, Batch, CLAIM_IDLE, DeadLetters, Dispatch, Extent, Jobs, Name, OnFailure, PlainSettings, Point,
+    Settings, Start, names,
 };
 
 use super::handlers::Handler;
@@ -219,6 +219,7 @@ impl Args {
         let dead_letter = self.max_deliveries.zip(self.dead_letter.as_ref());
         let dispatch = Dispatch {
             jobs: Jobs::new(self.jobs.get()),
+            batch: self.batch(),
             on_failure: self.on_failure(acknowledge, self.dead_letters(dead_letter)?),
         };
         let handler = Handler {
@@ -228,6 +229,13 @@ impl Args {
             environment: self.environment(),
         };
         Ok(Some((dispatch, handler)))
+    }
+
+    fn batch(&self) -> Batch {
+        self.batch.map_or(Batch::ONE, |messages| Batch {
+            messages,
+            wait: self.batch_wait,
+        })
     }
 
     fn dead_letters(&self, given: Option<(NonZeroU64, &String)>) -> Result<Option<DeadLetters>, Failure> {

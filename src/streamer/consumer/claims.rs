@@ -196,7 +196,11 @@ impl Member<'_> {
         sink: &mut impl Sink,
     ) -> Result<Walked, Error> {
         let name = &self.settings.streams[claim.stream];
-        let request = self.requests.claim(name, idle, ids, claim.deliveries);
+        let told = match self.most_counted {
+            Some(most) if claim.deliveries == most.saturating_add(1) => most,
+            _ => claim.deliveries,
+        };
+        let request = self.requests.claim(name, idle, ids, told);
         self.link.connection.send(&request.get_packed_command())?;
         let entries = self.begin_reply(Shape::OneStream)?;
         let (walked, brought) = self.take_in(entries, Some(claim), sink)?;
@@ -224,7 +228,7 @@ impl Member<'_> {
                 self.delivery.note_gone(key);
                 self.delivery.messages.settle(key);
             } else if let Some(open) = self.delivery.messages.forget(key)
-                && open.state == State::Waiting
+                && matches!(open.state, State::Waiting | State::Ready)
             {
                 self.run.quota.give_back();
             }

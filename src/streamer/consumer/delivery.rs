@@ -323,7 +323,7 @@ pub fn keep(stream: usize, delivered: &Delivered<'_>) -> Kept {
 }
 
 impl Kept {
-    fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         let fields = self.fields.iter().flatten();
         fields.map(|(name, value)| name.len() + value.len()).sum::<usize>() + size_of::<Self>()
     }

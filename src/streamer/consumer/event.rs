@@ -30,6 +30,14 @@ pub enum Event<'a> {
         reason: &'a str,
         next: Next,
     },
+    /// The handler of a batch of several failed.
+    BatchFailed {
+        stream: &'a str,
+        first: EntryId,
+        messages: usize,
+        reason: &'a str,
+        next: AfterBatch,
+    },
     /// A dead letter could not be added now, and is tried again.
     DeadLetterRefused {
         stream: &'a str,
@@ -61,6 +69,15 @@ pub enum Next {
     DeadLetter,
     /// Others, who get it when this run ends.
     HandBack,
+    /// Nothing: it counts as acknowledged since it was read.
+    Nothing,
+}
+
+/// What becomes of a batch of several whose handler failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterBatch {
+    /// Each half is tried by itself.
+    Halves,
     /// Nothing: it counts as acknowledged since it was read.
     Nothing,
 }

@@ -48,6 +48,23 @@ impl Member<'_> {
         Ok(())
     }
 
+    /// Tells the server how often a message counts as delivered, which it was not told as it was claimed. False if the
+    /// message is not this consumer's any more.
+    pub fn tell_deliveries(&mut self, key: Key) -> Result<bool, Error> {
+        let Some(open) = self.delivery.messages.get(key) else {
+            return Ok(false);
+        };
+        let (age, deliveries) = (open.fresh.elapsed().saturating_sub(CLOCK_SLACK), open.deliveries);
+        let name = &self.settings.streams[key.stream];
+        let mut claim = self.requests.keep_alive(name, age, &[key.id]);
+        claim.arg("RETRYCOUNT").arg(deliveries);
+        let claimed: Vec<String> = self.link.connection.ask(&claim, name, Some(&self.settings.group))?;
+        if claimed.is_empty() {
+            self.let_go(key.stream, &[key.id])?;
+        }
+        Ok(!claimed.is_empty())
+    }
+
     fn refresh(&mut self, stream: usize, age: Duration, ids: &[EntryId]) -> Result<(), Error> {
         let name = &self.settings.streams[stream];
         let claim = self.requests.keep_alive(name, age.saturating_sub(CLOCK_SLACK), ids);

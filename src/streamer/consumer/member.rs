@@ -113,6 +113,8 @@ pub struct Member<'a> {
     pub hand_back: HandBack,
     /// Whether reads that wait also claim, until the server says that it cannot do that.
     pub claims_while_waiting: bool,
+    /// The most deliveries of an entry that a claim tells the server of.
+    pub most_counted: Option<u64>,
 }
 
 impl<'a> Member<'a> {
@@ -170,12 +172,20 @@ impl<'a> Member<'a> {
             next_claim: leaves_pending.then(Instant::now),
             hand_back: HandBack::default(),
             claims_while_waiting: claims_while_waiting(settings),
+            most_counted: None,
         };
         // It may have left some in an earlier run.
         if matches!(settings.name, Name::Given(_)) {
             member.begin_own_search(false);
         }
         Ok(member)
+    }
+
+    /// One delivery beyond so many is told to the server only [as its try begins](Self::tell_deliveries). Reads that claim
+    /// would count it themselves.
+    pub fn count_no_further_than(&mut self, most: u64) {
+        self.most_counted = Some(most);
+        self.claims_while_waiting = false;
     }
 
     pub fn messages(&mut self) -> &mut Messages {

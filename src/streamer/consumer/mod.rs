@@ -24,8 +24,8 @@ mod settings;
 pub mod triage;
 mod wait;
 
-pub use dispatcher::{Dispatch, Ended, Failure, Handlers, Job, Jobs, Tally, Verdict, dispatch};
-pub use event::{Event, Next};
+pub use dispatcher::{Batch, Details, Dispatch, Ended, Failure, Handlers, Job, Jobs, Tally, Verdict, dispatch};
+pub use event::{AfterBatch, Event, Next};
 pub use link::Link;
 pub use member::{Member, Run};
 pub use pipeline::{Output, Pipeline, Unwritten};

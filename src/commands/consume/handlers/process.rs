@@ -2,7 +2,7 @@
 //! verdict.
 
 use std::collections::HashSet;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use super::{Environment, Handler};
 use crate::failure::quote;
 use crate::render::exact_duration;
-use crate::streamer::{Job, Verdict};
+use crate::streamer::{Details, Job, Verdict};
 
 /// How long a handler that overran its time has between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(5);
@@ -98,9 +98,9 @@ fn group_of(child: &Child) -> i32 {
 
 /// Runs the handler of a job to its end.
 pub fn run(handler: &Handler, job: &Job, groups: &Groups) -> Verdict {
-    groups.messages.fetch_add(job.messages.len(), Ordering::SeqCst);
+    groups.messages.fetch_add(job.count, Ordering::SeqCst);
     let verdict = run_to_its_end(handler, job, groups);
-    groups.messages.fetch_sub(job.messages.len(), Ordering::SeqCst);
+    groups.messages.fetch_sub(job.count, Ordering::SeqCst);
     verdict
 }
 
@@ -134,12 +134,22 @@ fn command(handler: &Handler, job: &Job) -> Command {
     if let Environment::Only(variables) = &handler.environment {
         command.env_clear().envs(variables.iter().cloned());
     }
-    if let [message] = job.messages.as_slice() {
-        command
-            .env("REDIS_STREAMER_STREAM", &message.stream)
-            .env("REDIS_STREAMER_ID", message.id.to_string())
-            .env("REDIS_STREAMER_NAME", without_nul(&message.name))
-            .env("REDIS_STREAMER_DELIVERIES", message.deliveries.to_string());
+    command.env("REDIS_STREAMER_COUNT", job.count.to_string());
+    match &job.details {
+        Details::One(message) => {
+            command
+                .env("REDIS_STREAMER_STREAM", &message.stream)
+                .env("REDIS_STREAMER_ID", message.id.to_string())
+                .env("REDIS_STREAMER_NAME", without_nul(&message.name))
+                .env("REDIS_STREAMER_DELIVERIES", message.deliveries.to_string());
+        }
+        Details::Several { stream } => {
+            // Those of a handler that we are run by are not of these messages.
+            for variable in ["STREAM", "ID", "NAME", "DELIVERIES"] {
+                command.env_remove(format!("REDIS_STREAMER_{variable}"));
+            }
+            command.envs(stream.iter().map(|stream| ("REDIS_STREAMER_STREAM", stream)));
+        }
     }
     command
 }
@@ -211,14 +221,13 @@ fn attend(child: &mut Child, job: &Job, limit: Option<Duration>) -> io::Result<(
 /// Writes the lines to the handler. One that reads nothing, or not all, is free to; one that has ended is not waited
 /// for, although its children may hold the pipe open.
 fn feed(mut stdin: ChildStdin, job: &Job, pid: Pid) -> io::Result<()> {
-    let mut lines: Vec<_> = job.messages.iter().map(|message| IoSlice::new(&message.line)).collect();
-    if lines.iter().map(|line| line.len()).sum::<usize>() > PIPE_TAKES {
+    if job.lines.len() > PIPE_TAKES {
         ioctl_fionbio(&stdin, true)?;
     }
-    let mut rest = lines.as_mut_slice();
+    let mut rest = job.lines.as_slice();
     while !rest.is_empty() {
-        match stdin.write_vectored(rest) {
-            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+        match stdin.write(rest) {
+            Ok(written) => rest = &rest[written..],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let looked = poll(&mut [PollFd::new(&stdin, PollFlags::OUT)], Some(&LOOK_UP));

@@ -5,10 +5,33 @@ use crate::streamer::entry::EntryId;
 /// One handler's work.
 #[derive(Clone, Debug)]
 pub struct Job {
-    pub messages: Vec<JobMessage>,
+    /// How many messages it has.
+    pub count: usize,
+    /// Their lines.
+    pub lines: Vec<u8>,
+    pub details: Details,
 }
 
-/// A message as a handler gets it.
+/// What there is to know of a job's messages beside their lines.
+#[derive(Clone, Debug)]
+pub enum Details {
+    /// It has one.
+    One(JobMessage),
+    /// It has several; their stream, if it is the same for all.
+    Several { stream: Option<String> },
+}
+
+impl Details {
+    /// The stream of all messages, if there is one.
+    pub fn into_stream(self) -> Option<String> {
+        match self {
+            Self::One(message) => Some(message.stream),
+            Self::Several { stream } => stream,
+        }
+    }
+}
+
+/// The message of a job that has one.
 #[derive(Clone, Debug)]
 pub struct JobMessage {
     pub stream: String,
@@ -17,7 +40,6 @@ pub struct JobMessage {
     pub name: String,
     /// How often it was delivered, this time included.
     pub deliveries: u64,
-    pub line: Vec<u8>,
 }
 
 /// How a handler ended.

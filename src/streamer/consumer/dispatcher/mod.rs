@@ -3,14 +3,19 @@
 //! One thread reads (a blocked read must not keep acknowledgements waiting), the handlers run wherever the verb runs
 //! them, and this one dispatches. Nothing is read ahead of free handlers, so that no message ages in a buffer here;
 //! what a read brings beyond them all the same waits, and is kept alive. The jobs are those of the run ([`jobs`]): where
-//! other members have them all, a message may wait for the next.
+//! other members have them all, a batch may wait for the next.
+//!
+//! A job has a batch of messages, one in the simplest case ([`ready`]). What one that failed means for them, [`settle`]
+//! decides; how what crashed consumers had in hand is tried, [`start`].
 
 mod job;
 mod jobs;
 mod queue;
 mod reader;
+mod ready;
 mod settings;
 mod settle;
+mod start;
 mod take;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -30,9 +35,9 @@ use jobs::{Permit, Seat};
 use queue::Queue;
 use reader::{Reader, Reply};
 
-pub use job::{Job, JobMessage, Verdict};
+pub use job::{Details, Job, Verdict};
 pub use jobs::Jobs;
-pub use settings::{Dispatch, Failure, Tally};
+pub use settings::{Batch, Dispatch, Failure, Tally};
 
 /// Runs handlers.
 pub trait Handlers {
@@ -81,6 +86,9 @@ const RELINK_EVERY: Duration = Duration::from_millis(500);
 /// How long one such attempt may take: handlers that end meanwhile wait for it.
 const RELINK_WITHIN: Duration = Duration::from_millis(500);
 
+/// How long a batch that is not full is held at least while more messages come without being waited for.
+const FLOW_HOLD: Duration = Duration::from_millis(10);
+
 /// How it stands with new messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum News {
@@ -127,7 +135,7 @@ struct Dispatcher<'scope, 'env, 'a, H> {
 impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
     fn new(
         scope: &'scope Scope<'scope, 'env>,
-        member: Member<'a>,
+        mut member: Member<'a>,
         dispatch: &'env Dispatch,
         handlers: &'env mut H,
     ) -> Self {
@@ -137,11 +145,16 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
             // Nobody waits who has gone.
             let _ = woken.send(Signal::JobFree);
         };
+        if !dispatch.batch.is_one()
+            && let Some(most) = dispatch.most_deliveries()
+        {
+            member.count_no_further_than(most);
+        }
         Self {
             run: member.run,
             dispatch,
             handlers,
-            queue: Queue::new(dispatch.jobs.total()),
+            queue: Queue::new(dispatch),
             seat: dispatch.jobs.seat(wake),
             reader: Reader::new(scope, &member, tell.clone()),
             signals,
@@ -193,9 +206,9 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
             self.member.set_deadline(None);
         }
         if self.ending().is_none() {
-            self.start_ready();
+            self.start_ready()?;
             self.take_on()?;
-            self.start_ready();
+            self.start_ready()?;
         } else {
             self.seat.rest();
         }
@@ -241,16 +254,28 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
         Ok(())
     }
 
-    /// How many more messages can be handled now. Where others have all jobs, one may wait here for the next.
+    /// How many more messages can be handled now. Where others have all jobs, a batch may wait here for the next.
     fn room(&self) -> usize {
-        let ready = self.queue.ready();
-        let shared = self.seat.free().saturating_sub(ready).max(usize::from(ready == 0));
-        self.queue.free().min(shared)
+        let jobs = self.queue.free_jobs().min(self.seat.free().max(1));
+        self.queue.ready.room(jobs)
     }
 
     /// How many there is room for, without those that a read under way may bring.
     fn free(&self) -> usize {
         self.room().saturating_sub(self.reader.asked())
+    }
+
+    /// How long a batch that is not full is held now.
+    fn hold(&self) -> Duration {
+        let wait = self.dispatch.batch.wait;
+        let may_get_more = self.reader.asked() > 0 || self.takes_on_more();
+        if !may_get_more || self.run.ending_or_enough().is_some() {
+            Duration::ZERO
+        } else if self.news == News::Flow {
+            wait.max(FLOW_HOLD)
+        } else {
+            wait
+        }
     }
 
     /// How long to wait for something to happen.
@@ -268,7 +293,12 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
         let keep_alive = (!self.member.messages().is_empty()).then_some(self.next_keep_alive);
         // Handlers at work may take longer than the time limit: that it has passed is nothing to wake up for again.
         let deadline = self.run.deadline.filter(|_| !self.run.is_late());
-        let next = [due, claim, keep_alive, deadline].into_iter().flatten().min();
+        // One that is held no longer waits for a job, which wakes us.
+        let held = self
+            .queue
+            .held_until(self.hold())
+            .filter(|until| *until > Instant::now());
+        let next = [due, claim, keep_alive, deadline, held].into_iter().flatten().min();
         next.map_or(tick, |next| tick.min(next.saturating_duration_since(Instant::now())))
     }
 
@@ -307,10 +337,10 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
     /// Lets the handlers at work finish, acknowledges what they did, and hands back the rest.
     fn finish(&mut self, mut ended: Result<Ending, Failure>) -> Result<Ending, Failure> {
         while self.queue.running() > 0 || self.reader.asked() > 0 || self.has_unread() {
-            if self.has_unread() {
-                self.start_ready();
-            } else {
+            if !self.has_unread() {
                 self.seat.rest();
+            } else if let Err(error) = self.start_ready() {
+                ended = ended.and(Err(error.into()));
             }
             let signal = self.signals.recv_timeout(TICK).ok();
             if let Some(signal) = signal
@@ -326,7 +356,7 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
             self.settle_meanwhile();
         }
         if self.has_unread() {
-            (self.run.tell)(Event::Unhandled(self.queue.ready()));
+            (self.run.tell)(Event::Unhandled(self.queue.ready.len()));
         }
         self.tally.waiting = self.member.messages().count(|state| *state == State::Waiting) as u64;
         let departure = match &ended {
@@ -343,7 +373,7 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
 
     /// Whether messages were read that count as acknowledged and are not handled.
     fn has_unread(&self) -> bool {
-        self.member.settings.acknowledge == Acknowledge::OnRead && self.queue.has_ready()
+        self.member.settings.acknowledge == Acknowledge::OnRead && !self.queue.ready.is_empty()
     }
 
     fn wind_up(&mut self, signal: Signal) -> Result<(), Failure> {

@@ -1,9 +1,11 @@
 //! Messages between their delivery and the end of their handlers: which wait for one, which run, which wait for
 //! another try. Their states are in [`Messages`]; this is only the order.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
+use super::ready::{Next, Ready};
+use super::settings::Dispatch;
 use crate::streamer::consumer::delivery::Sink;
 use crate::streamer::consumer::messages::{Key, Messages, Open, State};
 use crate::streamer::entry::Entry;
@@ -18,8 +20,12 @@ pub struct Queue {
     /// How many handlers the system has room for, as far as is known.
     limit: usize,
     last_no_room: Option<Instant>,
-    ready: VecDeque<Key>,
+    pub ready: Ready,
+    /// What was delivered more often than this is a suspect: its consumers ended while they had it in hand.
+    most_deliveries: Option<u64>,
     running: HashMap<u64, Vec<Key>>,
+    /// The job of a suspect.
+    trial: Option<u64>,
     next_number: u64,
     /// Waiting or dying, by when something is to be done about them; and the same by message.
     due: BTreeSet<(Instant, Key)>,
@@ -28,14 +34,12 @@ pub struct Queue {
 
 impl Sink for Queue {
     fn take(&mut self, messages: &mut Messages, key: Key, _stream: &str, entry: &Entry<'_>) {
-        let open = Open {
-            state: State::Ready,
-            deliveries: entry.deliveries.unwrap_or(1),
-            fresh: Instant::now(),
-            fields: entry.owned_fields(),
-        };
-        messages.open(key, open);
-        self.ready.push_back(key);
+        let deliveries = open(messages, key, entry);
+        if self.most_deliveries.is_some_and(|most| deliveries > most) {
+            self.ready.suspect(key);
+        } else {
+            self.ready.add(key, entry.size());
+        }
     }
 
     fn is_full(&self) -> bool {
@@ -45,35 +49,49 @@ impl Sink for Queue {
     fn finish(&mut self, _messages: &mut Messages) {}
 }
 
+/// Opens a message that is ready; how often it was delivered.
+fn open(messages: &mut Messages, key: Key, entry: &Entry<'_>) -> u64 {
+    let deliveries = entry.deliveries.unwrap_or(1);
+    let open = Open {
+        state: State::Ready,
+        deliveries,
+        fresh: Instant::now(),
+        fields: entry.owned_fields(),
+    };
+    messages.open(key, open);
+    deliveries
+}
+
 impl Queue {
-    pub fn new(jobs: usize) -> Self {
+    pub fn new(dispatch: &Dispatch) -> Self {
+        let jobs = dispatch.jobs.total();
         Self {
             jobs,
             limit: jobs,
             last_no_room: None,
-            ready: VecDeque::new(),
+            ready: Ready::new(dispatch.batch),
+            most_deliveries: dispatch.most_deliveries(),
             running: HashMap::new(),
+            trial: None,
             next_number: 0,
             due: BTreeSet::new(),
             moments: HashMap::new(),
         }
     }
 
-    /// How many more messages can be handled now.
-    pub fn free(&self) -> usize {
-        self.limit.saturating_sub(self.running.len() + self.ready.len())
+    /// Takes a message that failed alone, and is tried alone again.
+    pub fn take_alone(&mut self, messages: &mut Messages, key: Key, entry: &Entry<'_>) {
+        open(messages, key, entry);
+        self.ready.add_alone(key);
+    }
+
+    /// How many more handlers may work.
+    pub fn free_jobs(&self) -> usize {
+        self.limit.saturating_sub(self.running.len())
     }
 
     pub fn running(&self) -> usize {
         self.running.len()
-    }
-
-    pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
-    }
-
-    pub fn ready(&self) -> usize {
-        self.ready.len()
     }
 
     /// Whether messages wait for another try or for their dead letter.
@@ -90,14 +108,20 @@ impl Queue {
         self.due.len()
     }
 
-    /// Whether a message is ready that a handler may be started for.
-    pub fn can_start(&self) -> bool {
-        !self.ready.is_empty() && self.running.len() < self.limit
+    /// Whether a handler may be started, where a batch that is not full is held for so long.
+    pub fn can_start(&self, hold: Duration) -> bool {
+        self.free_jobs() > 0 && self.ready.can_start(hold, self.trial.is_some())
     }
 
-    /// The next message to hand to a handler.
-    pub fn next_ready(&mut self) -> Option<Key> {
-        self.ready.pop_front()
+    /// What to hand to a handler.
+    pub fn next_job(&mut self) -> Option<Next> {
+        self.ready.next(self.trial.is_some())
+    }
+
+    /// When a batch that is not full has been held for so long.
+    pub fn held_until(&self, hold: Duration) -> Option<Instant> {
+        let since = self.ready.since().filter(|_| self.free_jobs() > 0);
+        since.and_then(|since| since.checked_add(hold))
     }
 
     /// A job of these messages begins; its number.
@@ -107,12 +131,20 @@ impl Queue {
         self.next_number
     }
 
+    /// The same of a suspect.
+    pub fn begin_trial(&mut self, key: Key) -> u64 {
+        let number = self.begin(vec![key]);
+        self.trial = Some(number);
+        number
+    }
+
     /// A job ended: its messages.
     pub fn end(&mut self, number: u64) -> Vec<Key> {
         let is_calm = self.last_no_room.is_none_or(|last| last.elapsed() > CALM);
         if self.limit < self.jobs && is_calm {
             self.limit += 1;
         }
+        self.trial = self.trial.filter(|trial| *trial != number);
         self.running.remove(&number).unwrap_or_default()
     }
 
@@ -122,9 +154,7 @@ impl Queue {
         let is_first = self.last_no_room.is_none_or(|last| last.elapsed() > 10 * CALM);
         self.last_no_room = Some(Instant::now());
         self.limit = self.running.len().max(1);
-        for key in keys.into_iter().rev() {
-            self.ready.push_front(key);
-        }
+        self.ready.put_back(keys);
         is_first.then_some(self.running.len())
     }
 

@@ -1,5 +1,8 @@
 //! How messages are dispatched, and what came of it.
 
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
 use super::Jobs;
 use crate::streamer::consumer::settings::OnFailure;
 use crate::streamer::error::Error;
@@ -9,7 +12,27 @@ use crate::streamer::error::Error;
 pub struct Dispatch {
     /// Shared by all members.
     pub jobs: Jobs,
+    pub batch: Batch,
     pub on_failure: OnFailure,
+}
+
+/// How many messages a handler gets.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    pub messages: NonZeroUsize,
+    /// How long one that is not full is held.
+    pub wait: Duration,
+}
+
+impl Batch {
+    pub const ONE: Self = Self {
+        messages: NonZeroUsize::MIN,
+        wait: Duration::ZERO,
+    };
+
+    pub fn is_one(&self) -> bool {
+        self.messages == NonZeroUsize::MIN
+    }
 }
 
 impl Dispatch {
@@ -17,6 +40,14 @@ impl Dispatch {
     pub fn dead_letters(&self) -> Option<&str> {
         match &self.on_failure {
             OnFailure::Retry { dead_letter, .. } => dead_letter.as_ref().map(|letters| letters.stream.as_str()),
+            OnFailure::HandBack | OnFailure::Drop => None,
+        }
+    }
+
+    /// How often a message may be delivered.
+    pub fn most_deliveries(&self) -> Option<u64> {
+        match &self.on_failure {
+            OnFailure::Retry { dead_letter, .. } => dead_letter.as_ref().map(|letters| letters.after.get()),
             OnFailure::HandBack | OnFailure::Drop => None,
         }
     }

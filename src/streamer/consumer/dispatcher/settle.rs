@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Dispatcher, Ended, Failure, Handlers, Job, JobMessage, Verdict};
+use super::{Dispatcher, Failure, Handlers, Verdict};
 use crate::streamer::consumer::dead_letter::DeadLetter;
-use crate::streamer::consumer::event::{Event, Next};
+use crate::streamer::consumer::event::{AfterBatch, Event, Next};
 use crate::streamer::consumer::messages::{Key, State};
 use crate::streamer::consumer::settings::OnFailure;
-use crate::streamer::entry::Entry;
 use crate::streamer::servers::jittered;
 use crate::streamer::stop::Ending;
 
@@ -17,81 +16,7 @@ const LONGEST_RETRY_DELAY: Duration = Duration::from_secs(3600);
 /// How long the system may have no room for a single handler.
 const NO_ROOM_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often it is asked again.
-const NO_ROOM_PAUSE: Duration = Duration::from_millis(100);
-
 impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
-    /// Hands messages to free handlers, as far as there are jobs for them.
-    pub(super) fn start_ready(&mut self) {
-        if self.queue.running() == 0 && self.no_room_since.is_some() {
-            std::thread::sleep(NO_ROOM_PAUSE);
-        }
-        while self.queue.can_start()
-            && let Some(permit) = self.seat.take()
-            && let Some(key) = self.queue.next_ready()
-        {
-            if self.was_delivered_in_vain(key) {
-                let reason = "it was never finished: its consumers ended while it was handled";
-                // It is not tried this time.
-                self.member.messages().discount(key);
-                self.give_up(key, reason);
-                continue;
-            }
-            let Some(message) = self.message(key) else {
-                continue;
-            };
-            self.member.messages().set(key, State::Running);
-            let ended = Ended {
-                number: self.queue.begin(vec![key]),
-                permit,
-                tell: self.tell.clone(),
-            };
-            let job = Job {
-                messages: vec![message],
-            };
-            self.handlers.start(job, ended);
-        }
-        if !self.queue.can_start() {
-            self.seat.rest();
-        }
-    }
-
-    /// Whether a message was delivered more often than it may be tried, without an end.
-    fn was_delivered_in_vain(&mut self, key: Key) -> bool {
-        let deliveries = self.member.messages().get(key).map_or(0, |open| open.deliveries);
-        match &self.dispatch.on_failure {
-            OnFailure::Retry {
-                dead_letter: Some(letters),
-                ..
-            } => deliveries > letters.after.get(),
-            _ => false,
-        }
-    }
-
-    /// A message as its handler gets it; `None` if it is not this member's any more.
-    fn message(&mut self, key: Key) -> Option<JobMessage> {
-        let stream = &self.member.settings.streams[key.stream];
-        let open = self.member.delivery.messages.get(key)?;
-        let fields = open
-            .fields
-            .iter()
-            .map(|(name, value)| (name.as_slice(), value.as_slice()));
-        let entry = Entry {
-            id: key.id,
-            fields: fields.collect(),
-            deliveries: Some(open.deliveries),
-        };
-        let mut line = Vec::new();
-        self.handlers.line(&mut line, stream, &entry);
-        Some(JobMessage {
-            stream: stream.clone(),
-            id: key.id,
-            name: entry.name().unwrap_or_default().to_owned(),
-            deliveries: open.deliveries,
-            line,
-        })
-    }
-
     /// Decides what a handler's end means for its messages.
     pub(super) fn settle_job(&mut self, number: u64, verdict: Verdict) -> Result<(), Failure> {
         let keys = self.queue.end(number);
@@ -107,25 +32,24 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
             }
             Verdict::NoRoom(error) => return self.no_room(keys, error),
             Verdict::Unusable(why) => {
-                self.hold(keys);
+                self.set_aside(keys);
                 return Err(Failure::Unusable(why));
             }
             // It may have written to the closed pipe and died of that: no fault of the message, which others get.
             Verdict::Failed(_) if !self.handlers.has_reader() => {
-                self.hold(keys);
+                self.set_aside(keys);
                 self.run.stop.end(Ending::ReaderGone);
             }
-            Verdict::Failed(reason) => {
-                for key in keys {
-                    self.failed(key, &reason);
-                }
-            }
+            Verdict::Failed(reason) => match keys.as_slice() {
+                [only] => self.failed(*only, &reason),
+                _ => return self.batch_failed(keys, &reason),
+            },
         }
         Ok(())
     }
 
     /// Messages whose handlers were not at work are handed back at the end.
-    fn hold(&mut self, keys: Vec<Key>) {
+    fn set_aside(&mut self, keys: Vec<Key>) {
         for key in keys {
             self.member.messages().set(key, State::Held { tried: false });
         }
@@ -144,6 +68,38 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
             return Err(Failure::NoRoom(error));
         }
         Ok(())
+    }
+
+    /// A handler failed a batch of several: that is held against none of them. Each half is tried by itself, at once: in
+    /// the end, what made it fail stands alone.
+    fn batch_failed(&mut self, mut keys: Vec<Key>, reason: &str) -> Result<(), Failure> {
+        let is_over = matches!(self.dispatch.on_failure, OnFailure::Drop);
+        if let Some(first) = keys.first() {
+            (self.run.tell)(Event::BatchFailed {
+                stream: &self.member.settings.streams[first.stream],
+                first: first.id,
+                messages: keys.len(),
+                reason,
+                next: if is_over {
+                    AfterBatch::Nothing
+                } else {
+                    AfterBatch::Halves
+                },
+            });
+        }
+        if is_over {
+            self.tally.failed += keys.len() as u64;
+            keys.into_iter().for_each(|key| self.member.messages().settle(key));
+            return Ok(());
+        }
+        for key in &keys {
+            self.member.messages().set(*key, State::Ready);
+        }
+        let rest = keys.split_off(keys.len().div_ceil(2));
+        self.queue.ready.put_back(rest);
+        self.queue.ready.put_back(keys);
+        // What was taken from us or deleted meanwhile is not tried again.
+        Ok(self.member.keep_alive()?)
     }
 
     /// A handler failed a message.
@@ -176,7 +132,7 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
     }
 
     /// A message is to become a dead letter.
-    fn give_up(&mut self, key: Key, reason: &str) {
+    pub(super) fn give_up(&mut self, key: Key, reason: &str) {
         let dying = State::Dying {
             reason: reason.to_owned(),
             in_doubt: false,

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::reader::Reply;
 use super::{Dispatcher, Failure, Handlers, News};
-use crate::streamer::consumer::delivery::{Sink, Walked};
+use crate::streamer::consumer::delivery::{Kept, Walked};
 use crate::streamer::consumer::link::Expected;
 use crate::streamer::consumer::messages::{Key, State};
 use crate::streamer::consumer::requests::{Page, Pending, Whose};
@@ -48,8 +48,7 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
     /// Takes new messages. While there are some, the read goes out with the acknowledgements of what is done;
     /// then the reading thread waits for more.
     fn take_new(&mut self) -> Result<(), Failure> {
-        let wanted = self.may_take();
-        let most = self.member.settings.count.map_or(wanted, |most| wanted.min(most.get()));
+        let most = self.may_take().min(self.member.fetch.count());
         if !self.has_room_for_new() || most == 0 {
             return Ok(());
         }
@@ -109,6 +108,7 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         let entries = self.member.begin_reply(Shape::ByStream)?;
         self.member.link.expected.pop_front();
         let (walked, _) = self.member.take_in(entries, None, &mut self.queue)?;
+        self.member.fetch.learn((walked.entries, walked.bytes));
         self.member.supervisor.succeeded();
         Ok(walked)
     }
@@ -121,6 +121,8 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         }
         if !reply.entries.is_empty() {
             self.news = News::Flow;
+            let bytes = reply.entries.iter().map(Kept::size).sum();
+            self.member.fetch.learn((reply.entries.len(), bytes));
         }
         let taken = self.member.take_kept(reply.entries, &mut self.queue);
         match reply.broken {
@@ -179,7 +181,7 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         while let Some((_, element)) = entries.next(connection, streams)? {
             if let Delivered::Entry(mut entry) = element {
                 entry.deliveries = Some(deliveries);
-                self.queue.take(&mut member.delivery.messages, key, name, &entry);
+                self.queue.take_alone(&mut member.delivery.messages, key, &entry);
                 delivered = true;
             }
         }
