@@ -44,10 +44,7 @@ fn examples_of_every_command_run_as_they_stand() {
 fn run(example: &str) {
     let (server, home) = (Server::start(), Home::new());
     let script = format!("set -euo pipefail\n{BEFOREHAND}\n{example}");
-    home.of(Test::shell(&server, &script))
-        .stdout_any()
-        .stderr_any()
-        .run();
+    home.of(Test::shell(&server, &script)).stdout_any().stderr_any().run();
 }
 
 /// The examples of a help, each with the lines that continue it.
