@@ -7,6 +7,7 @@ mod format;
 mod json;
 mod line;
 mod local;
+mod name_json;
 mod options;
 mod partitions;
 mod pointer;

@@ -1,11 +1,14 @@
 //! Rows → tables and figures for people to read. Pure: knows neither the terminal nor Redis.
 
+mod table;
+
 use std::time::Duration;
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 use crate::ui::printable;
+
+pub use table::{Cell, Column, Layout, Row, heading, table};
 
 /// What stands where a figure is not known. Never 0: nobody could tell the two apart.
 pub const UNKNOWN: &str = "?";
@@ -35,78 +38,6 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// Stands for what was left out of a name.
-const ELLIPSIS: char = '…';
-/// Between two columns.
-const GAP: usize = 2;
-/// No name is made shorter than this: what is left would say nothing.
-const SHORTEST: usize = 5;
-
-/// A column: its header, and how its cells are laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Column {
-    /// Names, which may be shortened.
-    Name(&'static str),
-    /// Texts that only mean something in full, such as IDs.
-    Text(&'static str),
-    /// Figures, set to the right.
-    Figure(&'static str),
-}
-
-impl Column {
-    fn header(self) -> &'static str {
-        match self {
-            Self::Name(header) | Self::Text(header) | Self::Figure(header) => header,
-        }
-    }
-
-    fn alignment(self) -> CellAlignment {
-        match self {
-            Self::Name(_) | Self::Text(_) => CellAlignment::Left,
-            Self::Figure(_) => CellAlignment::Right,
-        }
-    }
-}
-
-/// A table, a line a row, that fits into `width` columns as far as shorter names can make it; `None` cuts nothing.
-pub fn table(columns: &[Column], rows: &[Vec<String>], width: Option<u16>) -> String {
-    let mut rows: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| row.iter().map(|cell| one_line(cell)).collect())
-        .collect();
-    if let Some(width) = width {
-        for (column, width) in name_widths(columns, &rows, width.into()) {
-            for cell in rows.iter_mut().filter_map(|row| row.get_mut(column)) {
-                *cell = shorten(cell, width);
-            }
-        }
-    }
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(columns.iter().map(|column| column.header()));
-    table.add_rows(rows.iter().map(|row| row.iter().map(Cell::new)));
-    for (column, kind) in table.column_iter_mut().zip(columns) {
-        column.set_padding((0, GAP as u16)).set_cell_alignment(kind.alignment());
-    }
-    table.trim_fmt() + "\n"
-}
-
-/// A line above a table: what it is about, shortened if need be, and figures.
-pub fn heading(subject: &str, figures: &[String], width: Option<u16>) -> String {
-    let figures = figures.join(", ");
-    let subject = one_line(subject);
-    let subject = match width {
-        Some(width) => {
-            let room = usize::from(width).saturating_sub(figures.width() + 2);
-            shorten(&subject, room.max(SHORTEST))
-        }
-        None => subject,
-    };
-    format!("{subject}: {figures}\n")
-}
-
 /// Facts, each on a line behind what it is called.
 pub fn facts(facts: &[(&str, String)]) -> String {
     let widest = facts.iter().map(|(label, _)| label.width()).max().unwrap_or(0);
@@ -120,61 +51,6 @@ pub fn one_line(text: &str) -> String {
     printable(text).replace('\n', "\\u{a}")
 }
 
-/// The columns of names and how wide they may be, where not all can have what they need.
-fn name_widths(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<(usize, usize)> {
-    let needs: Vec<usize> = (0..columns.len())
-        .map(|column| {
-            let cells = rows.iter().filter_map(|row| row.get(column));
-            let widest = cells.map(|cell| cell.width()).max().unwrap_or(0);
-            widest.max(columns[column].header().width())
-        })
-        .collect();
-    let mut names: Vec<(usize, usize)> = (0..columns.len())
-        .filter(|column| matches!(columns[*column], Column::Name(_)))
-        .map(|column| (column, needs[column]))
-        .collect();
-    let fixed: usize = needs.iter().sum::<usize>() - names.iter().map(|(_, need)| need).sum::<usize>();
-    let gaps = GAP * columns.len().saturating_sub(1);
-    let room = width.saturating_sub(fixed + gaps);
-    share(&mut names, room);
-    names
-}
-
-/// Cuts needs down until they fit into `room`: short names stay whole, long ones share what is left.
-fn share(names: &mut [(usize, usize)], mut room: usize) {
-    let mut by_need: Vec<&mut usize> = names.iter_mut().map(|(_, need)| need).collect();
-    by_need.sort();
-    let count = by_need.len();
-    for (done, need) in by_need.into_iter().enumerate() {
-        let fair = room / (count - done);
-        *need = (*need).min(fair.max(SHORTEST));
-        room = room.saturating_sub(*need);
-    }
-}
-
-/// A name in at most `width` columns. The middle goes: names of a family differ at their ends.
-fn shorten(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let room = width.saturating_sub(1);
-    let tail = room / 2;
-    let head: String = fitting(text.chars(), room - tail).collect();
-    let tail: Vec<char> = fitting(text.chars().rev(), tail).collect();
-    head.chars().chain([ELLIPSIS]).chain(tail.into_iter().rev()).collect()
-}
-
-/// The first characters that fit into `width` columns.
-fn fitting(chars: impl Iterator<Item = char>, width: usize) -> impl Iterator<Item = char> {
-    chars
-        .scan(0, |used, c| {
-            *used += c.width().unwrap_or(0);
-            Some((*used, c))
-        })
-        .take_while(move |(used, _)| *used <= width)
-        .map(|(_, c)| c)
-}
-
 /// Units of a duration, with their lengths in milliseconds.
 const UNITS: [(&str, u64); 5] = [
     ("d", 86_400_000),
@@ -184,6 +60,9 @@ const UNITS: [(&str, u64); 5] = [
     ("ms", 1),
 ];
 
+/// So many days are not told to the hour.
+const MANY_DAYS: u64 = 100;
+
 /// A duration at a glance: its largest unit and the next, such as `3m 12s` or `450ms`.
 pub fn duration(ms: u64) -> String {
     let first = UNITS
@@ -191,7 +70,7 @@ pub fn duration(ms: u64) -> String {
         .position(|(_, length)| ms >= *length)
         .unwrap_or(UNITS.len() - 1);
     // Beyond a second, milliseconds only flicker.
-    let last = if ms < 1000 {
+    let last = if ms < 1000 || ms >= MANY_DAYS * UNITS[0].1 {
         first
     } else {
         (first + 1).min(UNITS.len() - 2)
@@ -245,8 +124,6 @@ fn in_units(mut ms: u64, units: &[(&str, u64)]) -> String {
 mod tests {
     use super::*;
 
-    const COLUMNS: [Column; 3] = [Column::Name("NAME"), Column::Figure("COUNT"), Column::Text("ID")];
-
     #[test]
     fn numbers_agree_with_what_they_count() {
         let texts = [(0, "line"), (1, "entry"), (2, "entry"), (1_234_567, "message")].map(|(n, noun)| counted(n, noun));
@@ -265,80 +142,6 @@ mod tests {
         assert_eq!(text, "pid     7\nserver  a\\u{a}b\n");
     }
 
-    fn rows(rows: &[[&str; 3]]) -> Vec<Vec<String>> {
-        rows.iter().map(|row| row.map(str::to_owned).to_vec()).collect()
-    }
-
-    #[test]
-    fn columns_are_aligned_and_lines_have_no_tail() {
-        let rows = rows(&[["a", "5", "1-0"], ["orders", "123456", "12-0"]]);
-        assert_eq!(
-            table(&COLUMNS, &rows, None),
-            "NAME     COUNT  ID\n\
-             a            5  1-0\n\
-             orders  123456  12-0\n"
-        );
-    }
-
-    #[test]
-    fn a_pipe_cuts_nothing_and_a_terminal_only_names() {
-        let name = "n".repeat(300);
-        let rows = rows(&[[&name, "5", "1700000000000-0"]]);
-        assert!(table(&COLUMNS, &rows, None).contains(&name));
-        for width in [40, 60, 80] {
-            let text = table(&COLUMNS, &rows, Some(width));
-            let lines: Vec<_> = text.lines().collect();
-            assert_eq!(lines.len(), 2, "{text}");
-            assert_eq!(lines[1].width(), usize::from(width), "{text}");
-            assert!(
-                lines[1].contains("n…n") && lines[1].ends_with("1700000000000-0"),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_terminal_too_narrow_for_the_figures_still_gets_them() {
-        let rows = rows(&[["orders:billing:cg", "5", "1700000000000-0"]]);
-        let text = table(&COLUMNS, &rows, Some(10));
-        assert_eq!(text.lines().nth(1), Some("or…cg      5  1700000000000-0"));
-    }
-
-    #[test]
-    fn short_names_stay_whole_and_long_ones_share() {
-        let mut names = [(0, 6), (1, 50), (2, 50)];
-        share(&mut names, 46);
-        assert_eq!(names, [(0, 6), (1, 20), (2, 20)]);
-        share(&mut names, 100);
-        assert_eq!(names, [(0, 6), (1, 20), (2, 20)]);
-    }
-
-    #[test]
-    fn names_are_shortened_in_the_middle_by_columns_not_bytes() {
-        assert_eq!(shorten("orders:billing:cg", 17), "orders:billing:cg");
-        assert_eq!(shorten("orders:billing:cg", 9), "orde…g:cg");
-        assert_eq!(shorten("日本語のストリーム", 9), "日本…ーム");
-        assert_eq!(shorten("日本語のストリーム", 8), "日本…ム");
-        assert_eq!(shorten("é́́́abcdef", 4), "é́́́a…f");
-    }
-
-    #[test]
-    fn control_characters_neither_command_nor_break_a_row() {
-        let rows = rows(&[["a\u{1b}[2J\nb\tc", "1", "1-0"]]);
-        let text = table(&COLUMNS, &rows, None);
-        assert_eq!(text.lines().count(), 2, "{text}");
-        assert!(text.contains(r"a\u{1b}[2J\u{a}b\u{9}c"), "{text}");
-    }
-
-    #[test]
-    fn a_heading_keeps_its_figures() {
-        let figures = ["3 pending".to_owned(), "lag 2".to_owned()];
-        assert_eq!(heading("group g", &figures, None), "group g: 3 pending, lag 2\n");
-        let text = heading(&"x".repeat(100), &figures, Some(30));
-        assert_eq!(text.trim_end().width(), 30);
-        assert!(text.ends_with("…xxxxx: 3 pending, lag 2\n"), "{text}");
-    }
-
     #[test]
     fn durations_at_a_glance_and_exactly() {
         for (ms, glance, exact) in [
@@ -350,6 +153,7 @@ mod tests {
             (300_020, "5m", "5m 20ms"),
             (3_600_000, "1h", "1h"),
             (93_784_005, "1d 2h", "1d 2h 3m 4s 5ms"),
+            (8_643_600_000, "100d", "100d 1h"),
         ] {
             assert_eq!(duration(ms), glance, "{ms}");
             assert_eq!(exact_duration(ms), exact, "{ms}");

@@ -73,8 +73,9 @@ fn streams_are_offered() {
         ["--dead-letter=orders", "--dead-letter=orders:eu"]
     );
     assert_eq!(offered(&server, "consume orders:{0..1"), [""; 0]);
-    // One stream was all it takes: options are left.
-    assert!(offered(&server, "pending orders ").contains(&"--json".to_owned()));
+    assert_eq!(offered(&server, "pending orders o"), ["od[d*s", "orders:eu"]);
+    // One stream and a body were all it takes: options are left.
+    assert!(offered(&server, "send orders 1 ").contains(&"--name".to_owned()));
 }
 
 #[test]

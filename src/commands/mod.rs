@@ -23,7 +23,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::failure::Failure;
-use crate::render::counted;
+use crate::render::{Layout, counted};
 use crate::streamer::{Connection, Connections, Ending, Error, Node, Notice, Servers, Stop, first, ready};
 use crate::ui::Ui;
 
@@ -40,8 +40,8 @@ pub struct Context {
 impl Context {
     /// Connects to the node of a stream, trying again for as long as `--wait` says; other nodes follow as they are
     /// needed.
-    pub fn connect_to(&self, stream: &str) -> Result<Connections, Error> {
-        let connection = self.first(|| self.try_to_connect_to(stream))?;
+    pub fn connect_to(&self, stream: impl AsRef<[u8]>) -> Result<Connections, Error> {
+        let connection = self.first(|| self.try_to_connect_to(&stream))?;
         Ok(Connections::new(&self.servers, Some(connection)))
     }
 
@@ -58,7 +58,7 @@ impl Context {
     }
 
     /// One attempt to make the first connection to the node of a stream.
-    pub fn try_to_connect_to(&self, stream: &str) -> Result<Connection, Error> {
+    pub fn try_to_connect_to(&self, stream: impl AsRef<[u8]>) -> Result<Connection, Error> {
         self.ready(self.servers.of_slot(stream)?)
     }
 
@@ -93,6 +93,22 @@ impl Context {
 /// Writes data to stdout.
 fn print(ui: Ui, data: &[u8]) -> anyhow::Result<Ending> {
     match ui.data().and_then(|mut stdout| stdout.write(data)) {
+        Ok(()) => Ok(Ending::Enough),
+        Err(error) => Failure::stdout(error),
+    }
+}
+
+/// How tables are laid out.
+fn layout(ui: Ui) -> Layout {
+    Layout {
+        width: ui.table_width(),
+        paint: ui.look().paint,
+    }
+}
+
+/// Writes tables, which cannot command a terminal.
+fn print_tables(ui: Ui, tables: &str) -> anyhow::Result<Ending> {
+    match ui.data().and_then(|mut stdout| stdout.show(tables.as_bytes())) {
         Ok(()) => Ok(Ending::Enough),
         Err(error) => Failure::stdout(error),
     }

@@ -109,7 +109,7 @@ impl Local {
         let failed = |error| self.silent(&socket, error);
         let about = about(&mut connection).map_err(failed)?;
         connection.set_deadline(None);
-        let streams = match stream_keys(&mut connection) {
+        let streams = match stream_keys(&mut connection, &[]) {
             Err(Error::Refused(refusal)) if refusal.code == "LOADING" => None,
             keys => Some(keys.map_err(failed)?.len() as u64),
         };

@@ -11,6 +11,7 @@ pub mod names;
 mod point;
 pub mod producer;
 mod random;
+mod raw_name;
 mod redrive;
 mod servers;
 mod stop;
@@ -27,14 +28,16 @@ pub use error::{Error, NoFsync, ServerError};
 #[cfg(test)]
 pub use inspect::groups::GroupInfo;
 pub use inspect::groups::{ConsumerInfo, groups};
+pub use inspect::lag::{CountLimit, Lag};
 pub use inspect::pending::{PendingEntry, PendingFilter, PendingPages};
-pub use inspect::scan::{find_streams, stream_keys};
+pub use inspect::scan::{Glob, find_streams, stream_keys};
 pub use inspect::seek::{Count, Move, Passed, Position, look_ahead, position_of};
 pub use inspect::server::{About, about, now_ms, ready, shut_down};
-pub use inspect::subscribe::{Existing, Subscribed, subscribe};
-pub use inspect::survey::{
-    Away, GroupState, Hidden, Oldest, StreamState, Survey, group_state, stream_state, survey, survey_of,
+pub use inspect::state::{
+    Behind, GroupState, Look, Need, Oldest, StreamState, consumers, group_info, group_state, stream_state,
 };
+pub use inspect::subscribe::{Existing, Subscribed, subscribe};
+pub use inspect::survey::{Away, Hidden, Survey, survey, survey_of};
 pub use inspect::unsubscribe::{
     GroupRemoval, GroupUse, group_use, ledger_size, remove_group, remove_idle_group, remove_ledger,
 };
@@ -42,6 +45,7 @@ pub use point::{InvalidDuration, Point, parse_duration};
 pub use producer::add::{AddOptions, MessageWriter, Missing, Trim, add, write_add, write_trim};
 pub use producer::{Copies, Durability, Reached};
 pub use random::random;
+pub use raw_name::RawName;
 pub use redrive::{Mode, Outcome, Redrive, Settings as RedriveSettings, Step, Why};
 pub use servers::{Connections, Kind, Location, Node, Notice, Servers, Supervisor, Unblocker, first, hash_tag, slot};
 pub use stop::{Ending, Halt, Stop};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::streamer::random::random;
+use crate::streamer::raw_name::RawName;
 
 /// Longest listener, and longest group name part made of one.
 const MAX_LISTENER: usize = 128;
@@ -35,6 +36,12 @@ fn sanitise(text: &str, longest: usize) -> String {
 /// The group of a listener on a stream: `STREAM:LISTENER:cg`.
 pub fn of_listener(stream: &str, listener: &str) -> String {
     format!("{stream}:{}:cg", sanitise(listener, MAX_LISTENER))
+}
+
+/// The same on a stream whose name need not be text.
+pub fn group_of_listener(stream: &RawName, listener: &str) -> RawName {
+    let tail = of_listener("", listener);
+    RawName::from([stream.as_bytes(), tail.as_bytes()].concat())
 }
 
 /// The listener of a group, if its name is that of one.

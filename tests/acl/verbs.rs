@@ -200,6 +200,12 @@ fn consuming() -> Vec<Case> {
 }
 
 fn looking() -> Vec<Case> {
+    // Nobody has had anything, and the server does not know how much there is.
+    let in_the_midst = |server: &Server| {
+        three(server);
+        server.cli(["XGROUP", "DESTROY", "s", "g"]);
+        server.cli(["XGROUP", "CREATE", "s", "g", "2-0"]);
+    };
     vec![
         Case::new(&["ack"], &["ack", "s", "-g", "g", "1-0"]),
         Case::new(
@@ -208,13 +214,30 @@ fn looking() -> Vec<Case> {
         ),
         Case::new(&["pending"], &["pending"]),
         Case::new(&["pending"], &["pending", "--json"]),
-        Case::new(
-            &["pending"],
-            &["pending", "--max-lag", "9", "--max-pending", "9", "--max-idle", "1h"],
-        )
-        .untested(&["~s", "+xlen", "+xinfo|groups"]),
+        Case::new(&["pending"], &["pending", "--max-pending", "9", "--max-idle", "1h"]).untested(&[
+            "~s",
+            "+xlen",
+            "+xinfo|groups",
+        ]),
         Case::new(&["pending STREAM"], &["pending", "s"]),
-        Case::new(&["pending STREAM"], &["pending", "s", "--json", "--max-lag", "9"]),
+        Case::new(&["pending STREAM"], &["pending", "s", "--json", "--max-pending", "9"]),
+        Case::new(
+            &[
+                "pending STREAM",
+                "pending STREAM — --max-lag, where the server does not know it",
+            ],
+            &["pending", "s", "--max-lag", "9"],
+        )
+        .set_up(in_the_midst),
+        Case::new(
+            &["pending STREAM", "pending STREAM — --max-behind"],
+            &["pending", "s", "--max-behind", "90000d"],
+        )
+        .set_up(in_the_midst),
+        Case::new(
+            &["pending STREAM", "pending STREAM — --dead-consumers"],
+            &["pending", "s", "--dead-consumers", "1h"],
+        ),
         Case::new(&["pending STREAM of a group"], &["pending", "s", "-g", "g"]),
         Case::new(
             &["pending STREAM of a group"],

@@ -14,7 +14,7 @@ use crate::options::{Global, GroupArgs};
 use crate::partitions::parse_streams;
 use crate::render::{counted, duration};
 use crate::streamer::{
-    Connections, Error, Oldest, PendingFilter, PendingPages, Servers, Stop, find_streams, group_state, groups, names,
+    Connections, Error, PendingFilter, PendingPages, RawName, Servers, Stop, consumers, find_streams, groups, names,
     parse_duration,
 };
 
@@ -133,7 +133,10 @@ impl Question {
     fn ask(&self, servers: &Servers, until: Instant, found: &Found) -> Result<(), Error> {
         let Some(stream) = self.stream.as_deref().filter(|_| self.kind != Kind::Stream) else {
             return find_streams(servers, self.typed.as_bytes(), until, &|name| {
-                tell(found, name, String::new())
+                // Not every verb takes names that are not text.
+                if let Some(name) = name.text() {
+                    tell(found, name, String::new());
+                }
             });
         };
         let mut connections = Connections::new(servers, None);
@@ -159,7 +162,7 @@ impl Question {
         found: &Found,
     ) -> Result<(), Error> {
         for group in connections.at(stream, |connection| groups(connection, stream))? {
-            if let Some(word) = word(&group.name) {
+            if let Some(word) = group.name.text().and_then(&word) {
                 let lag = group.lag.map(|lag| format!("lag {lag}, "));
                 let help = format!("{}pending {}", lag.unwrap_or_default(), group.pending);
                 tell(found, word, help);
@@ -172,12 +175,12 @@ impl Question {
         let Some(group) = self.group.on(stream) else {
             return Ok(());
         };
-        let state = connections.at(stream, |connection| {
-            group_state(connection, stream, &group, Oldest::Leave)
-        });
-        for consumer in state?.1 {
+        let (stream, group) = (RawName::from(stream), RawName::from(group.as_str()));
+        for consumer in connections.at(&stream, |connection| consumers(connection, &stream, &group))? {
             let help = format!("pending {}, idle {}", consumer.pending, duration(consumer.idle_ms));
-            tell(found, consumer.name, help);
+            if let Some(name) = consumer.name.text() {
+                tell(found, name, help);
+            }
         }
         Ok(())
     }
@@ -185,20 +188,21 @@ impl Question {
     /// The entries that are pending in the group; in all groups, if none is named yet.
     fn pending(&self, connections: &mut Connections, stream: &str, found: &Found) -> Result<(), Error> {
         let all = match self.group.on(stream) {
-            Some(group) => vec![group],
+            Some(group) => vec![RawName::from(group.as_str())],
             None => {
                 let groups = connections.at(stream, |connection| groups(connection, stream))?;
                 groups.into_iter().map(|group| group.name).collect()
             }
         };
+        let (stream, consumer) = (RawName::from(stream), self.consumer.as_deref().map(RawName::from));
         for group in all {
             let filter = PendingFilter {
                 min_idle_ms: 0,
-                consumer: self.consumer.as_deref(),
+                consumer: consumer.as_ref(),
                 count: MOST_PENDING,
             };
-            let mut pages = PendingPages::new(stream, &group, filter);
-            let entries = connections.at(stream, |connection| pages.next(connection))?;
+            let mut pages = PendingPages::new(&stream, &group, filter);
+            let entries = connections.at(&stream, |connection| pages.next(connection))?;
             for entry in entries.into_iter().flatten() {
                 let idle = entry.idle_ms.map(|ms| format!(", idle {}", duration(ms)));
                 let deliveries = counted(entry.deliveries, "delivery");

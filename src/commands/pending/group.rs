@@ -1,9 +1,12 @@
 //! A group from near: its consumers, and the entries that wait for their acknowledgement.
 
+use super::gates::Gates;
+use super::settings::GroupScope;
 use super::{json, tables};
 use crate::failure::Failure;
+use crate::render::Layout;
 use crate::streamer::{
-    Connections, ConsumerInfo, Ending, Error, GroupState, Oldest, PendingEntry, PendingFilter, PendingPages,
+    Connections, ConsumerInfo, Ending, Error, GroupState, Look, PendingEntry, PendingFilter, PendingPages, RawName,
     group_state,
 };
 use crate::ui::Ui;
@@ -11,8 +14,8 @@ use json::Place;
 
 /// A group but for its entries, which may be many.
 pub struct GroupView<'a> {
-    pub stream: &'a str,
-    group: &'a str,
+    pub stream: &'a RawName,
+    group: &'a RawName,
     filter: PendingFilter<'a>,
     connections: Connections,
     pub state: GroupState,
@@ -36,17 +39,17 @@ pub enum Rest {
 }
 
 impl<'a> GroupView<'a> {
-    pub fn gather(
-        mut connections: Connections,
-        stream: &'a str,
-        group: &'a str,
-        filter: PendingFilter<'a>,
-        oldest: Oldest,
-    ) -> Result<Self, Error> {
+    pub fn gather(mut connections: Connections, scope: &'a GroupScope, look: &Look) -> Result<Self, Error> {
+        let (stream, group) = (&scope.stream, &scope.group);
+        let filter = PendingFilter {
+            min_idle_ms: scope.min_idle_ms,
+            consumer: scope.consumer.as_ref(),
+            count: scope.count,
+        };
         let (state, mut consumers) =
-            connections.at(stream, |connection| group_state(connection, stream, group, oldest))?;
+            connections.at(stream, |connection| group_state(connection, stream, group, look))?;
         if let Some(only) = filter.consumer {
-            consumers.retain(|consumer| consumer.name == only);
+            consumers.retain(|consumer| consumer.name == *only);
         }
         Ok(Self {
             stream,
@@ -86,9 +89,9 @@ impl<'a> GroupView<'a> {
         self.connections.at(self.stream, |connection| pages.next(connection))
     }
 
-    pub fn tables(&mut self, width: Option<u16>) -> Result<String, Error> {
+    pub fn tables(&mut self, gates: &Gates, layout: Layout) -> Result<String, Error> {
         let shown = self.shown()?;
-        Ok(tables::group(self, &shown, width))
+        Ok(tables::group(self, &shown, gates, layout))
     }
 
     fn shown(&mut self) -> Result<Shown, Error> {

@@ -1,26 +1,33 @@
-//! What `pending` saw, as one line of JSON for programs.
+//! What `pending` saw, as one line of JSON for programs. A name means the same, and has the same type, in every document.
 
 use serde::Serialize;
 
+use super::dead::DeadConsumer;
 use super::group::GroupView;
-use crate::streamer::{ConsumerInfo, GroupState, PendingEntry, StreamState};
+use super::tables::Shape;
+use crate::name_json::NameJson;
+use crate::streamer::{Behind, ConsumerInfo, GroupState, Lag, PendingEntry, StreamState};
 
-pub fn streams(streams: &[StreamState]) -> serde_json::Result<String> {
-    let streams: Vec<_> = streams.iter().map(StreamJson::of).collect();
-    serde_json::to_string(&streams).map(|line| line + "\n")
+/// One stream is an object, several are an array.
+pub fn streams(streams: &[StreamState], shape: Shape) -> serde_json::Result<String> {
+    let all: Vec<_> = streams.iter().map(StreamJson::of).collect();
+    match (shape, all.as_slice()) {
+        (Shape::One, [one]) => serde_json::to_string(one),
+        (_, all) => serde_json::to_string(all),
+    }
+    .map(|line| line + "\n")
 }
 
-pub fn stream(stream: &StreamState) -> serde_json::Result<String> {
-    serde_json::to_string(&StreamJson::of(stream)).map(|line| line + "\n")
+pub fn dead_consumers(dead: &[DeadConsumer]) -> serde_json::Result<String> {
+    let all: Vec<_> = dead.iter().map(DeadConsumerJson::of).collect();
+    serde_json::to_string(&all).map(|line| line + "\n")
 }
 
 /// A group up to its entries. They follow in pieces, so that memory does not grow with what is pending.
 pub fn group_head(view: &GroupView<'_>) -> serde_json::Result<String> {
     let mut head = serde_json::to_string(&GroupHeadJson {
-        stream: view.stream,
-        group: &view.state.info.name,
-        pending: view.state.info.pending,
-        lag: view.state.info.lag,
+        stream: NameJson(view.stream),
+        group: GroupJson::of(&view.state),
         consumers: view.consumers.iter().map(ConsumerJson::of).collect(),
     })?;
     // The object stays open.
@@ -51,7 +58,7 @@ pub const GROUP_TAIL: &[u8] = b"]}\n";
 
 #[derive(Serialize)]
 struct StreamJson<'a> {
-    stream: &'a str,
+    stream: NameJson<'a>,
     length: u64,
     groups: Vec<GroupJson<'a>>,
 }
@@ -59,7 +66,7 @@ struct StreamJson<'a> {
 impl<'a> StreamJson<'a> {
     fn of(stream: &'a StreamState) -> Self {
         Self {
-            stream: &stream.name,
+            stream: NameJson(&stream.name),
             length: stream.length,
             groups: stream.groups.iter().map(GroupJson::of).collect(),
         }
@@ -68,39 +75,46 @@ impl<'a> StreamJson<'a> {
 
 #[derive(Serialize)]
 struct GroupJson<'a> {
-    group: &'a str,
-    consumers: u64,
-    pending: u64,
+    group: NameJson<'a>,
     lag: Option<u64>,
-    last_delivered_id: String,
+    lag_is_lower_bound: bool,
+    pending: u64,
+    behind_ms: Option<u64>,
     oldest_idle_ms: Option<u64>,
+    consumer_count: u64,
+    last_delivered_id: String,
 }
 
 impl<'a> GroupJson<'a> {
     fn of(group: &'a GroupState) -> Self {
         Self {
-            group: &group.info.name,
-            consumers: group.info.consumers,
+            group: NameJson(&group.info.name),
+            lag: group.lag.least(),
+            lag_is_lower_bound: matches!(group.lag, Lag::AtLeast(_)),
             pending: group.info.pending,
-            lag: group.info.lag,
-            last_delivered_id: group.info.last_delivered.to_string(),
+            behind_ms: match group.behind {
+                Behind::Nothing => Some(0),
+                Behind::Ms(ms) => Some(ms),
+                Behind::Unknown => None,
+            },
             oldest_idle_ms: group.oldest_idle_ms,
+            consumer_count: group.info.consumers,
+            last_delivered_id: group.info.last_delivered.to_string(),
         }
     }
 }
 
 #[derive(Serialize)]
 struct GroupHeadJson<'a> {
-    stream: &'a str,
-    group: &'a str,
-    pending: u64,
-    lag: Option<u64>,
+    stream: NameJson<'a>,
+    #[serde(flatten)]
+    group: GroupJson<'a>,
     consumers: Vec<ConsumerJson<'a>>,
 }
 
 #[derive(Serialize)]
 struct ConsumerJson<'a> {
-    name: &'a str,
+    consumer: NameJson<'a>,
     pending: u64,
     idle_ms: u64,
     inactive_ms: Option<u64>,
@@ -109,7 +123,7 @@ struct ConsumerJson<'a> {
 impl<'a> ConsumerJson<'a> {
     fn of(consumer: &'a ConsumerInfo) -> Self {
         Self {
-            name: &consumer.name,
+            consumer: NameJson(&consumer.name),
             pending: consumer.pending,
             idle_ms: consumer.idle_ms,
             inactive_ms: consumer.inactive_ms,
@@ -118,9 +132,27 @@ impl<'a> ConsumerJson<'a> {
 }
 
 #[derive(Serialize)]
+struct DeadConsumerJson<'a> {
+    stream: NameJson<'a>,
+    group: NameJson<'a>,
+    #[serde(flatten)]
+    consumer: ConsumerJson<'a>,
+}
+
+impl<'a> DeadConsumerJson<'a> {
+    fn of(dead: &'a DeadConsumer) -> Self {
+        Self {
+            stream: NameJson(&dead.stream),
+            group: NameJson(&dead.group),
+            consumer: ConsumerJson::of(&dead.info),
+        }
+    }
+}
+
+#[derive(Serialize)]
 struct EntryJson<'a> {
     id: String,
-    consumer: &'a str,
+    consumer: NameJson<'a>,
     idle_ms: Option<u64>,
     deliveries: u64,
 }
@@ -129,7 +161,7 @@ impl<'a> EntryJson<'a> {
     fn of(entry: &'a PendingEntry) -> Self {
         Self {
             id: entry.id.to_string(),
-            consumer: &entry.consumer,
+            consumer: NameJson(&entry.consumer),
             idle_ms: entry.idle_ms,
             deliveries: entry.deliveries,
         }

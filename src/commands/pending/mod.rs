@@ -1,57 +1,76 @@
 //! `pending`: what waits where, for eyes, for programs, and as a gate.
 
+mod dead;
 mod gates;
 mod group;
 mod json;
+mod settings;
 mod tables;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::commands::{Context, print, print_json};
-use crate::failure::{Failure, quote};
-use crate::options::{GroupArgs, parse_count, parse_name};
-use crate::partitions::{Streams, parse_streams};
+use crate::commands::{Context, layout, print_json, print_tables};
+use crate::failure::Failure;
+use crate::options::{parse_count, parse_name};
 use crate::streamer::{
-    Away, Ending, Error, GroupState, Oldest, PendingFilter, StreamState, Survey, parse_duration, stream_state, survey,
+    Away, Connections, Ending, Error, Look, RawName, StreamState, Survey, parse_duration, stream_state, survey,
     survey_of,
 };
 use crate::ui::Ui;
-use gates::{Gates, Hint};
+use gates::{Checked, Gates};
 use group::GroupView;
-use tables::Total;
+use settings::{Format, GroupScope, Scope, Settings, Typed, View, parse_typed};
+use tables::Shape;
 
 /// Show what is pending, and how far behind groups are
 ///
 /// Pending is what was delivered and not yet acknowledged.
 ///
-/// Without a stream: every stream with its groups. With a stream: its groups. With a pattern of streams: each with its
-/// groups, and all together. With a group as well: the group's consumers, and its pending entries by ID.
+/// Without a stream: every stream with its groups. With streams: those, with their groups. With a group as well: the
+/// group's consumers, and its pending entries by ID.
 ///
-/// LAG is how many entries are still to be delivered; ? where the server cannot tell (null in JSON). OLDEST is the
-/// longest time since a pending entry was last delivered. A consumer's IDLE is the time since it last asked for
+/// LAG is how many entries are still to be delivered; where the server does not know, they are counted, up to 10,000.
+/// BEHIND is the age of the oldest entry that the group has not acknowledged, be it pending or not yet delivered. OLDEST
+/// is the longest time since a pending entry was last delivered. A consumer's IDLE is the time since it last asked for
 /// entries, INACTIVE since it last got one.
+///
+/// A name that is not UTF-8 is {"base64":"…"} in JSON, and can be typed as base64:….
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:
   redis-streamer pending
+  redis-streamer pending --glob 'orders*'
   redis-streamer pending orders -l billing --json | jq -r '.entries[].id'
-  redis-streamer pending orders --max-lag 1000 --max-idle 5m || echo behind")]
+  redis-streamer pending orders --max-lag 1000 --max-behind 5m || echo behind
+  redis-streamer pending --dead-consumers 1h")]
 pub struct Args {
-    /// The stream, or a pattern such as 'orders:{0..15}' [default: all]
-    #[arg(value_parser = parse_streams)]
-    stream: Option<Streams>,
-    #[command(flatten)]
-    group: GroupArgs,
+    /// The streams, or a pattern such as 'orders:{0..15}' [default: all]
+    #[arg(value_name = "STREAM", value_parser = parse_typed)]
+    streams: Vec<Typed>,
+    /// Take STREAMs as patterns with * and ?
+    #[arg(long, requires = "streams")]
+    glob: bool,
+    /// The consumer group
+    #[arg(short, long, value_name = "GROUP", value_parser = RawName::parse)]
+    group: Option<RawName>,
+    /// The group STREAM:NAME:cg, by its listener
+    #[arg(short, long, value_name = "NAME", value_parser = parse_name, conflicts_with = "group")]
+    listener: Option<String>,
     /// Show only entries idle for at least DURATION
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, hide_short_help = true)]
     idle: Option<Duration>,
     /// Show only this consumer, and its entries
-    #[arg(short, long, value_name = "NAME", value_parser = parse_name)]
-    consumer: Option<String>,
+    #[arg(short, long, value_name = "NAME", value_parser = RawName::parse)]
+    consumer: Option<RawName>,
     /// Show at most N entries [default: 20; all with --json]
     #[arg(short = 'n', long = "max", value_name = "N", value_parser = parse_count::<NonZeroUsize>)]
     max: Option<NonZeroUsize>,
+    /// Show only consumers that were idle for so long
+    ///
+    /// With what they hold, and the command that hands it back.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "gates")]
+    dead_consumers: Option<Duration>,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -59,99 +78,113 @@ pub struct Args {
     gates: Gates,
 }
 
-/// How many entries a table has unless told otherwise: with the tables above it fits on a screen.
-const MAX_ENTRIES: usize = 20;
-
-/// What to look at.
-enum Scope<'a> {
-    Server,
-    Partitions(&'a Streams),
-    Stream(&'a str),
-    Group {
-        stream: &'a str,
-        group: String,
-        filter: PendingFilter<'a>,
-    },
-}
-
-/// Whom it is shown to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Tables,
-    Json,
-}
-
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
-    let format = if args.json { Format::Json } else { Format::Tables };
-    match scope(&args)? {
-        Scope::Server => show_server(&args.gates, format, context),
-        Scope::Partitions(streams) => show_partitions(streams, &args.gates, format, context),
-        Scope::Stream(stream) => show_stream(stream, &args.gates, format, context),
-        Scope::Group { stream, group, filter } => {
-            let oldest = match format {
-                // Its JSON does not tell of it.
-                Format::Json if !args.gates.look_at_idle() => Oldest::Leave,
-                _ => Oldest::Search,
-            };
-            let view = GroupView::gather(context.connect_to(stream)?, stream, &group, filter, oldest)?;
-            show_group(view, &args.gates, format, context.ui)
+    let settings = Settings::of(&args)?;
+    if !args.glob {
+        for typed in &args.streams {
+            if let Typed::Streams(streams) = typed {
+                streams.warn(context.ui);
+            }
         }
     }
-}
-
-fn show_server(gates: &Gates, format: Format, context: &Context) -> anyhow::Result<Ending> {
-    let survey = survey(&context.servers, context.connect_to_all()?)?;
-    show_survey(survey, gates, format, Total::Left, context)
-}
-
-/// The streams of a pattern, and all of them together.
-fn show_partitions(streams: &Streams, gates: &Gates, format: Format, context: &Context) -> anyhow::Result<Ending> {
-    streams.warn(context.ui);
-    let survey = survey_of(context.connect_to(streams.first())?, streams.names())?;
-    if survey.missing.len() == streams.names().len() {
-        let stream = streams.first().to_owned();
-        return Err(Error::NoStream { stream }.into());
+    match (&settings.scope, settings.view) {
+        (Scope::Group(scope), View::State(format)) => show_group(scope, &settings, format, context),
+        (scope, view) => show_streams(scope, view, &settings, context),
     }
-    if !survey.missing.is_empty() {
-        context.ui.warning(&tables::missing(&survey.missing));
-    }
-    show_survey(survey, gates, format, Total::Shown, context)
 }
 
-fn show_survey(
-    survey: Survey,
-    gates: &Gates,
-    format: Format,
-    total: Total,
-    context: &Context,
-) -> anyhow::Result<Ending> {
+/// What a scope holds, and connections by which more can be asked.
+fn look_at(scope: &Scope, look: &Look, context: &Context) -> anyhow::Result<(Survey, Connections)> {
+    let connections = |stream| context.connect_to(stream);
+    Ok(match scope {
+        Scope::Server(globs) => {
+            let survey = survey(&context.servers, context.connect_to_all()?, globs, look)?;
+            (survey, Connections::new(&context.servers, None))
+        }
+        Scope::Streams(names) => {
+            let mut connections = connections(&names[0])?;
+            let survey = survey_of(&mut connections, names, look)?;
+            if survey.missing.len() == names.len() {
+                let stream = names[0].typed();
+                return Err(Error::NoStream { stream }.into());
+            }
+            (survey, connections)
+        }
+        Scope::Stream(stream) | Scope::Group(GroupScope { stream, .. }) => {
+            let mut connections = connections(stream)?;
+            let state = connections.at(stream, |connection| stream_state(connection, stream, look))?;
+            let survey = Survey {
+                streams: vec![state],
+                ..Survey::default()
+            };
+            (survey, connections)
+        }
+    })
+}
+
+fn show_streams(scope: &Scope, view: View, settings: &Settings, context: &Context) -> anyhow::Result<Ending> {
+    let (survey, mut connections) = look_at(scope, &settings.look, context)?;
     let Survey {
-        streams, hidden, away, ..
+        streams,
+        hidden,
+        away,
+        missing,
     } = survey;
+    let (ui, gates) = (context.ui, &settings.gates);
+    if !missing.is_empty() {
+        ui.warning(&tables::missing(&missing));
+    }
+    let checked = match scope {
+        Scope::Server(_) => Checked::Found,
+        _ => Checked::Named,
+    };
     if let Some(first) = hidden.first().filter(|_| streams.is_empty()) {
-        gates.check(&[], &hidden, Hint::WhereToLook)?;
-        return Err(Error::refused(first.refusal.clone(), &first.stream, None).into());
+        gates.check(&streams, &hidden, checked)?;
+        return Err(Error::refused(first.refusal.clone(), &first.stream.typed(), None).into());
     }
     if !hidden.is_empty() && !gates.are_given() {
         let hidden = tables::hidden(&hidden);
-        context.ui.warning(&format!("this user may not look at {hidden}"));
+        ui.warning(&format!("this user may not look at {hidden}"));
     }
-    let printed = match format {
-        Format::Json => print_json(context.ui, json::streams(&streams)?.as_bytes()),
-        Format::Tables if streams.is_empty() => {
-            context.ui.status("there are no streams");
-            Ok(Ending::Enough)
+    let printed = match view {
+        View::State(format) => print_state(scope, &streams, format, settings, ui),
+        View::DeadConsumers(idle, format) => {
+            let only = match scope {
+                Scope::Group(scope) => Some(&scope.group),
+                _ => None,
+            };
+            dead::show(&mut connections, &streams, only, idle, format, ui)
         }
-        Format::Tables => print(
-            context.ui,
-            tables::streams(&streams, total, context.ui.table_width()).as_bytes(),
-        ),
     };
     // A reader that has gone, such as `head`, must not open the gate.
-    let groups: Vec<_> = streams.iter().flat_map(groups_of).collect();
-    gates.check(&groups, &hidden, Hint::WhereToLook)?;
+    gates.check(&streams, &hidden, checked)?;
     all_were_there(away)?;
     printed
+}
+
+fn print_state(
+    scope: &Scope,
+    streams: &[StreamState],
+    format: Format,
+    settings: &Settings,
+    ui: Ui,
+) -> anyhow::Result<Ending> {
+    let shape = match scope {
+        Scope::Server(_) => Shape::All,
+        Scope::Streams(_) => Shape::Several,
+        Scope::Stream(_) | Scope::Group(_) => Shape::One,
+    };
+    match format {
+        Format::Json => print_json(ui, json::streams(streams, shape)?.as_bytes()),
+        Format::Tables if streams.is_empty() => {
+            ui.status(match scope {
+                Scope::Server(globs) if !globs.is_empty() => "there are no such streams",
+                _ => "there are no streams",
+            });
+            Ok(Ending::Enough)
+        }
+        Format::Tables => print_tables(ui, &tables::streams(streams, shape, &settings.gates, layout(ui))),
+    }
 }
 
 /// What a part of a cluster shows is not the whole.
@@ -164,93 +197,13 @@ fn all_were_there(away: Vec<Away>) -> anyhow::Result<()> {
     Err(anyhow::Error::new(first.error).context(Failure::lost(missing)))
 }
 
-fn show_stream(stream: &str, gates: &Gates, format: Format, context: &Context) -> anyhow::Result<Ending> {
-    let state = context
-        .connect_to(stream)?
-        .at(stream, |connection| stream_state(connection, stream))?;
-    let ui = context.ui;
-    let printed = match format {
-        Format::Json => print_json(ui, json::stream(&state)?.as_bytes()),
-        Format::Tables => print(ui, tables::stream(&state, ui.table_width()).as_bytes()),
-    };
-    gates.check(&groups_of(&state).collect::<Vec<_>>(), &[], Hint::WhereToLook)?;
-    printed
-}
-
-fn show_group(mut view: GroupView<'_>, gates: &Gates, format: Format, ui: Ui) -> anyhow::Result<Ending> {
+fn show_group(scope: &GroupScope, settings: &Settings, format: Format, context: &Context) -> anyhow::Result<Ending> {
+    let mut view = GroupView::gather(context.connect_to(&scope.stream)?, scope, &settings.look)?;
+    let (ui, gates) = (context.ui, &settings.gates);
     let printed = match format {
         Format::Json => view.print_json(ui),
-        Format::Tables => print(ui, view.tables(ui.table_width())?.as_bytes()),
+        Format::Tables => print_tables(ui, &view.tables(gates, layout(ui))?),
     };
-    gates.check(&[(view.stream, &view.state)], &[], Hint::Nothing)?;
+    gates.check_group(&scope.stream, &view.state)?;
     printed
-}
-
-fn groups_of(stream: &StreamState) -> impl Iterator<Item = (&str, &GroupState)> {
-    stream.groups.iter().map(|group| (stream.name.as_str(), group))
-}
-
-fn scope(args: &Args) -> Result<Scope<'_>, Failure> {
-    let Some(streams) = &args.stream else {
-        if args.group.label().is_some() {
-            return Err(Failure::usage("a group belongs to a stream, and none is given")
-                .hint("name the stream first: redis-streamer pending STREAM -g GROUP"));
-        }
-        return without_filter(args, "STREAM").map(|()| Scope::Server);
-    };
-    let stream = streams.first();
-    if streams.are_partitions() {
-        return without_group(args, stream).map(|()| Scope::Partitions(streams));
-    }
-    match args.group.on(stream) {
-        Some(group) => Ok(Scope::Group {
-            stream,
-            group,
-            filter: PendingFilter {
-                min_idle_ms: args.idle.map_or(0, whole_ms),
-                consumer: args.consumer.as_deref(),
-                count: match args.max {
-                    Some(most) => most.get(),
-                    None if args.json => usize::MAX,
-                    None => MAX_ENTRIES,
-                },
-            },
-        }),
-        None => without_filter(args, &quote(stream)).map(|()| Scope::Stream(stream)),
-    }
-}
-
-/// A group's consumers and entries are those of one stream.
-fn without_group(args: &Args, first: &str) -> Result<(), Failure> {
-    if args.group.label().is_some() {
-        return Err(
-            Failure::usage("a group's consumers and entries are shown of one stream at a time").hint(format!(
-                "name one, such as: redis-streamer pending {} -g GROUP",
-                quote(first)
-            )),
-        );
-    }
-    without_filter(args, &quote(first))
-}
-
-/// Only a group's consumers and entries can be narrowed down.
-fn without_filter(args: &Args, stream: &str) -> Result<(), Failure> {
-    let given = [
-        ("--idle", args.idle.is_some()),
-        ("--consumer", args.consumer.is_some()),
-        ("-n/--max", args.max.is_some()),
-    ];
-    match given.iter().find(|(_, given)| *given) {
-        None => Ok(()),
-        Some((option, _)) => Err(
-            Failure::usage(format!("{option} is for the entries of a group, and none is given")).hint(format!(
-                "name the group: redis-streamer pending {stream} -g GROUP, or -l LISTENER"
-            )),
-        ),
-    }
-}
-
-/// Milliseconds, as the server counts them.
-fn whole_ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,7 +5,7 @@ mod report;
 use std::num::{NonZeroU32, NonZeroU64};
 
 use crate::commands::pace::Pace;
-use crate::commands::{Context, print, print_json};
+use crate::commands::{Context, layout, print_json, print_tables};
 use crate::failure::Failure;
 use crate::options::{ReconnectArgs, parse_count, parse_name};
 use crate::partitions::{Streams, parse_stream, parse_streams};
@@ -139,7 +139,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     }
     let printed = match settings.form {
         Form::Json => print_json(context.ui, report.json()?.as_bytes()),
-        Form::Table => print(context.ui, report.table(context.ui.table_width()).as_bytes()),
+        Form::Table => print_tables(context.ui, &report.table(layout(context.ui))),
     };
     report.say(context.ui);
     let ending = ended?;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::partitions::Streams;
-use crate::render::{Column, counted, grouped, one_line, table};
+use crate::render::{Cell, Column, Layout, Row, counted, grouped, one_line, table};
 use crate::streamer::{Mode, Outcome, Why};
 use crate::ui::Ui;
 
@@ -42,7 +42,7 @@ impl<'a> Report<'a> {
     }
 
     /// How many went where; nothing where none did.
-    pub fn table(&self, width: Option<u16>) -> String {
+    pub fn table(&self, layout: Layout) -> String {
         let moved = match self.mode {
             Mode::Move => "MOVED",
             Mode::Preview => "WOULD MOVE",
@@ -52,20 +52,20 @@ impl<'a> Report<'a> {
             columns.insert(0, Column::Name("FROM"));
         }
         let row = |stream: &str, to: &str, moved: u64| {
-            let mut row = vec![to.to_owned(), moved.to_string()];
+            let mut row: Vec<Cell> = vec![to.into(), layout.number(moved).into()];
             if self.streams.are_partitions() {
-                row.insert(0, stream.to_owned());
+                row.insert(0, stream.into());
             }
-            row
+            Row::Cells(row)
         };
         let parts = self.parts.iter();
         let rows: Vec<_> = parts
             .flat_map(|(stream, outcome)| outcome.moved.iter().map(move |(to, moved)| row(stream, to, *moved)))
             .collect();
-        match rows.as_slice() {
-            [] => String::new(),
-            rows => table(&columns, rows, width),
+        if rows.is_empty() {
+            return String::new();
         }
+        table(&columns, rows, layout)
     }
 
     /// One document: an object, or an array of them where a pattern names several streams.

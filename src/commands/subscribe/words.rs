@@ -40,7 +40,13 @@ pub fn planned(plan: &Plan<'_>, settings: &Settings) -> String {
 pub fn at_work(plan: &Plan<'_>, moves: &Move) -> String {
     let named = moves.at_work.iter().take(NAMED);
     let named: Vec<_> = named
-        .map(|consumer| format!("{} {} ago", one_line(&consumer.name), duration(consumer.idle_ms)))
+        .map(|consumer| {
+            format!(
+                "{} {} ago",
+                one_line(&consumer.name.to_string()),
+                duration(consumer.idle_ms)
+            )
+        })
         .collect();
     let more = match moves.at_work.len().saturating_sub(NAMED) {
         0 => String::new(),

@@ -4,7 +4,7 @@ use super::{Losses, Subject};
 use crate::failure::{Failure, quote};
 use crate::render::{counted, duration, grouped, one_line};
 use crate::streamer::{
-    Connections, ConsumerInfo, Count, Error, GroupRemoval, GroupUse, Oldest, Removal, group_state, group_use,
+    Connections, ConsumerInfo, Count, Error, GroupRemoval, GroupUse, RawName, Removal, group_info, group_use,
     ledger_size, names, remove_consumer, remove_group, remove_idle_group, remove_ledger,
 };
 
@@ -212,21 +212,24 @@ fn look_at_group(subject: &Subject, connections: &mut Connections) -> Result<Fou
 
 fn look_at_consumer(subject: &Subject, consumer: &str, connections: &mut Connections) -> Result<Found, Error> {
     let Subject { stream, group, .. } = subject;
-    let (_, consumers) = connections.at(stream, |connection| {
-        group_state(connection, stream, group, Oldest::Leave)
-    })?;
-    let info = consumers.into_iter().find(|info| info.name == consumer);
+    let (stream, group) = (RawName::from(stream.as_str()), RawName::from(group.as_str()));
+    let (_, consumers) = connections.at(&stream, |connection| group_info(connection, &stream, &group))?;
+    let info = consumers.into_iter().find(|info| info.name.is(consumer));
     Ok(info.map_or(Found::Nothing, |info| Found::Consumer { info, handed_back: 0 }))
 }
 
 /// To hand back what it keeps would give it to itself.
 fn holds_what_was_handed_back(info: &ConsumerInfo) -> bool {
-    info.name == names::HANDED_BACK && info.pending > 0
+    info.name.is(names::HANDED_BACK) && info.pending > 0
 }
 
 fn in_the_way_of(group: &GroupUse) -> Vec<String> {
     let mut reasons = losses_of(group);
-    reasons.extend(group.at_work().map(|info| asked(info, &one_line(&info.name))));
+    reasons.extend(
+        group
+            .at_work()
+            .map(|info| asked(info, &one_line(&info.name.to_string()))),
+    );
     reasons
 }
 

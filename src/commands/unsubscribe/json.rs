@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::item::{Found, Item};
 use super::{Losses, Subject};
+use crate::name_json::NameJson;
 use crate::streamer::Count;
 
 pub fn document(items: &[Item]) -> serde_json::Result<String> {
@@ -34,8 +35,8 @@ enum Facts<'a> {
         pending: u64,
         /// Entries that are still to be delivered; null where they are too many to count.
         lag: Option<u64>,
-        consumers: Vec<&'a str>,
-        at_work: Vec<&'a str>,
+        consumers: Vec<NameJson<'a>>,
+        at_work: Vec<NameJson<'a>>,
         /// Entries of the ledger; null where this user may not look.
         ledger: Option<u64>,
     },
@@ -74,8 +75,8 @@ impl<'a> Facts<'a> {
                     Count::Exactly(count) => Some(count),
                     Count::MoreThan(_) => None,
                 },
-                consumers: group.consumers.iter().map(|info| info.name.as_str()).collect(),
-                at_work: group.at_work().map(|info| info.name.as_str()).collect(),
+                consumers: group.consumers.iter().map(|info| NameJson(&info.name)).collect(),
+                at_work: group.at_work().map(|info| NameJson(&info.name)).collect(),
                 ledger: *ledger,
             },
             Found::Consumer { info, handed_back } => Self::Consumer {

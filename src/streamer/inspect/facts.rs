@@ -6,6 +6,7 @@ use redis::{FromRedisValue, Value};
 
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
+use crate::streamer::raw_name::RawName;
 use crate::streamer::wire::Connection;
 use crate::streamer::wire::resp::Malformed;
 
@@ -25,6 +26,17 @@ impl<'a> Facts<'a> {
     /// Takes a fact; one that the server does not tell is nil.
     pub fn take<T: FromRedisValue>(&mut self, name: &str) -> Result<T, Error> {
         self.connection.read(self.values.remove(name).unwrap_or(Value::Nil))
+    }
+
+    /// The name of what a row is about.
+    pub fn take_name(&mut self) -> Result<RawName, Error> {
+        self.take("name").map(|name: Vec<u8>| RawName::from(name))
+    }
+
+    /// Takes a number of things that the server may not know; what is below 0 it does not know either.
+    pub fn take_count(&mut self, name: &str) -> Result<Option<u64>, Error> {
+        let count: Option<i64> = self.take(name)?;
+        Ok(count.and_then(|count| u64::try_from(count).ok()))
     }
 
     pub fn take_id(&mut self, name: &str) -> Result<EntryId, Error> {

@@ -3,20 +3,22 @@
 use redis::Value;
 
 use super::facts::Facts;
-use super::lossy;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
+use crate::streamer::raw_name::RawName;
 use crate::streamer::wire::{Connection, stream_end};
 
 /// A group of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupInfo {
-    pub name: String,
+    pub name: RawName,
     pub consumers: u64,
     /// How many entries were delivered and not acknowledged.
     pub pending: u64,
     /// The last entry delivered.
     pub last_delivered: EntryId,
+    /// How many entries were read of the stream (from Redis 7.0, if it knows).
+    pub read: Option<u64>,
     /// How many entries are still to be delivered; the server may not know (and Redis before 7.0 never does).
     pub lag: Option<u64>,
 }
@@ -24,7 +26,7 @@ pub struct GroupInfo {
 /// A consumer of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsumerInfo {
-    pub name: String,
+    pub name: RawName,
     /// How many entries are pending under it.
     pub pending: u64,
     /// Milliseconds since it last tried to read.
@@ -40,16 +42,6 @@ pub fn last_id(connection: &mut Connection, stream: &str) -> Result<Option<Entry
 
 /// The groups of a stream, sorted by name. No stream, no group.
 pub fn groups(connection: &mut Connection, stream: &str) -> Result<Vec<GroupInfo>, Error> {
-    let rows = rows(connection, stream)?;
-    Ok(rows.into_iter().map(|(_, group)| group).collect())
-}
-
-/// Fails if a stream has no such group.
-pub fn see_group(connection: &mut Connection, stream: &str, group: &str) -> Result<(), Error> {
-    of_name(rows(connection, stream)?, stream, group).map(drop)
-}
-
-fn rows(connection: &mut Connection, stream: &str) -> Result<Vec<(Vec<u8>, GroupInfo)>, Error> {
     let mut info = redis::cmd("XINFO");
     info.arg("GROUPS").arg(stream);
     match connection.ask(&info, stream, None) {
@@ -58,49 +50,48 @@ fn rows(connection: &mut Connection, stream: &str) -> Result<Vec<(Vec<u8>, Group
     }
 }
 
+/// Fails if a stream has no such group.
+pub fn see_group(connection: &mut Connection, stream: &str, group: &str) -> Result<(), Error> {
+    let found = groups(connection, stream)?;
+    of_name(found, &RawName::from(stream), &RawName::from(group)).map(drop)
+}
+
 /// The group of this name among those of a stream.
-pub(super) fn of_name(
-    rows: Vec<(Vec<u8>, GroupInfo)>,
-    stream: &str,
-    group: &str,
-) -> Result<(Vec<u8>, GroupInfo), Error> {
-    let found = rows.into_iter().find(|(name, _)| name == group.as_bytes());
+pub(super) fn of_name(groups: Vec<GroupInfo>, stream: &RawName, name: &RawName) -> Result<GroupInfo, Error> {
+    let found = groups.into_iter().find(|group| group.name == *name);
     found.ok_or_else(|| Error::NoGroup {
-        stream: stream.to_owned(),
-        group: group.to_owned(),
+        stream: stream.typed(),
+        group: name.typed(),
     })
 }
 
-/// The rows of XINFO GROUPS, sorted, each with the group's name as the server has it.
-pub(super) fn group_rows(connection: &Connection, reply: Value) -> Result<Vec<(Vec<u8>, GroupInfo)>, Error> {
+/// The rows of XINFO GROUPS, sorted by name.
+pub(super) fn group_rows(connection: &Connection, reply: Value) -> Result<Vec<GroupInfo>, Error> {
     let read = |mut facts: Facts<'_>| {
-        let name: Vec<u8> = facts.take("name")?;
-        let info = GroupInfo {
-            name: lossy(&name),
+        Ok(GroupInfo {
+            name: facts.take_name()?,
             consumers: facts.take("consumers")?,
             pending: facts.take("pending")?,
             last_delivered: facts.take_id("last-delivered-id")?,
-            lag: facts.take("lag")?,
-        };
-        Ok((name, info))
+            read: facts.take_count("entries-read")?,
+            lag: facts.take_count("lag")?,
+        })
     };
     let rows = Facts::of_many(connection, reply)?;
     let mut groups = rows.into_iter().map(read).collect::<Result<Vec<_>, Error>>()?;
-    groups.sort_by(|(a, _), (b, _)| a.cmp(b));
+    groups.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(groups)
 }
 
 /// The rows of XINFO CONSUMERS, sorted by name.
 pub(super) fn consumer_rows(connection: &Connection, reply: Value) -> Result<Vec<ConsumerInfo>, Error> {
     let read = |mut facts: Facts<'_>| {
-        let name: Vec<u8> = facts.take("name")?;
-        // -1 stands for a consumer that never got an entry.
-        let inactive: Option<i64> = facts.take("inactive")?;
         Ok(ConsumerInfo {
-            name: lossy(&name),
+            name: facts.take_name()?,
             pending: facts.take("pending")?,
             idle_ms: facts.take("idle")?,
-            inactive_ms: inactive.and_then(|ms| u64::try_from(ms).ok()),
+            // -1 stands for a consumer that never got an entry.
+            inactive_ms: facts.take_count("inactive")?,
         })
     };
     let rows = Facts::of_many(connection, reply)?;

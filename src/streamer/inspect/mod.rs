@@ -3,16 +3,13 @@
 
 mod facts;
 pub mod groups;
+pub mod lag;
 mod oldest;
 pub mod pending;
 pub mod scan;
 pub mod seek;
 pub mod server;
+pub mod state;
 pub mod subscribe;
 pub mod survey;
 pub mod unsubscribe;
-
-/// A name for people to read: what is not UTF-8 in it is replaced.
-fn lossy(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).into_owned()
-}

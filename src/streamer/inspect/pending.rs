@@ -4,16 +4,15 @@
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
 use crate::streamer::names::HANDED_BACK_IDLE;
+use crate::streamer::raw_name::RawName;
 use crate::streamer::wire::{Connection, PendingRow, receive_pending};
-
-use super::lossy;
 
 /// An entry that was delivered and not acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingEntry {
     pub id: EntryId,
     /// Who has it.
-    pub consumer: String,
+    pub consumer: RawName,
     /// Milliseconds since it was last delivered; `None` if it was handed back.
     pub idle_ms: Option<u64>,
     pub deliveries: u64,
@@ -23,7 +22,7 @@ pub struct PendingEntry {
 #[derive(Clone, Copy, Debug)]
 pub struct PendingFilter<'a> {
     pub min_idle_ms: u64,
-    pub consumer: Option<&'a str>,
+    pub consumer: Option<&'a RawName>,
     /// At most so many.
     pub count: usize,
 }
@@ -33,8 +32,8 @@ const PAGE: usize = 10_000;
 
 /// A walk through the pending entries of a group, by ID.
 pub struct PendingPages<'a> {
-    stream: &'a str,
-    group: &'a str,
+    stream: &'a RawName,
+    group: &'a RawName,
     filter: PendingFilter<'a>,
     /// How many may still come.
     left: usize,
@@ -43,7 +42,7 @@ pub struct PendingPages<'a> {
 }
 
 impl<'a> PendingPages<'a> {
-    pub fn new(stream: &'a str, group: &'a str, filter: PendingFilter<'a>) -> Self {
+    pub fn new(stream: &'a RawName, group: &'a RawName, filter: PendingFilter<'a>) -> Self {
         Self {
             stream,
             group,
@@ -61,7 +60,7 @@ impl<'a> PendingPages<'a> {
         let count = self.left.min(PAGE);
         connection.send(&self.request(from, count).get_packed_command())?;
         let rows = receive_pending(connection, from, count, PendingEntry::of)?
-            .map_err(|refusal| Error::refused(refusal, self.stream, Some(self.group)))?;
+            .map_err(|refusal| Error::refused(refusal, &self.stream.typed(), Some(&self.group.typed())))?;
         self.left -= rows.len();
         let is_last = rows.len() < count || self.left == 0;
         self.from = rows.last().filter(|_| !is_last).and_then(|entry| entry.id.next());
@@ -70,13 +69,13 @@ impl<'a> PendingPages<'a> {
 
     fn request(&self, from: EntryId, count: usize) -> redis::Cmd {
         let mut pending = redis::cmd("XPENDING");
-        pending.arg(self.stream).arg(self.group);
+        pending.arg(self.stream.as_bytes()).arg(self.group.as_bytes());
         if self.filter.min_idle_ms > 0 {
             pending.arg("IDLE").arg(self.filter.min_idle_ms);
         }
         pending.arg(from.to_string()).arg("+").arg(count);
         if let Some(consumer) = self.filter.consumer {
-            pending.arg(consumer);
+            pending.arg(consumer.as_bytes());
         }
         pending
     }
@@ -86,7 +85,7 @@ impl PendingEntry {
     pub(super) fn of(row: PendingRow<'_>) -> Self {
         Self {
             id: row.id,
-            consumer: lossy(row.consumer),
+            consumer: RawName::from(row.consumer.to_vec()),
             idle_ms: Some(row.idle_ms).filter(|ms| u128::from(*ms) < HANDED_BACK_IDLE.as_millis()),
             deliveries: row.deliveries,
         }

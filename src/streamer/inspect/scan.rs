@@ -1,9 +1,10 @@
 //! The streams there are.
 
+use std::fmt;
 use std::time::Instant;
 
-use super::lossy;
 use crate::streamer::error::Error;
+use crate::streamer::raw_name::RawName;
 use crate::streamer::servers::{Node, Servers, at_once};
 use crate::streamer::wire::Connection;
 use crate::streamer::wire::resp::Malformed;
@@ -18,32 +19,63 @@ const MOST_STREAMS: usize = 10_000_000;
 /// No server has more pages than this: they would be those of a thousand million keys.
 const MOST_PAGES: u64 = 100_000;
 
-/// The keys of all streams of the node's database, sorted. A key is bytes: it need not be UTF-8 to be asked about.
-pub fn stream_keys(connection: &mut Connection) -> Result<Vec<Vec<u8>>, Error> {
+/// Which names are meant: `*` stands for anything, `?` for one byte, all else for itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glob(RawName);
+
+impl Glob {
+    pub fn new(pattern: RawName) -> Self {
+        Self(pattern)
+    }
+
+    /// As the server writes it.
+    fn pattern(&self) -> Vec<u8> {
+        escaped(self.0.as_bytes(), b"[]\\")
+    }
+}
+
+/// For people to read, and to type.
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The streams of the node's database, sorted; those that match one of `globs`, if there are any.
+pub fn stream_keys(connection: &mut Connection, globs: &[Glob]) -> Result<Vec<RawName>, Error> {
     let mut names = Vec::new();
+    for glob in globs {
+        scan(connection, Some(&glob.pattern()), &mut names)?;
+    }
+    if globs.is_empty() {
+        scan(connection, None, &mut names)?;
+    }
+    // SCAN may name a key twice, and two patterns may match it.
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+fn scan(connection: &mut Connection, pattern: Option<&[u8]>, names: &mut Vec<RawName>) -> Result<(), Error> {
     let mut progress = Progress::default();
     let mut cursor = 0u64;
     loop {
         let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor)
-            .arg("TYPE")
-            .arg("stream")
-            .arg("COUNT")
-            .arg(progress.page());
+        scan.arg(cursor);
+        if let Some(pattern) = pattern {
+            scan.arg("MATCH").arg(pattern);
+        }
+        scan.arg("TYPE").arg("stream").arg("COUNT").arg(progress.page());
         let page: Vec<Vec<u8>>;
         (cursor, page) = connection.ask(&scan, "", None)?;
-        names.extend(page);
+        names.extend(page.into_iter().map(RawName::from));
         if cursor == 0 {
-            break;
+            return Ok(());
         }
         if !progress.goes_on(cursor) || names.len() > MOST_STREAMS {
             return Err(connection.malformed(Malformed("a list of keys without end")));
         }
     }
-    // SCAN may name a key twice.
-    names.sort();
-    names.dedup();
-    Ok(names)
 }
 
 /// How many keys a server looks at for one page where somebody waits: a millisecond's work.
@@ -57,7 +89,7 @@ pub fn find_streams(
     servers: &Servers,
     prefix: &[u8],
     until: Instant,
-    found: &(dyn Fn(String) + Sync),
+    found: &(dyn Fn(RawName) + Sync),
 ) -> Result<(), Error> {
     let look = |(_, connection): Node| {
         let mut connection = connection?;
@@ -67,7 +99,7 @@ pub fn find_streams(
     at_once(servers.masters()?, look).into_iter().collect()
 }
 
-fn find_at(connection: &mut Connection, prefix: &[u8], found: &dyn Fn(String)) -> Result<(), Error> {
+fn find_at(connection: &mut Connection, prefix: &[u8], found: &dyn Fn(RawName)) -> Result<(), Error> {
     let pattern = beginning(prefix);
     let mut cursor = 0u64;
     for _ in 0..MOST_QUICK_PAGES {
@@ -76,8 +108,8 @@ fn find_at(connection: &mut Connection, prefix: &[u8], found: &dyn Fn(String)) -
         scan.arg("TYPE").arg("stream").arg("COUNT").arg(QUICK_PAGE);
         let page: Vec<Vec<u8>>;
         (cursor, page) = connection.ask(&scan, "", None)?;
-        for name in &page {
-            found(lossy(name));
+        for name in page {
+            found(RawName::from(name));
         }
         if cursor == 0 {
             break;
@@ -88,14 +120,20 @@ fn find_at(connection: &mut Connection, prefix: &[u8], found: &dyn Fn(String)) -
 
 /// The glob for names that begin so.
 fn beginning(prefix: &[u8]) -> Vec<u8> {
-    let mut pattern = Vec::with_capacity(prefix.len() + 1);
-    for byte in prefix {
-        if b"*?[]\\".contains(byte) {
+    let mut pattern = escaped(prefix, b"*?[]\\");
+    pattern.push(b'*');
+    pattern
+}
+
+/// A pattern in which these characters stand for themselves.
+fn escaped(text: &[u8], special: &[u8]) -> Vec<u8> {
+    let mut pattern = Vec::with_capacity(text.len());
+    for byte in text {
+        if special.contains(byte) {
             pattern.push(b'\\');
         }
         pattern.push(*byte);
     }
-    pattern.push(b'*');
     pattern
 }
 

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::groups::{ConsumerInfo, groups};
 use super::server::now_ms;
-use super::survey::{Oldest, group_state};
+use super::state::group_info;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
 use crate::streamer::names;
 use crate::streamer::point::Point;
+use crate::streamer::raw_name::RawName;
 use crate::streamer::wire::{Connection, Entries, Shape};
 
 /// Where a group is to go on.
@@ -71,11 +72,11 @@ pub enum Passed {
 
 /// Finds out what moving a group means at this moment; `None` if there is no such group.
 pub fn look_ahead(connection: &mut Connection, stream: &str, group: &str, to: Position) -> Result<Option<Move>, Error> {
-    let (state, mut consumers) = match group_state(connection, stream, group, Oldest::Leave) {
+    let (info, mut consumers) = match group_info(connection, &RawName::from(stream), &RawName::from(group)) {
         Err(Error::NoGroup { .. } | Error::NoStream { .. }) => return Ok(None),
-        state => state?,
+        found => found?,
     };
-    let stands = state.info.last_delivered;
+    let stands = info.last_delivered;
     let passed = match to {
         Position::Behind(id) if id < stands => Passed::Again(count_between(connection, stream, id, stands)?),
         Position::Behind(id) => Passed::Skipped(count_between(connection, stream, stands, id)?),
@@ -84,7 +85,7 @@ pub fn look_ahead(connection: &mut Connection, stream: &str, group: &str, to: Po
     consumers.retain(ConsumerInfo::is_at_work);
     Ok(Some(Move {
         passed,
-        pending: state.info.pending,
+        pending: info.pending,
         at_work: consumers,
     }))
 }
@@ -97,11 +98,11 @@ pub fn position_of(
 ) -> Result<Result<EntryId, Vec<String>>, Error> {
     let all = groups(connection, stream)?;
     let of_listener = names::of_listener(stream, named);
-    let of_name = |name: &str| all.iter().find(|group| group.name == name);
+    let of_name = |name: &str| all.iter().find(|group| group.name.is(name));
     let found = of_name(named).or_else(|| of_name(&of_listener));
     Ok(match found {
         Some(group) => Ok(group.last_delivered),
-        None => Err(all.into_iter().map(|group| group.name).collect()),
+        None => Err(all.into_iter().map(|group| group.name.typed()).collect()),
     })
 }
 
@@ -111,7 +112,7 @@ pub const AT_WORK: Duration = Duration::from_secs(60);
 impl ConsumerInfo {
     /// Whether it may still be at work. What holds entries that were handed back is no consumer.
     pub fn is_at_work(&self) -> bool {
-        u128::from(self.idle_ms) < AT_WORK.as_millis() && self.name != names::HANDED_BACK
+        u128::from(self.idle_ms) < AT_WORK.as_millis() && !self.name.is(names::HANDED_BACK)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::groups::{ConsumerInfo, GroupInfo};
 use super::seek::{Count, count_between};
-use super::survey::{Oldest, group_state};
+use super::state::group_info;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
+use crate::streamer::raw_name::RawName;
 use crate::streamer::wire::Connection;
 
 /// A group, its consumers, and whether anything is still to be delivered.
@@ -30,8 +31,7 @@ impl GroupUse {
 
 /// Looks at a group.
 pub fn group_use(connection: &mut Connection, stream: &str, group: &str) -> Result<GroupUse, Error> {
-    let (state, consumers) = group_state(connection, stream, group, Oldest::Leave)?;
-    let info = state.info;
+    let (info, consumers) = group_info(connection, &RawName::from(stream), &RawName::from(group))?;
     // The server's own figure is wrong at times, and nothing must be lost by that.
     let undelivered = match (
         count_between(connection, stream, info.last_delivered, EntryId::MAX)?,

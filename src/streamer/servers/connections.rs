@@ -29,8 +29,8 @@ impl Connections {
     }
 
     /// The node that holds a key, and all others of its slot.
-    pub fn node_of(&self, key: &str) -> Result<Address, Error> {
-        self.servers.place(key.as_bytes(), Work::OnSlot).map(|place| place.node)
+    pub fn node_of(&self, key: impl AsRef<[u8]>) -> Result<Address, Error> {
+        self.servers.place(key.as_ref(), Work::OnSlot).map(|place| place.node)
     }
 
     /// The connection to the node that holds a key, and all others of its slot; one is made where there is none yet.

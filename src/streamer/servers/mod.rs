@@ -113,13 +113,13 @@ impl Servers {
     }
 
     /// A connection to the node that holds a key, and all others of its slot.
-    pub fn of_slot(&self, key: &str) -> Result<Connection, Error> {
-        self.find(key, Work::OnSlot)
+    pub fn of_slot(&self, key: impl AsRef<[u8]>) -> Result<Connection, Error> {
+        self.find(key.as_ref(), Work::OnSlot)
     }
 
     /// A connection for work on a key alone, be it a stream or a ledger.
     pub fn of_key(&self, key: &str) -> Result<Connection, Error> {
-        self.find(key, Work::OnOneKey)
+        self.find(key.as_bytes(), Work::OnOneKey)
     }
 
     /// Makes sure that a connection still leads to where its keys are: a master that was replaced goes on answering for a
@@ -251,10 +251,10 @@ impl Servers {
     }
 
     /// Where there are sentinels, the master is found by connecting to it.
-    fn find(&self, key: &str, work: Work) -> Result<Connection, Error> {
+    fn find(&self, key: &[u8], work: Work) -> Result<Connection, Error> {
         match self.sentinels() {
             Some(sentinels) => sentinels.open(),
-            None => self.open(&self.place(key.as_bytes(), work)?),
+            None => self.open(&self.place(key, work)?),
         }
     }
 
