@@ -124,6 +124,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--connect-timeout', '--connect-timeout', [CompletionResultType]::ParameterName, 'Time limit for one connection attempt')
             [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'Keep trying to make the first connection for DURATION, as for a server that is just starting')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour what is printed')
+            [CompletionResult]::new('--keep-streams', '--keep-streams', [CompletionResultType]::ParameterName, 'Send each line to the stream that it names; no STREAM is given then')
             [CompletionResult]::new('--keep-ids', '--keep-ids', [CompletionResultType]::ParameterName, 'Give each entry the ID in its line')
             [CompletionResult]::new('--ids', '--ids', [CompletionResultType]::ParameterName, 'Print the IDs, in the order of the lines')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print the summary as JSON, on stdout')

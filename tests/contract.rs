@@ -70,8 +70,9 @@ fn version() {
 #[test]
 fn recipes_run_as_they_stand() {
     for recipe in ["README.md", "docs/recipes.md"].iter().flat_map(|page| recipes(page)) {
-        let server = Server::start();
+        let (server, other) = (Server::start(), Server::start());
         Test::shell(&server, &format!("set -eu\n{recipe}"))
+            .env("OTHER", other.url())
             .stdout_any()
             .stderr_any()
             .run();

@@ -4,6 +4,7 @@ mod batches;
 mod changes;
 mod checkpoints;
 mod handlers;
+mod kept;
 mod sending;
 mod verbs;
 

@@ -50,6 +50,8 @@ fn sending() -> Vec<Case> {
             &["send-batch", "send-batch — --retention"],
             &["send-batch", "s", "--name", "n", "--retention", "1h"],
         ),
+        Case::new(&["send-batch"], &["send-batch", "--keep-streams"])
+            .stdin("{\"stream\":\"s\",\"name\":\"n\",\"body\":1}\n"),
         Case::new(&["send-batch"], &["send-batch", "s", "--keep-ids"])
             .stdin("{\"id\":\"7-0\",\"name\":\"n\",\"body\":1}\n"),
     ]

@@ -27,9 +27,11 @@ const PASSED_OVER: &str = "it was refused, or deleted since; the answer was lost
 /// The account of a sending.
 pub struct Account<'a> {
     /// Which of several streams is told of.
-    pub(super) stream: Option<(usize, &'a str)>,
+    pub(super) stream: Option<(usize, Arc<str>)>,
     /// The one of several streams whose sending broke off.
-    failed: Option<&'a str>,
+    failed: Option<Arc<str>>,
+    /// How many streams the lines named, if each names its own.
+    pub(super) named: usize,
     ui: Ui,
     stop: &'a Stop,
     settings: &'a Settings,
@@ -108,6 +110,7 @@ impl<'a> Account<'a> {
         Ok(Self {
             stream: None,
             failed: None,
+            named: 0,
             ui,
             stop,
             bar: ui.progress(Unit::Bytes, input.total_bytes()),
@@ -251,7 +254,10 @@ impl Journal<anyhow::Error> for Account<'_> {
         }
         // Writing into memory cannot fail.
         if self.ids.is_some() {
-            let _ = self.stream.map(|(_, stream)| write!(self.id_lines, "{stream} "));
+            let _ = self
+                .stream
+                .as_ref()
+                .map(|(_, stream)| write!(self.id_lines, "{stream} "));
             let _ = match id {
                 Some(id) => writeln!(self.id_lines, "{id}"),
                 None => writeln!(self.id_lines, "-"),
@@ -261,7 +267,7 @@ impl Journal<anyhow::Error> for Account<'_> {
             self.receipt_lines.extend_from_slice(b"{\"file\":");
             line::string(&mut self.receipt_lines, &self.lines.names[batch.source]);
             let _ = write!(self.receipt_lines, ",\"line\":{}", record.line);
-            if let Some((_, stream)) = self.stream {
+            if let Some((_, stream)) = &self.stream {
                 self.receipt_lines.extend_from_slice(b",\"stream\":");
                 line::string(&mut self.receipt_lines, stream);
             }
@@ -355,7 +361,7 @@ impl Journal<anyhow::Error> for Account<'_> {
         match note {
             Note::NoMarker(_) => {
                 if let Some(checkpoint) = &mut self.checkpoint {
-                    checkpoint.is_without_marker(self.stream.map_or(0, |(number, _)| number));
+                    checkpoint.is_without_marker(self.stream.as_ref().map_or(0, |(number, _)| *number));
                     // If it cannot be written, the next time it must be will say so.
                     let _ = checkpoint.write();
                 }

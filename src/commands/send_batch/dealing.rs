@@ -1,14 +1,19 @@
 //! The reading thread's other end where there are several streams: rows are dealt to a batch for each, and batches go to
 //! the producer of each.
 
+use std::collections::HashMap;
+
 use super::OnReject;
-use super::arrivals::{Next, Outlet};
+use super::arrivals::{Next, Outlet, queue};
+use super::keeping::Openings;
 use super::place::{advance, other_input};
 use super::reading::Reading;
 use super::record::in_turn;
-use super::settings::Dealing;
+use super::settings::{Dealing, MOST_STREAMS};
 use crate::line::LineError;
-use crate::streamer::producer::{Arrival, Batch, Begin, Command, MOST_BYTES, MOST_RECORDS, Place, Record, Sent, Unfit};
+use crate::streamer::producer::{
+    Arrival, Batch, Begin, Command, MOST_BYTES, MOST_RECORDS, Place, Record, Rewind, Sent, Unfit, Written,
+};
 
 /// How many bytes of rows the batches in the making hold together, as a rule.
 const MOST_IN_THE_MAKING: usize = 4 * MOST_BYTES;
@@ -29,7 +34,37 @@ pub struct Dealer {
     number: u64,
     /// How many rows are in the making.
     waiting: usize,
+    /// The streams that came up, where the rows name them.
+    kept: Option<Kept>,
 }
+
+/// Streams that rows name, each with its number, and whom to tell of a new one.
+struct Kept {
+    numbers: HashMap<String, usize>,
+    openings: Openings,
+}
+
+/// The stream of rows that cannot be sent to any, where the rows name theirs.
+const UNSENDABLE: usize = 0;
+
+/// Where a sending begins that takes up none.
+pub const BEGINNING: Begin = Begin {
+    told: START,
+    settled: START,
+    written: Written {
+        rejected: 0,
+        rejects: 0,
+        receipts: 0,
+    },
+    origin: None,
+};
+
+const START: Place = Place {
+    source: 0,
+    offset: 0,
+    line: 0,
+    digest: None,
+};
 
 /// One of the streams.
 struct Lane {
@@ -58,7 +93,51 @@ impl Dealer {
             marks,
             number: 0,
             waiting: 0,
+            kept: None,
         }
+    }
+
+    /// Deals rows to the streams that they name.
+    pub fn keeping(openings: Openings, unsendable: Outlet) -> Self {
+        let numbers = HashMap::new();
+        Self {
+            kept: Some(Kept { numbers, openings }),
+            ..Self::new(Dealing::Kept, vec![unsendable], &[BEGINNING])
+        }
+    }
+
+    /// The number of a stream that a row names; a new one is opened.
+    pub fn open(&mut self, stream: &str) -> Result<usize, LineError> {
+        let number = self.lanes.len();
+        let Some(kept) = &mut self.kept else {
+            return Ok(UNSENDABLE);
+        };
+        if let Some(number) = kept.numbers.get(stream) {
+            return Ok(*number);
+        }
+        if kept.numbers.len() >= MOST_STREAMS {
+            return Err(LineError {
+                column: 1,
+                reason: format!("one stream too many: a sending takes {MOST_STREAMS}, each with a connection"),
+            });
+        }
+        // The first has all the memory there is for reading ahead, the next half of it, and so on: all of them, some
+        // times that.
+        let (outlet, arrivals) = queue(Rewind::Impossible, number);
+        kept.numbers.insert(stream.to_owned(), number);
+        kept.openings.open(number, stream, arrivals);
+        self.batches.push(*outlet.spare());
+        self.lanes.push(Lane {
+            outlet,
+            told: START,
+            settled: START,
+        });
+        Ok(number)
+    }
+
+    /// Where the XADD of a row of this stream is to be written.
+    pub fn packed(&mut self, stream: usize) -> &mut Vec<u8> {
+        &mut self.batches[stream].packed
     }
 
     /// The beginning of the input.
@@ -136,11 +215,18 @@ impl Reading {
         if dealer.is_told_to_all(&self.place) {
             return Ok(Next::Go);
         }
-        let (stream, command) = match self.encoder.deal(row, number, &dealer.dealing, &mut dealer.batches) {
+        let dealt = match dealer.dealing {
+            Dealing::Kept => self.encoder.keep(row, dealer),
+            _ => self.encoder.deal(row, number, &dealer.dealing, &mut dealer.batches),
+        };
+        let (stream, command) = match dealt {
             Ok(None) => return Ok(Next::Go),
             Ok(Some((stream, command))) => (stream, Ok(command)),
             Err(LineError { column, reason }) => {
-                let stream = in_turn(number, dealer.lanes.len());
+                let stream = match dealer.dealing {
+                    Dealing::Kept => UNSENDABLE,
+                    _ => in_turn(number, dealer.lanes.len()),
+                };
                 (stream, Err(Unfit { column, reason }))
             }
         };

@@ -2,7 +2,7 @@
 //!
 //! A thread reads and encodes ([`input`], [`reading`], [`record`]) and hands its batches over ([`arrivals`]); the
 //! producer sends them, also across failures; where there are several streams, they are dealt ([`dealing`]) to a
-//! producer for each ([`partitions`]). [`account`] tells of each line what became of it. [`checkpoint`] keeps
+//! producer for each ([`partitions`]), also as the lines name them ([`keeping`]). [`account`] tells of each line what became of it. [`checkpoint`] keeps
 //! what a later run needs.
 
 mod account;
@@ -12,6 +12,7 @@ mod csv;
 mod dealing;
 mod files;
 mod input;
+mod keeping;
 mod partitions;
 mod place;
 mod reading;
@@ -21,7 +22,7 @@ mod words;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 
@@ -39,7 +40,7 @@ use csv::Delimiter;
 use input::Input;
 use reading::Reading;
 use record::{Encoder, Format, TrimClock};
-use settings::{Settings, Stdout};
+use settings::{Dealing, Settings, Stdout};
 use words::Lines;
 
 /// Send many messages, from files or a pipe
@@ -59,8 +60,8 @@ Examples:
   redis-streamer send-batch orders big.jsonl --checkpoint big.checkpoint")]
 pub struct Args {
     /// The stream, or a pattern such as 'orders:{0..15}'
-    #[arg(value_parser = parse_streams)]
-    stream: Streams,
+    #[arg(value_parser = parse_streams, required_unless_present = "keep_streams")]
+    stream: Option<Streams>,
     /// The files to read, - for stdin [default: stdin]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -70,6 +71,12 @@ pub struct Args {
     /// Send each line to the stream of a pattern that its key chooses, which is at POINTER: /name, /fields/NAME, /body/…
     #[arg(long, value_name = "POINTER", hide_short_help = true)]
     key: Option<Pointer>,
+    /// Send each line to the stream that it names; no STREAM is given then
+    ///
+    /// As lines of consume do under "stream", so that a copy of several streams loses nothing. One without a stream cannot be
+    /// sent, nor can one of a stream beyond the 1024th
+    #[arg(long, conflicts_with = "key", hide_short_help = true)]
+    keep_streams: bool,
     /// What the input holds: jsonl, text or csv
     #[arg(long, value_name = "FORMAT", default_value = "jsonl", hide_possible_values = true)]
     input: Format,
@@ -138,9 +145,14 @@ enum OnAmbiguous {
 
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
-    args.stream.warn(context.ui);
+    if let Some(stream) = &args.stream {
+        stream.warn(context.ui);
+    }
     let (settings, input) = Settings::new(args, context.ui.input_is_terminal())?;
     signals::listen(&context.stop, || (), || ())?;
+    if settings.dealing == Dealing::Kept {
+        return keeping::run(&settings, input, context);
+    }
     if settings.are_partitions() {
         return run_all(&settings, input, context);
     }
@@ -176,7 +188,7 @@ fn run_one(
     let names = input.names();
     let before = earlier.as_ref().map_or(0, |earlier| earlier.progress.records);
     let producer = checkpoint.as_ref().map(|checkpoint| checkpoint.producer(0));
-    let sending = sending(settings, context, 0, producer, earlier);
+    let sending = sending(settings, context, (&settings.streams[0], 1), producer, earlier);
     let notify = |notice: Notice<'_>| context.notice(notice);
     let lines = Lines {
         names: &names,
@@ -229,7 +241,8 @@ fn run_all(settings: &Settings, input: Input, context: &Context) -> anyhow::Resu
             written: partitions::own(earlier[number].written),
             ..earlier[number]
         });
-        sending(settings, context, number, producer, earlier)
+        let stream = (&*settings.streams[number], settings.streams.len());
+        sending(settings, context, stream, producer, earlier)
     };
     let sendings: Vec<_> = (0..settings.streams.len()).map(of_stream).collect();
     let notify = |notice: Notice<'_>| context.notice(notice);
@@ -273,7 +286,7 @@ fn run_all(settings: &Settings, input: Input, context: &Context) -> anyhow::Resu
     let of = settings.streams.iter().zip(&begins).enumerate();
     let of = of.map(|(number, (stream, begin))| partitions::Of {
         number,
-        stream,
+        stream: Arc::from(stream.as_str()),
         rejected: begin.written.rejected,
     });
     let started = of.zip(started);
@@ -287,19 +300,19 @@ fn encoder(settings: &Settings, started: &mut Started<'_>) -> anyhow::Result<Enc
     Ok(Encoder::new(settings, TrimClock::start(settings.retention, server_ms)))
 }
 
-/// What the producer of one of the streams is told of a sending.
+/// What the producer of a stream is told of a sending: one of so many that share the memory.
 fn sending(
     settings: &Settings,
     context: &Context,
-    stream: usize,
+    (stream, producers): (&str, usize),
     producer: Option<&str>,
     earlier: Option<Earlier>,
 ) -> producer::Settings {
     let wants_ids = settings.receipts.is_some() || settings.stdout == Stdout::Ids;
     producer::Settings {
-        stream: settings.streams[stream].clone(),
+        stream: stream.to_owned(),
         producer: producer.map_or_else(producer::new_producer, str::to_owned),
-        producers: settings.streams.len(),
+        producers,
         entry_ids: settings.lines.entry_ids(),
         lost_ids: if wants_ids { LostIds::LookUp } else { LostIds::Leave },
         in_doubt: settings.in_doubt,

@@ -12,33 +12,26 @@ use crate::streamer::producer::{
 };
 use crate::streamer::{EntryId, Stop};
 
-type Ended = Result<(), Trouble<anyhow::Error>>;
+pub type Ended = Result<(), Trouble<anyhow::Error>>;
 
 /// Sends what the reading thread deals, each stream its own; says how each ended.
-pub fn run<'a, 's>(
-    started: Vec<(Of<'a>, Started<'s>)>,
+pub fn run<'s>(
+    started: Vec<(Of, Started<'s>)>,
     arrivals: Vec<Arrivals>,
-    account: &Mutex<Account<'a>>,
+    account: &Mutex<Account<'_>>,
     stop: &Stop,
-) -> Vec<(&'a str, Ended)> {
-    let halt = &Halt::new(&arrivals, stop);
+) -> Vec<(Arc<str>, Ended)> {
+    let halt = &Halt::new(stop);
+    arrivals.iter().for_each(|arrivals| halt.also_wake(arrivals.waker()));
     thread::scope(|scope| {
-        let start = |((of, started), mut arrivals): ((Of<'a>, Started<'s>), Arrivals)| {
+        let start = |((of, started), mut arrivals): ((Of, Started<'s>), Arrivals)| {
+            let stream = of.stream.clone();
             let send = move || {
-                let mut teller = Teller {
-                    of,
-                    account,
-                    locked: None,
-                    halt,
-                };
-                let ended = started.run(&mut arrivals, &mut teller);
-                if ended.is_err() {
-                    halt.all();
-                }
-                ended
+                let mut teller = Teller::new(of, account, halt);
+                halt.unless_well(started.run(&mut arrivals, &mut teller))
             };
             let sending = thread::Builder::new().spawn_scoped(scope, send);
-            (of.stream, sending.inspect_err(|_| halt.all()))
+            (stream, sending.inspect_err(|_| halt.all()))
         };
         let sending: Vec<_> = started.into_iter().zip(arrivals).map(start).collect();
         sending
@@ -49,10 +42,9 @@ pub fn run<'a, 's>(
 }
 
 /// One of the streams.
-#[derive(Clone, Copy)]
-pub struct Of<'a> {
+pub struct Of {
     pub number: usize,
-    pub stream: &'a str,
+    pub stream: Arc<str>,
     /// How many of its records were rejected, by all runs.
     pub rejected: u64,
 }
@@ -85,43 +77,83 @@ pub fn begin(begin: Begin, noted: Option<Place>) -> Begin {
 }
 
 /// Whether all streams are to settle what is on its way, and send no more.
-struct Halt {
+pub struct Halt {
     is_on: AtomicBool,
-    wake_all: Arc<dyn Fn() + Send + Sync>,
+    stop: Stop,
+    wakers: Arc<Mutex<Vec<Waker>>>,
 }
 
+/// Ends a wait.
+type Waker = Box<dyn Fn() + Send + Sync>;
+
 impl Halt {
-    fn new(arrivals: &[Arrivals], stop: &Stop) -> Self {
-        let wakers: Vec<_> = arrivals.iter().map(Arrivals::waker).collect();
-        let wake_all: Arc<dyn Fn() + Send + Sync> = Arc::new(move || wakers.iter().for_each(|wake| wake()));
-        let wake = wake_all.clone();
-        stop.on_wake(move || wake());
+    pub fn new(stop: &Stop) -> Self {
+        let wakers: Arc<Mutex<Vec<Waker>>> = Arc::default();
+        let all = wakers.clone();
+        stop.on_wake(move || wake(&all));
         Self {
             is_on: AtomicBool::new(false),
-            wake_all,
+            stop: stop.clone(),
+            wakers,
         }
     }
 
-    fn all(&self) {
+    /// Also ends this wait; at once, if it is time to.
+    pub fn also_wake(&self, waker: impl Fn() + Send + Sync + 'static) {
+        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        wakers.push(Box::new(waker));
+        if let Some(waker) = wakers.last().filter(|_| self.is_time_to_end()) {
+            waker();
+        }
+    }
+
+    /// Whether nothing more is to be begun.
+    pub fn is_time_to_end(&self) -> bool {
+        self.is_on.load(Ordering::SeqCst) || self.stop.ending().is_some()
+    }
+
+    pub fn all(&self) {
         self.is_on.store(true, Ordering::SeqCst);
-        (self.wake_all)();
+        wake(&self.wakers);
+    }
+
+    /// Halts all unless one ended well.
+    pub fn unless_well(&self, ended: Ended) -> Ended {
+        if ended.is_err() {
+            self.all();
+        }
+        ended
     }
 }
 
+fn wake(wakers: &Mutex<Vec<Waker>>) {
+    let wakers = wakers.lock().unwrap_or_else(PoisonError::into_inner);
+    wakers.iter().for_each(|wake| wake());
+}
+
 /// Tells the account of one stream. The account is locked from the first record of a batch until the batch is settled.
-struct Teller<'l, 'a> {
-    of: Of<'a>,
+pub struct Teller<'l, 'a> {
+    of: Of,
     account: &'l Mutex<Account<'a>>,
     locked: Option<MutexGuard<'l, Account<'a>>>,
     halt: &'l Halt,
 }
 
 impl<'l, 'a> Teller<'l, 'a> {
+    pub fn new(of: Of, account: &'l Mutex<Account<'a>>, halt: &'l Halt) -> Self {
+        Self {
+            of,
+            account,
+            locked: None,
+            halt,
+        }
+    }
+
     fn account(&mut self) -> &mut Account<'a> {
-        let (account, of) = (self.account, self.of);
+        let (account, of) = (self.account, &self.of);
         self.locked.get_or_insert_with(|| {
             let mut account = account.lock().unwrap_or_else(PoisonError::into_inner);
-            account.stream = Some((of.number, of.stream));
+            account.stream = Some((of.number, of.stream.clone()));
             account
         })
     }
@@ -150,7 +182,8 @@ impl Journal<anyhow::Error> for Teller<'_, '_> {
 
     /// What the account has written is of all streams; this one has only its rejects to itself.
     fn settled(&mut self, batch: &Batch, progress: Progress) -> anyhow::Result<Written> {
-        let Of { number, rejected, .. } = self.of;
+        let Of { number, rejected, .. } = &self.of;
+        let (number, rejected) = (*number, *rejected);
         let settled = self.account().settled_of(number, rejected, batch, progress);
         self.locked = None;
         settled.map(|_| Written {

@@ -8,8 +8,9 @@ use std::thread;
 
 use super::OnReject;
 use super::arrivals::{Arrivals, Next, Outlet, queue};
-use super::dealing::Dealer;
+use super::dealing::{BEGINNING, Dealer};
 use super::input::{Input, LONGEST_RECORD, Source};
+use super::keeping::Openings;
 use super::place::{advance, lies_before, must_reach};
 use super::record::{Encoder, Layout};
 use super::settings::Settings;
@@ -67,6 +68,22 @@ impl Reading {
         // What is read is dealt, and never handed over as it is.
         let (outlet, _) = queue(Rewind::Impossible, 1);
         let reading = Self::new(settings, encoder, outlet, Some(dealer), &begin);
+        thread::Builder::new().spawn(move || reading.run(input.sources))?;
+        Ok(arrivals)
+    }
+
+    /// The same for streams that the lines name: each is opened as its first line comes. What is returned gives the lines
+    /// that cannot be sent to any.
+    pub fn start_keeping(
+        input: Input,
+        settings: &Settings,
+        encoder: Encoder,
+        openings: Openings,
+    ) -> io::Result<Arrivals> {
+        let (unsendable, arrivals) = queue(Rewind::Impossible, 1);
+        let dealer = Dealer::keeping(openings, unsendable);
+        let (outlet, _) = queue(Rewind::Impossible, 1);
+        let reading = Self::new(settings, encoder, outlet, Some(dealer), &BEGINNING);
         thread::Builder::new().spawn(move || reading.run(input.sources))?;
         Ok(arrivals)
     }

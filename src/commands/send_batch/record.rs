@@ -6,6 +6,7 @@ use std::time::Instant;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::csv::{Delimiter, Header, Row, Rows};
+use super::dealing::Dealer;
 use super::settings::{Dealing, Lines, Settings};
 use crate::line::{self, LineError, OwnedField};
 use crate::options::Retention;
@@ -121,6 +122,8 @@ enum Content<'a> {
         fields: Vec<OwnedField<'a>>,
         /// The ID it asks for.
         id: Option<EntryId>,
+        /// The stream it names.
+        stream: Option<Cow<'a, str>>,
     },
 }
 
@@ -132,11 +135,7 @@ impl Encoder {
                 header: Header::none(),
                 body: Vec::new(),
             },
-            writers: settings
-                .streams
-                .iter()
-                .map(|stream| Writer::new(stream, &settings.fields))
-                .collect(),
+            writers: writers(settings),
             extra: settings.fields.clone(),
             trim,
         }
@@ -205,7 +204,7 @@ impl Encoder {
             return Ok(None);
         };
         let stream = match dealing {
-            Dealing::InTurn => in_turn(number, batches.len()),
+            Dealing::InTurn | Dealing::Kept => in_turn(number, batches.len()),
             Dealing::By(pointer) => match content.key(pointer, &self.extra) {
                 Some(key) => of_key(&key, batches.len()),
                 None => {
@@ -217,6 +216,34 @@ impl Encoder {
             },
         };
         let command = self.writers[stream].write(&content, &self.extra, &mut batches[stream].packed);
+        Ok(Some((stream, command)))
+    }
+}
+
+impl Encoder {
+    /// The same for the stream that the record names.
+    pub fn keep(&mut self, record: &[u8], dealer: &mut Dealer) -> Result<Option<(usize, Command)>, LineError> {
+        let Self {
+            parser, writers, extra, ..
+        } = self;
+        let Some(content) = parser.read(record)? else {
+            return Ok(None);
+        };
+        let named = match &content {
+            Content::Entry { stream, .. } => stream.as_deref(),
+            Content::Message { .. } => None,
+        };
+        let Some(name) = named.filter(|name| !name.is_empty()) else {
+            return Err(LineError {
+                column: 1,
+                reason: "key `stream` is missing, and --keep-streams needs it".to_owned(),
+            });
+        };
+        let stream = dealer.open(name)?;
+        if stream >= writers.len() {
+            writers.push(Writer::new(name, extra));
+        }
+        let command = writers[stream].write(&content, extra, dealer.packed(stream));
         Ok(Some((stream, command)))
     }
 }
@@ -279,8 +306,8 @@ fn entry(text: &str, ids: EntryIds) -> Result<Content<'_>, LineError> {
             });
         }
     };
-    let fields = line.fields;
-    Ok(Content::Entry { fields, id })
+    let (fields, stream) = (line.fields, line.stream);
+    Ok(Content::Entry { fields, id, stream })
 }
 
 impl Content<'_> {
@@ -298,6 +325,13 @@ impl Content<'_> {
         fields.extend(as_fields(extra));
         fields
     }
+}
+
+/// Those of the streams that are known; where the lines name them, one that is never used stands for lines of no stream.
+fn writers(settings: &Settings) -> Vec<Writer> {
+    let none = Some("").filter(|_| settings.dealing == Dealing::Kept);
+    let streams = none.into_iter().chain(settings.streams.iter().map(String::as_str));
+    streams.map(|stream| Writer::new(stream, &settings.fields)).collect()
 }
 
 fn as_fields(extra: &Extra) -> impl Iterator<Item = Field<'_>> {

@@ -11,6 +11,7 @@ use super::{Args, OnAmbiguous, OnReject};
 use crate::commands::fields;
 use crate::failure::Failure;
 use crate::options::Retention;
+use crate::partitions::Streams;
 use crate::pointer::Pointer;
 use crate::streamer::Durability;
 use crate::streamer::producer::{EntryIds, InDoubt};
@@ -84,19 +85,21 @@ pub enum Dealing {
     InTurn,
     /// By the key of each line.
     By(Pointer),
+    /// To the stream that each line names.
+    Kept,
 }
 
 impl Dealing {
     pub fn pointer(&self) -> Option<&Pointer> {
         match self {
-            Self::InTurn => None,
+            Self::InTurn | Self::Kept => None,
             Self::By(pointer) => Some(pointer),
         }
     }
 }
 
 /// The most streams at a time: each has a connection and a thread.
-const MOST_STREAMS: usize = 1024;
+pub const MOST_STREAMS: usize = 1024;
 
 /// What is printed as data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,8 +111,12 @@ pub enum Stdout {
 
 impl Settings {
     /// The settings, and the input, opened. `is_typed`: whether somebody would have to type what stdin gives.
-    pub fn new(args: Args, is_typed: bool) -> anyhow::Result<(Self, Input)> {
-        let dealing = dealing(&args)?;
+    pub fn new(mut args: Args, is_typed: bool) -> anyhow::Result<(Self, Input)> {
+        let Targets {
+            stream,
+            streams,
+            dealing,
+        } = Targets::of(&mut args)?;
         let lines = lines(args.input, args.name, args.keep_ids, args.csv_delimiter)?;
         fields::must_be_no_message(&args.fields, "beside lines that are messages")?;
         if args.files.is_empty() && is_typed {
@@ -129,8 +136,8 @@ impl Settings {
             None => OnReject::Stop,
         };
         let settings = Self {
-            stream: args.stream.to_string(),
-            streams: args.stream.names().to_vec(),
+            stream,
+            streams,
             dealing,
             lines,
             fields: args.fields,
@@ -162,18 +169,62 @@ impl Settings {
     }
 }
 
-fn dealing(args: &Args) -> Result<Dealing, Failure> {
-    let count = args.stream.names().len();
+/// Where lines go.
+struct Targets {
+    /// As it was typed.
+    stream: String,
+    streams: Vec<String>,
+    dealing: Dealing,
+}
+
+impl Targets {
+    fn of(args: &mut Args) -> Result<Self, Failure> {
+        let Some(stream) = args.stream.take() else {
+            return Self::kept(args);
+        };
+        if args.keep_streams {
+            // What stands first is a file.
+            args.files.insert(0, PathBuf::from(stream.to_string()));
+            return Self::kept(args);
+        }
+        Ok(Self {
+            stream: stream.to_string(),
+            streams: stream.names().to_vec(),
+            dealing: dealing(&stream, args.key.as_ref())?,
+        })
+    }
+
+    /// Those that the lines name.
+    fn kept(args: &Args) -> Result<Self, Failure> {
+        if args.name.is_some() || args.input != Format::Jsonl {
+            return Err(Failure::usage(
+                "--keep-streams needs lines that name their streams, as consume prints them, and no --name",
+            ));
+        }
+        if args.checkpoint.is_some() {
+            return Err(Failure::usage(
+                "--checkpoint is for streams that are known from the beginning, and --keep-streams reads them in the lines",
+            )
+            .hint("send each stream by itself with a checkpoint, or a pattern of streams such as 'orders:{0..15}'"));
+        }
+        Ok(Self {
+            stream: String::new(),
+            streams: Vec::new(),
+            dealing: Dealing::Kept,
+        })
+    }
+}
+
+fn dealing(stream: &Streams, key: Option<&Pointer>) -> Result<Dealing, Failure> {
+    let count = stream.names().len();
     if count > MOST_STREAMS {
         return Err(Failure::usage(format!(
-            "{} names {count} streams, and each takes a connection: {MOST_STREAMS} at most",
-            args.stream
+            "{stream} names {count} streams, and each takes a connection: {MOST_STREAMS} at most"
         )));
     }
-    match &args.key {
-        Some(_) if !args.stream.are_partitions() => Err(Failure::usage(format!(
-            "--key chooses a stream of several, and {} is one",
-            args.stream
+    match key {
+        Some(_) if !stream.are_partitions() => Err(Failure::usage(format!(
+            "--key chooses a stream of several, and {stream} is one"
         ))
         .hint("name them by a pattern, such as 'orders:{0..15}'")),
         Some(pointer) => Ok(Dealing::By(pointer.clone())),

@@ -1,10 +1,13 @@
 //! The end of the account: the summary, and what the exit code says.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::{Account, AtRisk};
 use crate::commands::durability;
-use crate::commands::send_batch::settings::Stdout;
+use crate::commands::send_batch::partitions::Ended;
+use crate::commands::send_batch::settings::{Dealing, Stdout};
 use crate::failure::Failure;
 use crate::render::{counted, grouped};
 use crate::streamer::producer::{Span, Trouble};
@@ -13,7 +16,7 @@ use crate::streamer::{Copies, Ending};
 /// What to try where lines are JSON and no entries.
 const BARE: &str = "each line a body? add --name NAME";
 
-impl<'a> Account<'a> {
+impl Account<'_> {
     /// What is in the stream, for a message about a sending that broke off.
     fn so_far(&self) -> String {
         if let (Some(at_risk), Some(durability)) = (self.at_risk, self.lines.durability) {
@@ -44,10 +47,7 @@ impl<'a> Account<'a> {
     }
 
     /// The same for several streams, each with its ending: what broke off first is the failure, the rest is said.
-    pub fn close_all(
-        mut self,
-        mut ended: Vec<(&'a str, Result<(), Trouble<anyhow::Error>>)>,
-    ) -> anyhow::Result<Ending> {
+    pub fn close_all(mut self, mut ended: Vec<(Arc<str>, Ended)>) -> anyhow::Result<Ending> {
         self.stream = None;
         let is_failure =
             |ended: &Result<_, _>| matches!(ended, Err(trouble) if !matches!(trouble, Trouble::Ended { .. }));
@@ -128,7 +128,8 @@ impl<'a> Account<'a> {
     fn failure(&self, trouble: Trouble<anyhow::Error>) -> anyhow::Error {
         let is_of_the_stream = !matches!(trouble, Trouble::Host(_));
         let error = self.lines.failure(trouble);
-        match self.failed.filter(|_| is_of_the_stream) {
+        match self.failed.as_ref().filter(|_| is_of_the_stream) {
+            Some(stream) if self.settings.dealing == Dealing::Kept => error.context(format!("the stream {stream}")),
             Some(stream) => error.context(format!("the partition {stream}")),
             None => error,
         }
@@ -206,7 +207,11 @@ impl<'a> Account<'a> {
     fn summary(&self, is_complete: bool) -> anyhow::Result<Ending> {
         #[derive(Serialize)]
         struct Summary<'a> {
-            stream: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            stream: Option<&'a str>,
+            /// How many there were, where the lines named them.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            streams: Option<usize>,
             sent: u64,
             #[serde(skip_serializing_if = "Option::is_none")]
             safe: Option<u64>,
@@ -215,9 +220,11 @@ impl<'a> Account<'a> {
         }
         let sent = self.sent + self.at_risk.map_or(0, |at_risk| at_risk.count);
         let seconds = self.started.elapsed().as_secs_f64();
+        let is_kept = self.settings.dealing == Dealing::Kept;
         if self.settings.stdout == Stdout::Summary {
             let mut text = serde_json::to_vec(&Summary {
-                stream: &self.settings.stream,
+                stream: Some(&*self.settings.stream).filter(|_| !is_kept),
+                streams: Some(self.named).filter(|_| is_kept),
                 sent,
                 safe: self.lines.durability.map(|_| self.sent),
                 rejected: self.rejected,
@@ -238,8 +245,12 @@ impl<'a> Account<'a> {
             format!(" in {seconds:.1}s ({}/s)", grouped(rate))
         };
         let messages = counted(sent, "message");
-        self.ui
-            .status(&format!("sent {messages} to {}{pace}", self.settings.stream));
+        let to = if is_kept {
+            counted(self.named as u64, "stream")
+        } else {
+            self.settings.stream.clone()
+        };
+        self.ui.status(&format!("sent {messages} to {to}{pace}"));
         Ok(Ending::Enough)
     }
 }
