@@ -2,12 +2,14 @@
 
 mod color;
 mod data;
+mod fold;
 mod input;
 mod look;
 pub mod palette;
 mod progress;
 mod secret;
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use palette::{ERROR, HINT, Paint, WARNING};
@@ -132,7 +134,13 @@ impl Ui {
             self.print(painted(self.stderr).trim_end());
             return Ok(());
         }
-        self.data()?.show(painted(self.stdout.paint).as_bytes())
+        // clap indents lines that are empty, and leaves those alone that are laid out as they stand.
+        let text: String = painted(self.stdout.paint)
+            .lines()
+            .map(|line| line.trim_end().to_owned() + "\n")
+            .collect();
+        let text = fitted(&text, io::stdout().is_terminal());
+        self.data()?.show(text.as_bytes())
     }
 
     fn say(&self, text: &str) {
@@ -141,6 +149,7 @@ impl Ui {
 
     /// A closed stderr is no reason to fail: the exit code still tells.
     fn print(&self, text: &str) {
+        let text = fitted(text, io::stderr().is_terminal());
         let print = || {
             let _ = writeln!(io::stderr().lock(), "{text}");
         };
@@ -153,13 +162,23 @@ impl Ui {
     }
 }
 
-/// How many columns the terminal has.
-fn width() -> u16 {
-    match crossterm::terminal::size() {
-        // Some terminals that nobody looks at have none.
-        Ok((0, _)) | Err(_) => DEFAULT_WIDTH,
-        Ok((columns, _)) => columns,
+/// A text with lines that the terminal shows whole, if it goes to one.
+fn fitted(text: &str, is_terminal: bool) -> Cow<'_, str> {
+    match columns().filter(|_| is_terminal) {
+        Some(columns) => fold::fold(text, columns).into(),
+        None => text.into(),
     }
+}
+
+/// How many columns the terminal has, or is taken to have.
+fn width() -> u16 {
+    columns().unwrap_or(DEFAULT_WIDTH)
+}
+
+/// How many columns the terminal has; some that nobody looks at have none.
+fn columns() -> Option<u16> {
+    let (columns, _) = crossterm::terminal::size().ok()?;
+    (columns > 0).then_some(columns)
 }
 
 /// Characters that command a terminal or reorder its text: C0, DEL, C1, and the bidirectional controls.

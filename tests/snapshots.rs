@@ -3,6 +3,8 @@
 //! After a wanted change, `UPDATE_SNAPSHOTS=1 cargo test --test main` writes the files anew; what changed is then read in
 //! the diff.
 
+mod screens;
+
 use crate::contract::COMMANDS;
 use crate::harness::Test;
 use std::path::{Path, PathBuf};
@@ -152,6 +154,10 @@ fn no_snapshot_is_left_that_nothing_is_held_against() {
     for stem in stems("help") {
         let (command, _) = stem.split_once('.').unwrap();
         assert!(COMMANDS.contains(&command) || command == "redis-streamer", "{stem}");
+    }
+    let tests = include_str!("snapshots/screens.rs");
+    for stem in stems("screens") {
+        assert!(tests.contains(&format!("compare(\"{stem}\", ")), "{stem}");
     }
     let tests = include_str!("errors.rs");
     for stem in stems("errors") {

@@ -69,7 +69,7 @@ pub struct Args {
     /// Show only consumers that were idle for so long
     ///
     /// With what they hold, and the command that hands it back.
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "gates")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "gates", hide_short_help = true)]
     dead_consumers: Option<Duration>,
     /// Print one line of JSON
     #[arg(long)]
