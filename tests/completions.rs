@@ -120,7 +120,7 @@ fn what_is_known_without_a_server_is_offered() {
     assert_eq!(offered(&server, "consume s --max"), ["--max", "--max-deliveries"]);
     assert_eq!(
         offered(&server, "subscribe s -l x --reset --from "),
-        ["beginning", "latest"]
+        ["beginning", "latest", "now"]
     );
     // What cannot be given again, or beside what is given.
     assert_eq!(offered(&server, "consume s -l x --lis"), [""; 0]);

@@ -5,6 +5,7 @@ mod format;
 mod group;
 mod lines;
 mod plain;
+mod slips;
 
 use crate::harness::{Server, Test};
 

@@ -7,6 +7,7 @@ mod entry;
 mod error;
 mod inspect;
 mod letter;
+mod matching;
 pub mod names;
 mod point;
 pub mod producer;
@@ -41,6 +42,7 @@ pub use inspect::survey::{Away, Hidden, Survey, survey, survey_of};
 pub use inspect::unsubscribe::{
     GroupRemoval, GroupUse, group_use, ledger_size, remove_group, remove_idle_group, remove_ledger,
 };
+pub use matching::{Matching, NamePattern};
 pub use point::{InvalidDuration, Point, parse_duration};
 pub use producer::add::{AddOptions, MessageWriter, Missing, Trim, add, write_add, write_trim};
 pub use producer::{Copies, Durability, Reached};

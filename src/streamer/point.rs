@@ -52,7 +52,7 @@ pub struct InvalidPoint;
 impl fmt::Display for InvalidPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "not a point in a stream: expected latest, beginning, an entry ID, a time such as 2026-01-31T12:00:00Z, or a time ago such as -15m",
+            "not a point in a stream: expected latest, beginning, now, an entry ID, a date or a time (UTC) such as 2026-01-31 or 2026-01-31T12:00:00Z, or a time ago such as -15m",
         )
     }
 }
@@ -67,6 +67,7 @@ impl FromStr for Point {
             "latest" | "$" => return Ok(Self::Latest),
             // As XGROUP CREATE and XREAD have it.
             "beginning" | "0" | "0-0" => return Ok(Self::Beginning),
+            "now" => return Ok(Self::Ago(Duration::ZERO)),
             _ => {}
         }
         if let Some(ago) = text.strip_prefix('-') {
@@ -76,11 +77,19 @@ impl FromStr for Point {
             let is_whole_ms = !text.contains('-');
             return Ok(if is_whole_ms { Self::Time(id.ms) } else { Self::Id(id) });
         }
-        let time: jiff::Timestamp = text.parse().map_err(|_| InvalidPoint)?;
+        let time = midnight(text).or_else(|| text.parse().ok()).ok_or(InvalidPoint)?;
         u64::try_from(time.as_millisecond())
             .map(Self::Time)
             .map_err(|_| InvalidPoint)
     }
+}
+
+/// When a day begins, in UTC. What stands behind a date is not for us to leave out: then it is none.
+fn midnight(text: &str) -> Option<jiff::Timestamp> {
+    const DATE: usize = "2026-01-31".len();
+    let date: jiff::civil::Date = text.parse().ok().filter(|_| text.len() == DATE)?;
+    let midnight = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(midnight.timestamp())
 }
 
 impl fmt::Display for Point {
@@ -93,6 +102,7 @@ impl fmt::Display for Point {
                 Ok(Ok(time)) => write!(f, "{time}"),
                 _ => write!(f, "{ms}"),
             },
+            Self::Ago(Duration::ZERO) => f.write_str("now"),
             // Durations print as they are written: 900s, 250ms.
             Self::Ago(ago) => write!(f, "{ago:?} ago"),
         }
@@ -166,11 +176,23 @@ mod tests {
             ("1700000000000", Point::Time(1_700_000_000_000)),
             ("2023-11-14T22:13:20Z", Point::Time(1_700_000_000_000)),
             ("2023-11-14T23:13:20+01:00", Point::Time(1_700_000_000_000)),
+            ("2023-11-14", Point::Time(1_699_920_000_000)),
             ("-15m", Point::Ago(Duration::from_secs(900))),
+            ("now", Point::Ago(Duration::ZERO)),
         ] {
             assert_eq!(text.parse(), Ok(point), "{text}");
         }
-        for text in ["", "now", "-", "-15", "1969-01-01T00:00:00Z", "2023-11-14", "5-x"] {
+        for text in [
+            "",
+            "-",
+            "-15",
+            "1969-01-01T00:00:00Z",
+            "1969-12-31",
+            "2023-02-30",
+            "2023-11-14T22:13:20",
+            "2023-11-14 22:13",
+            "5-x",
+        ] {
             assert_eq!(text.parse::<Point>(), Err(InvalidPoint), "{text:?}");
         }
     }

@@ -121,6 +121,7 @@ fn what_does_not_match_is_acknowledged() {
     group(&server)
         .args(["-e", "--match", "order.*"])
         .stdout("{\"stream\":\"s\",\"id\":\"2-0\",\"name\":\"order.paid\",\"body\":2}\n")
+        .stderr("passed over and acknowledged 2 messages\n")
         .run();
     assert!(server.pending("s", GROUP).is_empty());
 }
@@ -137,6 +138,7 @@ fn rare_matches_are_looked_for_in_ever_larger_replies() {
     group(&server)
         .args(["-n", "1", "--match", "rare"])
         .stdout("{\"stream\":\"s\",\"id\":\"2001-0\",\"name\":\"rare\",\"body\":1}\n")
+        .stderr("passed over and acknowledged 2,000 messages\n")
         .run();
     assert!(server.calls("xreadgroup") < 40, "{} reads", server.calls("xreadgroup"));
     // What lies behind it was not passed over: it is still to come, as if for the first time.

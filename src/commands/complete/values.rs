@@ -34,6 +34,7 @@ pub enum Kind {
 const POINTS: &[(&str, &str)] = &[
     ("beginning", "The first entry there is"),
     ("latest", "Behind the last entry"),
+    ("now", "The time of the server"),
 ];
 const OFF: &[(&str, &str)] = &[("off", "Only what was handed back")];
 

@@ -23,6 +23,14 @@ pub fn tell(ui: Ui, event: &Event<'_>) {
                 streams.join(", ")
             ));
         }
+        Event::NoStream { stream, is_waited_for } => {
+            let and = if *is_waited_for {
+                " yet: waiting for its first message"
+            } else {
+                ""
+            };
+            return ui.status(&format!("stream {} does not exist{and}", one_line(stream)));
+        }
         Event::GroupCreated { stream, group, from } => {
             format!("group {group} on {stream} was missing: created from {from}")
         }
@@ -76,6 +84,13 @@ pub fn tell(ui: Ui, event: &Event<'_>) {
         Event::LeftBehind { done, held, consumer } => left_behind(*done, *held, consumer),
     };
     ui.warning(&warning);
+}
+
+/// Says how many messages were passed over for their names.
+pub fn tell_of_passed_over(ui: Ui, count: u64) {
+    if count > 0 {
+        ui.status(&format!("passed over and acknowledged {}", counted(count, "message")));
+    }
 }
 
 /// Says what is waited for after a signal: nothing, where no handler is at work.

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use anyhow::Context as _;
@@ -138,6 +139,7 @@ impl Members<'_> {
     /// How the run ended. A write that failed is the reason for whatever else ended it.
     fn told(&self, ended: anyhow::Result<Ending>, tally: Tally) -> anyhow::Result<Ending> {
         self.stdout.tell_of_bodiless(self.ui);
+        events::tell_of_passed_over(self.ui, self.run.passed_over.load(Ordering::Relaxed));
         if let Some(error) = self.stdout.take_failure() {
             return Err(error).context("cannot write to stdout");
         }

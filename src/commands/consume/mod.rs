@@ -12,6 +12,7 @@ mod settings;
 
 use std::ffi::OsString;
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -20,7 +21,9 @@ use crate::commands::Context;
 use crate::options::{GroupArgs, ReconnectArgs, parse_count, parse_name};
 use crate::partitions::{Streams, parse_stream, parse_streams};
 use crate::signals;
-use crate::streamer::{Ending, Halt, Link, Point, Quota, Run, Servers, Settings, Unblocker, parse_duration, ready};
+use crate::streamer::{
+    Ending, EntryId, Halt, Link, NamePattern, Point, Quota, Run, Servers, Settings, Unblocker, parse_duration, ready,
+};
 
 use format::FormatArgs;
 use handlers::{Environment, Groups};
@@ -57,9 +60,11 @@ pub struct Args {
     /// Fail (exit 4) if -n takes longer
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "max")]
     timeout: Option<Duration>,
-    /// Take only messages whose name matches GLOB (* and ?). In a group, the others are acknowledged unseen
+    /// Take only messages of this name, with * for anything and ? for one character
+    ///
+    /// It can be given several times. In a group the others are acknowledged unseen, and counted in the end
     #[arg(long = "match", value_name = "GLOB", hide_short_help = true)]
-    matching: Option<String>,
+    matching: Vec<NamePattern>,
     /// Read up to N entries at a time [default: as many as their sizes suggest, 1000 at most]
     #[arg(long, value_name = "N", hide_short_help = true, value_parser = parse_count::<NonZeroUsize>)]
     count: Option<NonZeroUsize>,
@@ -76,9 +81,13 @@ pub struct Args {
 
     /// Begin at POINT, such as beginning or -15m
     ///
-    /// latest, beginning, an entry ID, a time (RFC 3339), or a time ago [default: latest; beginning with --to]
+    /// latest, beginning, now, an entry ID, a date or time (2024-05-01, RFC 3339), or a time ago
+    /// [default: latest; beginning with --to]
     #[arg(long, value_name = "POINT", allow_hyphen_values = true, help_heading = PLAIN)]
     from: Option<Point>,
+    /// Begin behind the entry with this ID, there or not
+    #[arg(long, value_name = "ID", conflicts_with_all = ["from", "last"], hide_short_help = true, help_heading = PLAIN)]
+    after: Option<EntryId>,
     /// Stop after POINT (inclusive), without waiting for new messages
     #[arg(long, hide_short_help = true, value_name = "POINT", allow_hyphen_values = true, help_heading = PLAIN)]
     to: Option<Point>,
@@ -210,12 +219,14 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let stop = &context.stop;
     let stdout = Stdout::open(context.ui, stop, format).context("cannot watch stdout")?;
     let quota = Quota::new(args.max.map(NonZeroUsize::get));
+    let passed_over = AtomicU64::new(0);
     let unblocker = Unblocker::new(&context.servers, stop);
     let run = Run {
         servers: &context.servers,
         stop,
         unblocker: &unblocker,
         quota: &quota,
+        passed_over: &passed_over,
         deadline: args.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
         reconnect_for: args.reconnect.reconnect_for,
         notify: &|notice| context.notice(notice),

@@ -6,8 +6,8 @@ use crate::failure::Failure;
 use crate::format::{End, Format, Layout, Record};
 use crate::partitions::Streams;
 use crate::streamer::{
-    Acknowledge, Batch, CLAIM_IDLE, DeadLetters, Dispatch, Extent, Jobs, Name, OnFailure, PlainSettings, Point,
-    Settings, Start, names,
+    Acknowledge, Batch, CLAIM_IDLE, DeadLetters, Dispatch, Extent, Jobs, Matching, Name, OnFailure, PlainSettings,
+    Point, Settings, Start, names,
 };
 
 use super::handlers::Handler;
@@ -107,6 +107,7 @@ impl Args {
     fn refuse_plain_options(&self) -> Result<(), Failure> {
         let given = [
             (self.from.is_some(), "--from"),
+            (self.after.is_some(), "--after"),
             (self.to.is_some(), "--to"),
             (self.last.is_some(), "--last"),
         ];
@@ -122,18 +123,19 @@ impl Args {
     }
 
     fn plain(&self) -> PlainSettings {
-        let from = match (self.last, self.from, self.to) {
-            (Some(count), _, _) => Start::Last(count),
-            (None, Some(point), _) => Start::At(point),
-            (None, None, Some(_)) => Start::At(Point::Beginning),
-            (None, None, None) => Start::At(Point::Latest),
+        let from = match (self.last, self.after, self.from, self.to) {
+            (Some(count), ..) => Start::Last(count),
+            (_, Some(id), ..) => Start::After(id),
+            (_, _, Some(point), _) => Start::At(point),
+            (_, _, None, Some(_)) => Start::At(Point::Beginning),
+            (_, _, None, None) => Start::At(Point::Latest),
         };
         PlainSettings {
             streams: self.streams(),
             from,
             to: self.to,
             extent: self.extent(),
-            matching: self.matching.clone(),
+            matching: Matching::any_of(self.matching.clone()),
             count: self.count,
             block: self.block,
             rest: self.rest,
@@ -202,7 +204,7 @@ impl Args {
                         OnNoGroup::Beginning => Some(Point::Beginning),
                     },
                     extent: self.extent(),
-                    matching: self.matching.clone(),
+                    matching: Matching::any_of(self.matching.clone()),
                     count: self.count,
                     block: self.block,
                     rest: self.rest,
@@ -296,6 +298,7 @@ mod tests {
             "s -- true",
             "s -g g --from beginning",
             "s -g g --last 3",
+            "s -g g --after 1-0",
             "s -g g --ack manual -- true",
             "s -g g --ack manual --dedup",
             "s -g g --ack read --claim-idle 1s",

@@ -7,11 +7,14 @@ use std::num::{NonZeroU32, NonZeroU64};
 use crate::commands::pace::Pace;
 use crate::commands::{Context, layout, print_json, print_tables};
 use crate::failure::Failure;
-use crate::options::{ReconnectArgs, parse_count, parse_name};
+use crate::options::{ReconnectArgs, parse_count};
 use crate::partitions::{Streams, parse_stream, parse_streams};
 use crate::render::grouped;
 use crate::signals;
-use crate::streamer::{Ending, Error, Halt, Mode, Notice, Outcome, Point, Redrive, RedriveSettings, Step, Supervisor};
+use crate::streamer::{
+    Ending, Error, Halt, Matching, Mode, NamePattern, Notice, Outcome, Point, Redrive, RedriveSettings, Step,
+    Supervisor,
+};
 use crate::ui::{Progress, Unit};
 use report::Report;
 
@@ -38,9 +41,9 @@ pub struct Args {
     /// End after N messages
     #[arg(short = 'n', long, value_name = "N", value_parser = parse_count::<NonZeroU64>)]
     max: Option<NonZeroU64>,
-    /// Move only messages whose name matches GLOB (* and ?)
-    #[arg(long = "match", value_name = "GLOB", value_parser = parse_name)]
-    matching: Option<String>,
+    /// Move only messages of this name, with * for anything and ? for one character
+    #[arg(long = "match", value_name = "GLOB")]
+    matching: Vec<NamePattern>,
     /// Begin at POINT, such as an ID or -15m
     #[arg(long, value_name = "POINT", default_value = "beginning", allow_hyphen_values = true)]
     from: Point,
@@ -88,7 +91,7 @@ impl Settings {
             redrive: RedriveSettings {
                 stream: args.stream.first().to_owned(),
                 to: args.to,
-                matching: args.matching,
+                matching: Matching::any_of(args.matching),
                 from: args.from,
                 before: args.before,
                 most: args.max.map(NonZeroU64::get),

@@ -28,7 +28,7 @@ pub struct Args {
     group: GroupArgs,
     /// Where the group begins [default: latest]
     ///
-    /// latest, beginning, an entry ID, a time (RFC 3339), or a time ago such as -15m
+    /// latest, beginning, now, an entry ID, a date or time (2024-05-01, RFC 3339), or a time ago such as -15m
     #[arg(long, value_name = "POINT", allow_hyphen_values = true)]
     from: Option<Point>,
     /// Begin where another group, or listener, of the stream stands

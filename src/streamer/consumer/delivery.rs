@@ -1,6 +1,7 @@
 //! What a member does with the entries of a reply as they arrive: each goes through the triage and into one state.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::event::Event;
@@ -82,7 +83,7 @@ impl<'a> Delivery<'a> {
             stream,
             id: delivered.id(),
         };
-        let matching = self.settings.matching.as_deref();
+        let matching = &self.settings.matching;
         // One that is delivered again may be settled, and its acknowledgement still to be said.
         let is_again = delivered.deliveries() > 1;
         let is_ours = self.messages.is_open(key) || is_again && self.messages.knows(key);
@@ -100,6 +101,9 @@ impl<'a> Delivery<'a> {
             }
             (Triage::PassOver, _) => {
                 self.passed_over += 1;
+                if standing == Standing::New {
+                    self.run.passed_over.fetch_add(1, Ordering::Relaxed);
+                }
                 self.messages.settle(key);
             }
             (Triage::Hold, _) => self.messages.hold(key, delivered.deliveries()),

@@ -15,6 +15,12 @@ pub enum Event<'a> {
         group: &'a str,
         consumer: &'a str,
     },
+    /// There is no such stream, to read without a group. With a group, that is a failure.
+    NoStream {
+        stream: &'a str,
+        /// Whether its first entry is waited for.
+        is_waited_for: bool,
+    },
     /// A group was missing and was made.
     GroupCreated {
         stream: &'a str,

@@ -1,6 +1,7 @@
 //! One member of a group: its connection, its messages, and how it survives lost connections and vanished groups.
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use super::claims::OwnSearch;
@@ -31,6 +32,8 @@ pub struct Run<'a> {
     pub stop: &'a Stop,
     pub unblocker: &'a Unblocker,
     pub quota: &'a Quota,
+    /// Counts the messages that are passed over for their names.
+    pub passed_over: &'a AtomicU64,
     /// When the run ends in any case.
     pub deadline: Option<Instant>,
     /// How long to try to reach a lost server again.

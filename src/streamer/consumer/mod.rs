@@ -18,6 +18,7 @@ mod pipeline;
 mod plain;
 mod positions;
 mod quota;
+mod ranges;
 mod remove;
 mod requests;
 mod settings;

@@ -1,19 +1,18 @@
 //! Reading without a group: from a position on, leaving no trace at the server.
 
-use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::event::Event;
 use super::fetch_size::FetchSize;
 use super::link::Link;
 use super::member::Run;
 use super::pipeline::Output;
+use super::ranges::{Range, ranges};
 use super::settings::Extent;
-use super::triage::is_wanted;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::{Error, ServerError};
-use crate::streamer::inspect::groups::last_id;
-use crate::streamer::inspect::server::now_ms;
+use crate::streamer::matching::Matching;
 use crate::streamer::point::Point;
 use crate::streamer::servers::{Servers, Supervisor, Unheard, until};
 use crate::streamer::stop::{Ending, Halt};
@@ -28,7 +27,7 @@ pub struct PlainSettings {
     /// Where to stop; that point is included.
     pub to: Option<Point>,
     pub extent: Extent,
-    pub matching: Option<String>,
+    pub matching: Matching,
     pub count: Option<NonZeroUsize>,
     pub block: Duration,
     pub rest: Duration,
@@ -45,7 +44,7 @@ impl PlainSettings {
     }
 
     /// Whether one of its ends is so long before now.
-    fn asks_for_the_time(&self) -> bool {
+    pub fn asks_for_the_time(&self) -> bool {
         matches!(self.from, Start::At(Point::Ago(_))) || matches!(self.to, Some(Point::Ago(_)))
     }
 }
@@ -54,23 +53,10 @@ impl PlainSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     At(Point),
+    /// Behind this entry.
+    After(EntryId),
     /// So many entries before the end.
     Last(NonZeroUsize),
-}
-
-/// What is still to be read of a stream.
-struct Range {
-    stream: String,
-    /// Reading goes on after this one.
-    after: EntryId,
-    /// Nothing behind this one is read; `None` to go on for ever.
-    end: Option<EntryId>,
-}
-
-impl Range {
-    fn is_open(&self) -> bool {
-        self.end.is_none_or(|end| self.after < end)
-    }
 }
 
 /// A connection, and what is to be read over it.
@@ -121,6 +107,12 @@ impl<'a, 'o, O: Output> Plain<'a, 'o, O> {
             Err(Halt::Failed(error)) => return Err(error),
         };
         supervisor.succeeded();
+        for range in ranges.iter().filter(|range| range.is_missing) {
+            (run.tell)(Event::NoStream {
+                stream: &range.stream,
+                is_waited_for: range.end.is_none(),
+            });
+        }
         let plain = Self {
             run,
             settings,
@@ -247,7 +239,7 @@ impl<'a, 'o, O: Output> Plain<'a, 'o, O> {
                 continue;
             };
             let is_in_range = range.end.is_none_or(|end| entry.id <= end);
-            let is_wanted = is_in_range && is_wanted(&entry, self.settings.matching.as_deref());
+            let is_wanted = is_in_range && self.settings.matching.wants(&entry);
             if is_wanted && self.run.quota.take() {
                 self.output.line(&mut self.lines, &range.stream, &entry);
             }
@@ -278,10 +270,11 @@ impl<'a, 'o, O: Output> Plain<'a, 'o, O> {
         if open.is_empty() {
             return None;
         }
-        let count = match self.settings.matching {
-            None => self.run.quota.left(self.fetch.count()).max(1),
+        let count = if self.settings.matching.is_everything() {
+            self.run.quota.left(self.fetch.count()).max(1)
+        } else {
             // How many of them are asked for shows when they are here.
-            Some(_) => self.fetch.count(),
+            self.fetch.count()
         };
         let text = count.to_string();
         let wait = block.map(|block| block.as_millis().max(1).to_string());
@@ -318,63 +311,4 @@ fn entry_id(bytes: &[u8]) -> Result<EntryId, Malformed> {
     let mut cursor = Cursor::new(bytes);
     cursor.array()?;
     cursor.id()
-}
-
-/// Where to begin and where to end in each stream.
-fn ranges(connection: &mut Connection, settings: &PlainSettings) -> Result<Vec<Range>, Error> {
-    let now = if settings.asks_for_the_time() {
-        now_ms(connection)?
-    } else {
-        0
-    };
-    let mut seen = HashSet::new();
-    let streams = settings.streams.iter().filter(|stream| seen.insert(*stream));
-    streams.map(|stream| range(connection, settings, stream, now)).collect()
-}
-
-/// Where to begin and where to end in a stream.
-fn range(connection: &mut Connection, settings: &PlainSettings, stream: &str, now: u64) -> Result<Range, Error> {
-    let last = last_id(connection, stream)?.unwrap_or(EntryId::MIN);
-    let after = match settings.from {
-        Start::Last(count) => before_last(connection, stream, count.get())?,
-        Start::At(point) => point
-            .first_id(now)
-            .map_or(last, |id| id.previous().unwrap_or(EntryId::MIN)),
-    };
-    let end = match (settings.to, settings.extent) {
-        (Some(Point::Latest), _) | (None, Extent::AsOfNow) => Some(last),
-        (Some(point), _) => point.last_id(now).map(|to| to.min(last)),
-        (None, Extent::Endless) => None,
-    };
-    Ok(Range {
-        stream: stream.to_owned(),
-        after,
-        end,
-    })
-}
-
-/// The ID behind which the last `count` entries of a stream begin. Only the IDs matter, but Redis has no way to ask
-/// for them alone: they are walked as they arrive.
-fn before_last(connection: &mut Connection, stream: &str, count: usize) -> Result<EntryId, Error> {
-    const PAGE: usize = 64;
-    let (mut left, mut end, mut first) = (count, Some(EntryId::MAX), None);
-    while let Some(last) = end.filter(|_| left > 0) {
-        let page = left.min(PAGE);
-        let mut range = redis::cmd("XREVRANGE");
-        range.arg(stream).arg(last.to_string()).arg("-").arg("COUNT").arg(page);
-        connection.send(&range.get_packed_command())?;
-        let begun = Entries::begin(connection, Shape::OneStream, Duration::ZERO)?;
-        let mut entries = begun.map_err(|refusal| Error::refused(refusal, stream, None))?;
-        let mut found = 0;
-        while let Some((_, delivered)) = entries.next(connection, &[])? {
-            if first.is_some_and(|first| delivered.id() >= first) {
-                return Err(connection.malformed(Malformed("entries out of their order")));
-            }
-            first = Some(delivered.id());
-            found += 1;
-        }
-        left = left.saturating_sub(found);
-        end = first.filter(|_| found >= page).and_then(EntryId::previous);
-    }
-    Ok(first.and_then(EntryId::previous).unwrap_or(EntryId::MIN))
 }

@@ -4,6 +4,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use crate::streamer::error::{Error, ServerError};
+use crate::streamer::matching::Matching;
 use crate::streamer::names;
 use crate::streamer::point::Point;
 use crate::streamer::servers::Servers;
@@ -24,8 +25,7 @@ pub struct Settings {
     /// Where a group that is missing is made to begin; `None` makes it a failure.
     pub create_from: Option<Point>,
     pub extent: Extent,
-    /// Only messages with such names (`*` and `?`).
-    pub matching: Option<String>,
+    pub matching: Matching,
     /// How many entries to ask for at a time, where that is not left to the sizes seen.
     pub count: Option<NonZeroUsize>,
     /// How long a read waits at the server.

@@ -18,11 +18,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use super::consumer::fetch_size::FetchSize;
-use super::consumer::triage::is_wanted;
 use super::entry::{Entry, EntryId};
 use super::error::{Error, ServerError};
 use super::inspect::server::now_ms;
 use super::letter::{Letter, NoOrigin};
+use super::matching::Matching;
 use super::point::Point;
 use super::servers::{Connections, Notify, Servers, Supervisor};
 use super::stop::{Ending, Halt};
@@ -38,7 +38,7 @@ pub struct Settings {
     /// Where all are to go; else each goes where it came from.
     pub to: Option<String>,
     /// Which names a message may have.
-    pub matching: Option<String>,
+    pub matching: Matching,
     pub from: Point,
     /// Where to end, if not at the end as it stands at the beginning.
     pub before: Option<Point>,
@@ -301,9 +301,10 @@ impl<'a> Redrive<'a> {
             if most == 0 {
                 break;
             }
-            let count = match self.settings.matching {
-                None => most,
-                Some(_) => usize::MAX,
+            let count = if self.settings.matching.is_everything() {
+                most
+            } else {
+                usize::MAX
             };
             let bounds = Bounds { most, count };
             let plan = |entry: &Entry<'_>| self.plan(entry);
@@ -345,7 +346,7 @@ impl<'a> Redrive<'a> {
     }
 
     fn plan(&self, entry: &Entry<'_>) -> Plan<Why> {
-        if !is_wanted(entry, self.settings.matching.as_deref()) {
+        if !self.settings.matching.wants(entry) {
             return Plan::PassOver;
         }
         let letter = Letter::of(entry);
