@@ -23,6 +23,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
         'redis-streamer' {
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Take what is not given from this profile of the file of profiles [default: $REDIS_STREAMER_PROFILE]')
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
             [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]')
             [CompletionResult]::new('--sentinel-password-file', '--sentinel-password-file', [CompletionResultType]::ParameterName, 'Read the password of the sentinels from the first line of FILE')
@@ -52,6 +53,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('pending', 'pending', [CompletionResultType]::ParameterValue, 'Show what is pending, and how far behind groups are')
             [CompletionResult]::new('local', 'local', [CompletionResultType]::ParameterValue, 'Start or stop the private server of --local, or show whether it is at work')
             [CompletionResult]::new('redrive', 'redrive', [CompletionResultType]::ParameterValue, 'Move dead letters back to where they came from')
+            [CompletionResult]::new('profiles', 'profiles', [CompletionResultType]::ParameterValue, 'List the profiles, and show where each setting comes from')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a manual page, in troff')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -70,6 +72,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--wait-timeout', '--wait-timeout', [CompletionResultType]::ParameterName, 'Time limit for --wait-replicas and --fsync')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Take what is not given from this profile of the file of profiles [default: $REDIS_STREAMER_PROFILE]')
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
             [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]')
             [CompletionResult]::new('--sentinel-password-file', '--sentinel-password-file', [CompletionResultType]::ParameterName, 'Read the password of the sentinels from the first line of FILE')
@@ -115,6 +118,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--reconnect-for', '--reconnect-for', [CompletionResultType]::ParameterName, 'Keep trying to reach a lost server for DURATION')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Take what is not given from this profile of the file of profiles [default: $REDIS_STREAMER_PROFILE]')
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
             [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]')
             [CompletionResult]::new('--sentinel-password-file', '--sentinel-password-file', [CompletionResultType]::ParameterName, 'Read the password of the sentinels from the first line of FILE')
@@ -151,6 +155,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--to-group', '--to-group', [CompletionResultType]::ParameterName, 'Begin where another group, or listener, of the stream stands')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Take what is not given from this profile of the file of profiles [default: $REDIS_STREAMER_PROFILE]')
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
             [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]')
             [CompletionResult]::new('--sentinel-password-file', '--sentinel-password-file', [CompletionResultType]::ParameterName, 'Read the password of the sentinels from the first line of FILE')
@@ -185,6 +190,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--consumer', '--consumer', [CompletionResultType]::ParameterName, 'Remove this consumer, and leave the group; may be repeated')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Take what is not given from this profile of the file of profiles [default: $REDIS_STREAMER_PROFILE]')
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
             [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]')
             [CompletionResult]::new('--sentinel-password-file', '--sentinel-password-file', [CompletionResultType]::ParameterName, 'Read the password of the sentinels from the first line of FILE')
@@ -243,6 +249,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--dead-letter', '--dead-letter', [CompletionResultType]::ParameterName, 'Move what failed too often to STREAM')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Take what is not given from this profile of the file of profiles [default: $REDIS_STREAMER_PROFILE]')
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
             [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]')
             [CompletionResult]::new('--sentinel-password-file', '--sentinel-password-file', [CompletionResultType]::ParameterName, 'Read the password of the sentinels from the first line of FILE')
@@ -281,6 +288,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--reconnect-for', '--reconnect-for', [CompletionResultType]::ParameterName, 'Keep trying to reach a lost server for DURATION')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Take what is not given from this profile of the file of profiles [default: $REDIS_STREAMER_PROFILE]')
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
             [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]')
             [CompletionResult]::new('--sentinel-password-file', '--sentinel-password-file', [CompletionResultType]::ParameterName, 'Read the password of the sentinels from the first line of FILE')
@@ -321,6 +329,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--max-idle', '--max-idle', [CompletionResultType]::ParameterName, 'Allow no pending entry idle for longer')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Take what is not given from this profile of the file of profiles [default: $REDIS_STREAMER_PROFILE]')
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
             [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]')
             [CompletionResult]::new('--sentinel-password-file', '--sentinel-password-file', [CompletionResultType]::ParameterName, 'Read the password of the sentinels from the first line of FILE')
@@ -348,6 +357,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
         'redis-streamer;local' {
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Take what is not given from this profile of the file of profiles [default: $REDIS_STREAMER_PROFILE]')
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
             [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]')
             [CompletionResult]::new('--sentinel-password-file', '--sentinel-password-file', [CompletionResultType]::ParameterName, 'Read the password of the sentinels from the first line of FILE')
@@ -382,6 +392,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--reconnect-for', '--reconnect-for', [CompletionResultType]::ParameterName, 'Keep trying to reach a lost server for DURATION')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Take what is not given from this profile of the file of profiles [default: $REDIS_STREAMER_PROFILE]')
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
             [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]')
             [CompletionResult]::new('--sentinel-password-file', '--sentinel-password-file', [CompletionResultType]::ParameterName, 'Read the password of the sentinels from the first line of FILE')
@@ -406,10 +417,38 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'redis-streamer;profiles' {
+            [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Take what is not given from this profile of the file of profiles [default: $REDIS_STREAMER_PROFILE]')
+            [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
+            [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]')
+            [CompletionResult]::new('--sentinel-password-file', '--sentinel-password-file', [CompletionResultType]::ParameterName, 'Read the password of the sentinels from the first line of FILE')
+            [CompletionResult]::new('--cacert', '--cacert', [CompletionResultType]::ParameterName, 'Certificate authorities to trust (PEM) instead of the system''s')
+            [CompletionResult]::new('--cert', '--cert', [CompletionResultType]::ParameterName, 'Client certificate (PEM)')
+            [CompletionResult]::new('--cert-key', '--cert-key', [CompletionResultType]::ParameterName, 'Private key of the client certificate (PEM)')
+            [CompletionResult]::new('--connect-timeout', '--connect-timeout', [CompletionResultType]::ParameterName, 'Time limit for one connection attempt')
+            [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'Keep trying to make the first connection for DURATION, as for a server that is just starting')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour what is printed')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one line of JSON')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--local', '--local', [CompletionResultType]::ParameterName, 'Use a private server of your own, started when it is needed: the same as -u local:')
+            [CompletionResult]::new('--askpass', '--askpass', [CompletionResultType]::ParameterName, 'Ask for the password at the terminal, without showing it')
+            [CompletionResult]::new('--insecure', '--insecure', [CompletionResultType]::ParameterName, 'Do not check the server''s certificate')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print only warnings and errors on stderr')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print only warnings and errors on stderr')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Print on stderr what is being done')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Print on stderr what is being done')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'redis-streamer;completions' {
             [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Write the scripts for all shells into DIR')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Take what is not given from this profile of the file of profiles [default: $REDIS_STREAMER_PROFILE]')
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
             [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]')
             [CompletionResult]::new('--sentinel-password-file', '--sentinel-password-file', [CompletionResultType]::ParameterName, 'Read the password of the sentinels from the first line of FILE')
@@ -436,6 +475,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Write all pages into DIR')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
             [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Take what is not given from this profile of the file of profiles [default: $REDIS_STREAMER_PROFILE]')
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
             [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]')
             [CompletionResult]::new('--sentinel-password-file', '--sentinel-password-file', [CompletionResultType]::ParameterName, 'Read the password of the sentinels from the first line of FILE')
@@ -468,6 +508,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('pending', 'pending', [CompletionResultType]::ParameterValue, 'Show what is pending, and how far behind groups are')
             [CompletionResult]::new('local', 'local', [CompletionResultType]::ParameterValue, 'Start or stop the private server of --local, or show whether it is at work')
             [CompletionResult]::new('redrive', 'redrive', [CompletionResultType]::ParameterValue, 'Move dead letters back to where they came from')
+            [CompletionResult]::new('profiles', 'profiles', [CompletionResultType]::ParameterValue, 'List the profiles, and show where each setting comes from')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a manual page, in troff')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -498,6 +539,9 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             break
         }
         'redis-streamer;help;redrive' {
+            break
+        }
+        'redis-streamer;help;profiles' {
             break
         }
         'redis-streamer;help;completions' {

@@ -1,9 +1,10 @@
 //! The command line: what can be typed, and where it leads.
 
-use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{self, Context};
 use crate::failure::{self, Failure};
+use crate::layers::Layers;
 use crate::options::Global;
 use crate::streamer::{Ending, Stop};
 use crate::ui::{Color, Ui, Verbosity, help_width, palette};
@@ -48,16 +49,25 @@ pub enum Command {
     Pending(commands::pending::Args),
     Local(commands::local::Args),
     Redrive(commands::redrive::Args),
+    Profiles(commands::profiles::Args),
     Complete(commands::complete::Args),
     Completions(commands::completions::Args),
     Man(commands::man::Args),
 }
 
 impl Cli {
-    /// What was typed.
-    pub fn typed() -> Result<Self, clap::Error> {
-        let typed = Self::laid_out().try_get_matches()?;
-        Self::from_arg_matches(&typed)
+    /// What was typed, with the profile under it that counts.
+    fn with_profile(matches: &ArgMatches, ui: Ui) -> anyhow::Result<Self> {
+        let layers = Layers::read(matches, None)?;
+        commands::profiles::say(&layers, ui);
+        // What the profile says was held against the same rules as it was read.
+        let refused = |error: clap::Error| Failure::usage(error.to_string());
+        let matches = layers.under(Self::laid_out()).try_get_matches().map_err(refused)?;
+        let cli = Self::from_arg_matches(&matches).map_err(refused)?;
+        Ok(Self {
+            global: cli.global.with(layers.beside_options()),
+            ..cli
+        })
     }
 
     /// What can be typed. Its help has one layout in every command, whatever else clap would choose for a width.
@@ -78,7 +88,7 @@ impl Cli {
         })
     }
 
-    pub fn run(self, ui: Ui) -> anyhow::Result<Ending> {
+    fn run(self, matches: &ArgMatches, ui: Ui) -> anyhow::Result<Ending> {
         let Global { wait, .. } = self.global;
         let context = || -> anyhow::Result<Context> {
             if let Some(local) = self.global.local()? {
@@ -102,10 +112,48 @@ impl Cli {
             Command::Pending(args) => commands::pending::run(args, &context()?),
             Command::Local(args) => commands::local::run(args, &self.global.private_server()?, ui),
             Command::Redrive(args) => commands::redrive::run(args, &context()?),
+            Command::Profiles(args) => commands::profiles::run(args, matches, &Self::laid_out(), ui),
             Command::Complete(args) => commands::complete::run(args, Self::laid_out(), ui),
             Command::Completions(args) => commands::completions::run(args, Self::laid_out(), ui),
             Command::Man(args) => commands::man::run(args, Self::laid_out(), ui),
         }
+    }
+}
+
+/// What was typed.
+pub struct Typed {
+    cli: Cli,
+    matches: ArgMatches,
+}
+
+impl Typed {
+    pub fn read() -> Result<Self, clap::Error> {
+        let matches = Cli::laid_out().try_get_matches()?;
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok(Self { cli, matches })
+    }
+
+    pub fn ui(&self) -> Ui {
+        self.cli.global.ui()
+    }
+
+    pub fn run(self, ui: Ui) -> anyhow::Result<Ending> {
+        let cli = if self.cli.command.asks_a_server() {
+            Cli::with_profile(&self.matches, ui)?
+        } else {
+            self.cli
+        };
+        cli.run(&self.matches, ui)
+    }
+}
+
+impl Command {
+    /// Whether it has to do with the server that options, the environment or a profile name.
+    fn asks_a_server(&self) -> bool {
+        !matches!(
+            self,
+            Self::Local(_) | Self::Profiles(_) | Self::Complete(_) | Self::Completions(_) | Self::Man(_)
+        )
     }
 }
 

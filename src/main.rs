@@ -5,12 +5,15 @@ mod commands;
 mod failure;
 mod format;
 mod json;
+mod layers;
 mod line;
 mod local;
 mod name_json;
+mod near;
 mod options;
 mod partitions;
 mod pointer;
+mod profiles;
 mod render;
 mod signals;
 mod streamer;
@@ -21,10 +24,10 @@ use std::process::ExitCode;
 use streamer::Ending;
 
 fn main() -> ExitCode {
-    let (ui, code) = match cli::Cli::typed() {
-        Ok(cli) => {
-            let ui = cli.global.ui();
-            let ended = cli.run(ui);
+    let (ui, code) = match cli::Typed::read() {
+        Ok(typed) => {
+            let ui = typed.ui();
+            let ended = typed.run(ui);
             if let Ok(Ending::Signal(signal)) = &ended {
                 signals::die_of(*signal);
             }

@@ -2,12 +2,13 @@
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, quote};
 use crate::local::{Fault, Local};
 use crate::streamer::{
     Copies, Durability, EntryId, Kind, Location, Secret, Servers, Stop, Tls, Trim, Verify, names, parse_duration,
@@ -29,6 +30,12 @@ pub struct Global {
     /// Use a private server of your own, started when it is needed: the same as -u local:
     #[arg(long, global = true, conflicts_with = "url", hide_short_help = true)]
     local: bool,
+    /// Take what is not given from this profile of the file of profiles [default: $REDIS_STREAMER_PROFILE]
+    #[arg(long, global = true, value_name = "PROFILE", hide_short_help = true, value_parser = parse_name)]
+    pub profile: Option<String>,
+    /// What a profile says that no option does.
+    #[arg(skip)]
+    from_profile: FromProfile,
     /// Authenticate as this ACL user
     #[arg(long, global = true, value_name = "USER", hide_short_help = true)]
     user: Option<String>,
@@ -90,14 +97,38 @@ pub struct Global {
     color: Color,
 }
 
-const DEFAULT_URL: &str = "redis://127.0.0.1:6379";
+/// What a profile can say of the server that no option can.
+#[derive(Clone, Debug, Default)]
+pub struct FromProfile {
+    /// A command that prints the password.
+    pub password_command: Option<Vec<String>>,
+    pub sentinel_user: Option<String>,
+}
+
+pub const DEFAULT_URL: &str = "redis://127.0.0.1:6379";
 /// The URLs of the private server.
 const LOCAL_URLS: [&str; 2] = ["local:", "local://"];
 /// Where the URL and the password are looked for, beside the options.
-const URL_VARIABLES: [&str; 2] = ["REDIS_STREAMER_URL", "REDIS_URL"];
-const PASSWORD_VARIABLE: &str = "REDISCLI_AUTH";
+pub const URL_VARIABLES: [&str; 2] = ["REDIS_STREAMER_URL", "REDIS_URL"];
+pub const PASSWORD_VARIABLE: &str = "REDISCLI_AUTH";
+
+/// Whether a URL means the private server.
+pub fn is_local(url: &str) -> bool {
+    LOCAL_URLS.contains(&url)
+}
 
 impl Global {
+    /// Adds what a profile says of the server that no option does.
+    pub fn with(mut self, from_profile: FromProfile) -> Self {
+        self.from_profile = from_profile;
+        self
+    }
+
+    /// Whether another program is asked for the password.
+    pub fn runs_a_command(&self) -> bool {
+        self.from_profile.password_command.is_some()
+    }
+
     pub fn ui(&self) -> Ui {
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
@@ -109,7 +140,7 @@ impl Global {
 
     /// The private server, if it is what is meant.
     pub fn local(&self) -> anyhow::Result<Option<Local>> {
-        let is_local = self.local || self.url().is_some_and(|url| LOCAL_URLS.contains(&url.as_str()));
+        let is_local = self.local || self.url().is_some_and(|url| is_local(&url));
         Ok(is_local.then(|| self.private_server()).transpose()?)
     }
 
@@ -142,6 +173,8 @@ impl Global {
             endpoint.password = Some(read_password(path)?);
         } else if self.askpass {
             endpoint.password = Some(ask_password(endpoint.user.as_deref(), &endpoint.address.to_string())?);
+        } else if let Some(command) = &self.from_profile.password_command {
+            endpoint.password = Some(password_of(command)?);
         } else if endpoint.password.is_none() && local.is_none() {
             // The private server has no password: the variable is meant for others.
             endpoint.password = variable(&PASSWORD_VARIABLE).map(Secret);
@@ -160,6 +193,9 @@ impl Global {
                 );
             };
             service.password = Some(read_password(path)?);
+        }
+        if let (Some(user), Kind::Sentinel(service)) = (&self.from_profile.sentinel_user, &mut location.kind) {
+            service.user = Some(user.clone());
         }
         Ok(Servers::at(location, stop))
     }
@@ -190,6 +226,27 @@ fn read_password(path: &Path) -> anyhow::Result<Secret> {
     Ok(Secret(text.lines().next().unwrap_or_default().to_owned()))
 }
 
+/// The first line that a command prints. It is run as it is given, without a shell; our stdin is not its own.
+fn password_of(command: &[String]) -> anyhow::Result<Secret> {
+    let (program, args) = command.split_first().context("the password command is empty")?;
+    let what = || format!("the profile's password command ({})", quote(program));
+    let ran = Command::new(program).args(args).stdin(Stdio::null()).output();
+    let output = ran.with_context(|| format!("cannot run {}", what()))?;
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    if !output.status.success() {
+        let failed = format!("{} failed ({})", what(), output.status);
+        return Err(match said.is_empty() {
+            true => Failure::data(failed).into(),
+            false => anyhow::anyhow!(said).context(Failure::data(failed)),
+        });
+    }
+    let text = String::from_utf8(output.stdout).ok();
+    match text.as_deref().and_then(|text| text.lines().next()) {
+        Some(password) if !password.is_empty() => Ok(Secret(password.to_owned())),
+        _ => Err(Failure::data(format!("{} printed no password", what())).into()),
+    }
+}
+
 fn ask_password(user: Option<&str>, server: &str) -> anyhow::Result<Secret> {
     let prompt = format!("password of {} at {server}: ", user.unwrap_or("default"));
     match ask_secret(&prompt) {
@@ -201,7 +258,7 @@ fn ask_password(user: Option<&str>, server: &str) -> anyhow::Result<Secret> {
     }
 }
 
-fn variable(name: &&str) -> Option<String> {
+pub fn variable(name: &&str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

@@ -4,7 +4,7 @@ use crate::harness::{Server, Test};
 use std::path::{Path, PathBuf};
 
 /// Every verb, with those that say something of the program itself.
-pub const COMMANDS: [&str; 11] = [
+pub const COMMANDS: [&str; 12] = [
     "send",
     "send-batch",
     "subscribe",
@@ -14,6 +14,7 @@ pub const COMMANDS: [&str; 11] = [
     "pending",
     "local",
     "redrive",
+    "profiles",
     "completions",
     "man",
 ];

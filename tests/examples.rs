@@ -10,6 +10,8 @@ printf 'id,name\n1,Zoë\n' > users.csv
 printf '{"name":"order.placed","body":{"order":"A-%s"}}\n' 3 4 > big.jsonl
 printf '#!/bin/sh\ncat > /dev/null\n' > bill && chmod +x bill
 worker() { cat; }
+printf '[profiles.prod]\nlistener = "billing"\n' > profiles.toml
+export REDIS_STREAMER_CONFIG=$PWD/profiles.toml
 
 command redis-streamer -q subscribe orders -l billing --from beginning
 command redis-streamer -q subscribe orders returns -l audit

@@ -27,6 +27,7 @@ mod packaging;
 mod partitions;
 mod pending;
 mod pipes;
+mod profiles;
 mod redelivery;
 mod redrive;
 mod send;

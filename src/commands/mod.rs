@@ -10,6 +10,7 @@ pub mod local;
 pub mod man;
 mod pace;
 pub mod pending;
+pub mod profiles;
 pub mod redrive;
 pub mod send;
 pub mod send_batch;

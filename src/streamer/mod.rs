@@ -49,6 +49,8 @@ pub use producer::{Copies, Durability, Reached};
 pub use random::random;
 pub use raw_name::RawName;
 pub use redrive::{Mode, Outcome, Redrive, Settings as RedriveSettings, Step, Why};
-pub use servers::{Connections, Kind, Location, Node, Notice, Servers, Supervisor, Unblocker, first, hash_tag, slot};
+pub use servers::{
+    Connections, Kind, Location, Node, Notice, Servers, Supervisor, Unblocker, first, hash_tag, slot, without_password,
+};
 pub use stop::{Ending, Halt, Stop};
 pub use wire::{Connection, Secret, Tls, TlsFault, Verify};

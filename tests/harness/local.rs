@@ -41,8 +41,9 @@ impl Home {
             .expect("a server is needed");
         let starts = self.path("starts");
         let script = format!(
-            "#!/bin/sh\ncase $1 in --version) ;; *) echo started >> {} ;; esac\nexec {} \"$@\" {args}\n",
+            "#!/bin/sh\ncase $1 in --version) ;; *) echo started >> {} ;; esac\nPATH={}\nexec {} \"$@\" {args}\n",
             starts.display(),
+            paths.display(),
             server.display()
         );
         let path = self.path("bin/redis-server");

@@ -10,9 +10,11 @@ use std::process::{Command, Stdio};
 const BINARY: &str = env!("CARGO_BIN_EXE_redis-streamer");
 
 /// Variables that would change what the program does, wherever the tests run.
-const FOREIGN: [&str; 13] = [
+const FOREIGN: [&str; 16] = [
     "REDIS_STREAMER_URL",
     "REDIS_STREAMER_COMPLETE_FOR",
+    "REDIS_STREAMER_CONFIG",
+    "REDIS_STREAMER_PROFILE",
     "REDIS_URL",
     "REDISCLI_AUTH",
     "POD_NAME",
@@ -22,6 +24,7 @@ const FOREIGN: [&str; 13] = [
     "CLICOLOR_FORCE",
     "COLUMNS",
     "RUST_BACKTRACE",
+    "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
     "XDG_RUNTIME_DIR",
 ];
@@ -203,6 +206,8 @@ impl Test {
             command.env_remove(name);
         }
         command
+            // Whoever runs the tests may have profiles.
+            .env("REDIS_STREAMER_CONFIG", "/dev/null")
             .args(&self.args)
             .envs(self.env.iter().cloned())
             .stdin(Stdio::piped())

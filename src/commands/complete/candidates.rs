@@ -5,6 +5,7 @@ use clap::{Arg, ArgAction, Command};
 use super::line::{Line, Place, takes_many};
 use super::server;
 use super::values::{Kind, kind};
+use crate::commands::profiles;
 
 /// What the shell is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,6 +138,10 @@ fn values(line: &Line<'_>, arg: &Arg) -> Answer {
         Kind::OneOf(values) => values
             .iter()
             .map(|value| Candidate::new(value.get_name(), first_sentence(value.get_help())))
+            .collect(),
+        Kind::Profile => profiles::names()
+            .into_iter()
+            .map(|name| Candidate::new(name, ""))
             .collect(),
         Kind::Verb => return Answer::Words(verbs(line, line.root)),
         Kind::Words(words) => words.iter().map(|(word, help)| Candidate::new(*word, *help)).collect(),

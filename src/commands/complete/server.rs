@@ -10,6 +10,7 @@ use clap::{Args as _, FromArgMatches as _};
 use super::candidates::Candidate;
 use super::line::Line;
 use super::values::Kind;
+use crate::layers::Layers;
 use crate::options::{Global, GroupArgs};
 use crate::partitions::parse_streams;
 use crate::render::{counted, duration};
@@ -86,7 +87,12 @@ fn global(line: &Line<'_>) -> Option<Global> {
         }
     }
     let command = Global::augment_args(clap::Command::new("redis-streamer"));
-    Global::from_arg_matches(&command.try_get_matches_from(words).ok()?).ok()
+    let matches = command.clone().try_get_matches_from(&words).ok()?;
+    let layers = Layers::read(&matches, None).ok()?;
+    let matches = layers.under(command).try_get_matches_from(words).ok()?;
+    let global = Global::from_arg_matches(&matches).ok()?.with(layers.beside_options());
+    // Each press of a key would run it, and it may ask for something.
+    (!global.runs_a_command()).then_some(global)
 }
 
 /// A word as the shell will hand it over, `~/` and variables of the environment replaced; `None` if only the shell knows.

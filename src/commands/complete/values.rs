@@ -27,6 +27,8 @@ pub enum Kind {
     Consumer,
     /// The ID of an entry that is pending.
     Pending,
+    /// A profile of the user's.
+    Profile,
     /// Nobody but the user knows.
     Free,
 }
@@ -56,6 +58,7 @@ pub fn kind(arg: &Arg) -> Option<Kind> {
         ("ids", "ID") => Kind::Pending,
         ("listener", _) => Kind::Listener,
         (_, "COMMAND") => Kind::Verb,
+        (_, "PROFILE") => Kind::Profile,
         (_, "STREAM") => Kind::Stream,
         (_, "GROUP") => Kind::Group,
         (_, "FILE") => Kind::File,

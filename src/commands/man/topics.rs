@@ -102,6 +102,11 @@ pub const ENVIRONMENT: Topic = Topic {
             "POD_NAME, HOSTNAME",
             "What stands for this machine in the names that consumers give themselves; the first that is set.",
         ),
+        ("REDIS_STREAMER_PROFILE", "The profile, where --profile names none."),
+        (
+            "REDIS_STREAMER_CONFIG",
+            "The file of profiles; config.toml in the directory redis-streamer of XDG_CONFIG_HOME or ~/.config if not set.",
+        ),
         (
             "XDG_DATA_HOME, XDG_RUNTIME_DIR",
             "Where the server of --local keeps its data and its socket; ~/.local/share and the temporary directory if not set.",

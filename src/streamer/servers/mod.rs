@@ -36,7 +36,7 @@ pub use identity::{Closed, Identity, close_named, fact, identify, introduced, in
 pub use slots::{hash_tag, slot, tag_of};
 pub use supervisor::{Notice, Notify, Supervisor, first, until};
 pub use unblock::{Blockable, Unblocker, Unheard};
-pub use url::{Kind, Location};
+pub use url::{Kind, Location, without_password};
 
 /// The servers behind a URL.
 #[derive(Clone)]

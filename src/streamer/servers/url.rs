@@ -108,6 +108,37 @@ impl Location {
     }
 }
 
+/// A URL as it may be shown: passwords in it are hidden.
+pub fn without_password(url: &str) -> String {
+    const HIDDEN: &str = "***";
+    let (rest, query) = match url.split_once('?') {
+        Some((rest, query)) => (rest, Some(query)),
+        None => (url, None),
+    };
+    let start = rest.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = rest.split_at(start);
+    let end = rest.find(['/', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let authority = match authority.rsplit_once('@') {
+        Some((login, host)) => match login.split_once(':') {
+            Some((user, _)) => format!("{user}:{HIDDEN}@{host}"),
+            None => authority.to_owned(),
+        },
+        None => authority.to_owned(),
+    };
+    let hide = |pair: &str| match pair.split_once('=') {
+        Some((name, _)) if name.contains("pass") => format!("{name}={HIDDEN}"),
+        _ => pair.to_owned(),
+    };
+    let query = query.map(|query| query.split('&').map(hide).collect::<Vec<_>>().join("&"));
+    let query = query.map_or(String::new(), |query| format!("?{query}"));
+    if path.contains('@') || query.contains('@') {
+        // It stands where none belongs: whatever comes before may be a password.
+        return HIDDEN.to_owned();
+    }
+    format!("{scheme}{authority}{path}{query}")
+}
+
 /// A URL as it stands; a server's name alone is one of `redis://`.
 fn with_scheme(url: &str) -> Cow<'_, str> {
     if url.contains("://") || UNIX_SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
@@ -238,6 +269,28 @@ mod tests {
         assert!(!format!("{target:?}").contains("crt"));
         let error = parse_endpoint("redis://ann:s%40crt@h:port").unwrap_err();
         assert!(!error.to_string().contains("crt"));
+    }
+
+    #[test]
+    fn a_url_is_shown_without_its_passwords() {
+        for (url, shown) in [
+            ("redis://h:1/0", "redis://h:1/0"),
+            ("redis://ann:s3@h:1/0", "redis://ann:***@h:1/0"),
+            ("rediss://:s3@h", "rediss://:***@h"),
+            ("ann:s:3@h", "ann:***@h"),
+            ("redis://ann@h", "redis://ann@h"),
+            ("unix:///s?db=1&pass=s3", "unix:///s?db=1&pass=***"),
+            (
+                "redis+sentinel://u:s3@a,b/m/1?sentinel_username=x&sentinel_password=s3",
+                "redis+sentinel://u:***@a,b/m/1?sentinel_username=x&sentinel_password=***",
+            ),
+            ("local:", "local:"),
+            ("redis:/u:s3@h", "***"),
+            ("redis://u:s/3@h", "***"),
+            ("redis://h?u:s3@h", "***"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
     }
 
     #[test]
