@@ -341,6 +341,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour what is printed')
             [CompletionResult]::new('--glob', '--glob', [CompletionResultType]::ParameterName, 'Take STREAMs as patterns with * and ?')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one line of JSON')
+            [CompletionResult]::new('--openmetrics', '--openmetrics', [CompletionResultType]::ParameterName, 'Print metrics, as Prometheus and node exporters read them')
             [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('--local', '--local', [CompletionResultType]::ParameterName, 'Use a private server of your own, started when it is needed: the same as -u local:')

@@ -1,6 +1,7 @@
 //! `pending`: what waits where, for eyes, for programs, and as a gate.
 
 mod dead;
+mod metrics;
 mod names;
 mod numbers;
 mod tables;

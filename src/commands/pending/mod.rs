@@ -4,13 +4,14 @@ mod dead;
 mod gates;
 mod group;
 mod json;
+mod openmetrics;
 mod settings;
 mod tables;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::commands::{Context, layout, print_json, print_tables};
+use crate::commands::{Context, layout, print, print_json, print_tables};
 use crate::failure::Failure;
 use crate::options::{parse_count, parse_name};
 use crate::streamer::{
@@ -74,6 +75,9 @@ pub struct Args {
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
+    /// Print metrics, as Prometheus and node exporters read them
+    #[arg(long, hide_short_help = true, conflicts_with_all = ["json", "group", "listener", "dead_consumers"])]
+    openmetrics: bool,
     #[command(flatten)]
     gates: Gates,
 }
@@ -148,6 +152,7 @@ fn show_streams(scope: &Scope, view: View, settings: &Settings, context: &Contex
     }
     let printed = match view {
         View::State(format) => print_state(scope, &streams, format, settings, ui),
+        View::Metrics => print(ui, openmetrics::metrics(&streams).as_bytes()),
         View::DeadConsumers(idle, format) => {
             let only = match scope {
                 Scope::Group(scope) => Some(&scope.group),

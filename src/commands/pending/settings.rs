@@ -90,6 +90,7 @@ pub struct GroupScope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
     State(Format),
+    Metrics,
     /// The consumers that were idle for longer.
     DeadConsumers(Duration, Format),
 }
@@ -106,6 +107,7 @@ impl Settings {
         let format = if args.json { Format::Json } else { Format::Tables };
         let (scope, view) = match args.dead_consumers {
             Some(idle) => (whole_scope(args)?, View::DeadConsumers(idle, format)),
+            None if args.openmetrics => (scope(args)?, View::Metrics),
             None => (scope(args)?, View::State(format)),
         };
         Ok(Self {
@@ -121,7 +123,7 @@ fn look(gates: &Gates, view: View) -> Look {
     let need = |is_needed| if is_needed { Need::Surely } else { Need::IfAllowed };
     Look {
         oldest: match view {
-            View::State(_) => Oldest::Search,
+            View::State(_) | View::Metrics => Oldest::Search,
             View::DeadConsumers(..) => Oldest::Leave,
         },
         count: gates.max_lag().map_or(COUNTED, |entries| CountLimit {
