@@ -34,6 +34,7 @@ mod send;
 mod send_batch;
 mod sentinel;
 mod signals;
+mod silence;
 mod snapshots;
 mod subscribe;
 mod terminal;
