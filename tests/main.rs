@@ -39,3 +39,4 @@ mod snapshots;
 mod subscribe;
 mod terminal;
 mod unsubscribe;
+mod workers;

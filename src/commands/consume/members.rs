@@ -10,14 +10,14 @@ use anyhow::Context as _;
 use crate::failure::Failure;
 use crate::render::{counted, grouped, one_line};
 use crate::streamer::{
-    Dispatch, Ending, Failure as DispatchFailure, Halt, Link, Member, Pipeline, Plain, PlainSettings, Run, Settings,
-    Tally, dispatch,
+    Dispatch, Ending, Failure as DispatchFailure, Halt, Handlers, Link, Member, Pipeline, Plain, PlainSettings, Run,
+    Settings, Tally, dispatch,
 };
 
 use crate::commands::join;
 use crate::ui::Ui;
 
-use super::handlers::{Groups, Handler, Pool};
+use super::handlers::{Groups, Handler, How, Manner, Pool, Workers};
 use super::output::Stdout;
 use super::{Args, events};
 
@@ -60,20 +60,45 @@ impl Members<'_> {
         handler: Handler,
         link: Link,
     ) -> anyhow::Result<Ending> {
-        let handler = Arc::new(handler);
-        let (ended, tally) = self.all(settings, link, |settings, link| {
-            self.joined(settings, link, |member| {
-                let mut pool = Pool::new(&handler, &self.groups, &self.stdout);
-                let (ended, tally) = dispatch(member, how, &mut pool);
-                (ended.map_err(failure), tally)
-            })
-        });
+        let (ended, tally) = match handler.manner {
+            Manner::OnceEach => {
+                let handler = Arc::new(handler);
+                let pool = || Pool::new(&handler, &self.groups, &self.stdout);
+                self.dispatch(settings, how, link, pool)
+            }
+            Manner::Stays { workers, in_flight } => {
+                let each = How {
+                    handler,
+                    in_flight: in_flight.get(),
+                    groups: self.groups.clone(),
+                    stop: self.run.stop.clone(),
+                    ui: self.ui,
+                };
+                let workers = Workers::new(each, workers.get());
+                self.dispatch(settings, how, link, || workers.for_member(&self.stdout))
+            }
+        };
         let ending = self.told(ended, tally)?;
         if matches!(ending, Ending::Signal(_)) {
             return Ok(ending);
         }
         verdict(tally, self.args.dead_letter.as_deref())?;
         Ok(ending)
+    }
+
+    fn dispatch<H: Handlers>(
+        &self,
+        settings: &[Settings],
+        how: &Dispatch,
+        link: Link,
+        handlers: impl Fn() -> H + Sync,
+    ) -> (anyhow::Result<Ending>, Tally) {
+        self.all(settings, link, |settings, link| {
+            self.joined(settings, link, |member| {
+                let (ended, tally) = dispatch(member, how, &mut handlers());
+                (ended.map_err(failure), tally)
+            })
+        })
     }
 
     /// Runs each member to its end, the first with the connection that is there: how all ended, and what became of the

@@ -131,6 +131,16 @@ pub struct Args {
     /// Hold a batch that is not full for DURATION at most
     #[arg(long, value_name = "DURATION", default_value = "0s", hide_short_help = true, value_parser = parse_duration, requires = "batch", help_heading = HANDLERS)]
     batch_wait: Duration,
+    /// Run the command once for each of --jobs, and give it one message after the other
+    ///
+    /// It gets a line on stdin and answers it with a line on stdout: ok, fail REASON, later DURATION (to be tried again then,
+    /// which is no failure) or dead REASON (to go to --dead-letter at once). If it ends, or answers anything else or nothing in
+    /// --handler-timeout, the message has failed, and the command is started again
+    #[arg(long, hide_short_help = true, requires = "command", conflicts_with = "batch", help_heading = HANDLERS)]
+    worker: bool,
+    /// Let a worker have up to N messages in hand, which it answers in their order
+    #[arg(long, hide_short_help = true, value_name = "N", value_parser = parse_count::<NonZeroUsize>, default_value = "1", requires = "worker", help_heading = HANDLERS)]
+    in_flight: NonZeroUsize,
     /// End a handler that runs longer than DURATION, with its whole process group: TERM, then KILL
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "command", hide_short_help = true, help_heading = HANDLERS)]
     handler_timeout: Option<Duration>,

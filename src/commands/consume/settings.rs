@@ -1,6 +1,6 @@
 //! What was typed, made into what is run. Every refusal of a combination stands here.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 
 use crate::failure::Failure;
 use crate::format::{End, Format, Layout, Record};
@@ -10,7 +10,7 @@ use crate::streamer::{
     Point, Settings, Start, names,
 };
 
-use super::handlers::Handler;
+use super::handlers::{Handler, Manner};
 use super::{AckMode, Args, ClaimIdle, OnNoGroup};
 
 /// What `consume` does.
@@ -220,8 +220,9 @@ impl Args {
         };
         let dead_letter = self.max_deliveries.zip(self.dead_letter.as_ref());
         let dispatch = Dispatch {
-            jobs: Jobs::new(self.jobs.get()),
+            jobs: Jobs::new(self.jobs.get().saturating_mul(self.in_flight.get())),
             batch: self.batch(),
+            refill: NonZeroUsize::new(self.in_flight.get() / 2).unwrap_or(NonZeroUsize::MIN),
             on_failure: self.on_failure(acknowledge, self.dead_letters(dead_letter)?),
         };
         let handler = Handler {
@@ -229,6 +230,14 @@ impl Args {
             arguments: arguments.to_vec(),
             time_limit: self.handler_timeout,
             environment: self.environment(),
+            manner: if self.worker {
+                Manner::Stays {
+                    workers: self.jobs,
+                    in_flight: self.in_flight,
+                }
+            } else {
+                Manner::OnceEach
+            },
         };
         Ok(Some((dispatch, handler)))
     }

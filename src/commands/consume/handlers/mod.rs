@@ -1,9 +1,14 @@
-//! Handlers: a command run for each job, on a thread of its own while it runs.
+//! Handlers: a command run for each job, on a thread of its own while it runs ([`process`]), or once for many
+//! ([`workers`]).
 
+mod answer;
 mod process;
+mod worker;
+mod workers;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
@@ -12,6 +17,7 @@ use crate::streamer::{Ended, Entry, Handlers, Job, Verdict};
 
 use super::output::Stdout;
 pub use process::Groups;
+pub use workers::{How, Workers};
 
 /// What is run for each message.
 #[derive(Clone, Debug)]
@@ -21,6 +27,19 @@ pub struct Handler {
     /// After this it is ended, with its whole process group.
     pub time_limit: Option<Duration>,
     pub environment: Environment,
+    pub manner: Manner,
+}
+
+/// How it is run.
+#[derive(Clone, Copy, Debug)]
+pub enum Manner {
+    /// For each job, to its end.
+    OnceEach,
+    /// So many times at most, each for one message after the other.
+    Stays {
+        workers: NonZeroUsize,
+        in_flight: NonZeroUsize,
+    },
 }
 
 /// What a handler finds in its environment besides what tells of its message.

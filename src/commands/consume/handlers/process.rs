@@ -21,7 +21,7 @@ use crate::render::exact_duration;
 use crate::streamer::{Details, Job, Verdict};
 
 /// How long a handler that overran its time has between TERM and KILL.
-const GRACE: Duration = Duration::from_secs(5);
+pub const GRACE: Duration = Duration::from_secs(5);
 
 /// What the pipe of a new process surely takes without anybody reading: one page, the least Linux gives.
 const PIPE_TAKES: usize = 4096;
@@ -52,6 +52,16 @@ impl Groups {
         self.messages.load(Ordering::SeqCst)
     }
 
+    /// Work on so many messages begins.
+    pub fn begin(&self, messages: usize) {
+        self.messages.fetch_add(messages, Ordering::SeqCst);
+    }
+
+    /// Work on so many messages has ended.
+    pub fn end(&self, messages: usize) {
+        self.messages.fetch_sub(messages, Ordering::SeqCst);
+    }
+
     /// Kills all of them, also those that are just starting: their messages stay pending and are delivered again.
     /// No other starts from now on: this process is about to end.
     pub fn kill(&self) {
@@ -75,7 +85,7 @@ impl Groups {
     }
 
     /// Starts a process that leads a group of its own.
-    fn start(&self, command: &mut Command) -> io::Result<Child> {
+    pub fn start(&self, command: &mut Command) -> io::Result<Child> {
         let _starting = self.starting.read();
         let child = command.process_group(0).spawn()?;
         self.lock().insert(group_of(&child));
@@ -83,7 +93,7 @@ impl Groups {
     }
 
     /// A process has ended.
-    fn remove(&self, child: &Child) {
+    pub fn remove(&self, child: &Child) {
         self.lock().remove(&group_of(child));
     }
 
@@ -92,15 +102,15 @@ impl Groups {
     }
 }
 
-fn group_of(child: &Child) -> i32 {
+pub fn group_of(child: &Child) -> i32 {
     child.id().cast_signed()
 }
 
 /// Runs the handler of a job to its end.
 pub fn run(handler: &Handler, job: &Job, groups: &Groups) -> Verdict {
-    groups.messages.fetch_add(job.count, Ordering::SeqCst);
+    groups.begin(job.count);
     let verdict = run_to_its_end(handler, job, groups);
-    groups.messages.fetch_sub(job.count, Ordering::SeqCst);
+    groups.end(job.count);
     verdict
 }
 
@@ -128,12 +138,22 @@ fn run_to_its_end(handler: &Handler, job: &Job, groups: &Groups) -> Verdict {
     }
 }
 
-fn command(handler: &Handler, job: &Job) -> Command {
+/// A handler's command, with nothing said of messages.
+pub fn base_command(handler: &Handler) -> Command {
     let mut command = Command::new(&handler.program);
     command.args(&handler.arguments).stdin(Stdio::piped());
     if let Environment::Only(variables) = &handler.environment {
         command.env_clear().envs(variables.iter().cloned());
     }
+    // Those of a handler that we are run by are not of these messages.
+    for variable in ["COUNT", "STREAM", "ID", "NAME", "DELIVERIES"] {
+        command.env_remove(format!("REDIS_STREAMER_{variable}"));
+    }
+    command
+}
+
+fn command(handler: &Handler, job: &Job) -> Command {
+    let mut command = base_command(handler);
     command.env("REDIS_STREAMER_COUNT", job.count.to_string());
     match &job.details {
         Details::One(message) => {
@@ -144,10 +164,6 @@ fn command(handler: &Handler, job: &Job) -> Command {
                 .env("REDIS_STREAMER_DELIVERIES", message.deliveries.to_string());
         }
         Details::Several { stream } => {
-            // Those of a handler that we are run by are not of these messages.
-            for variable in ["STREAM", "ID", "NAME", "DELIVERIES"] {
-                command.env_remove(format!("REDIS_STREAMER_{variable}"));
-            }
             command.envs(stream.iter().map(|stream| ("REDIS_STREAMER_STREAM", stream)));
         }
     }
@@ -155,7 +171,7 @@ fn command(handler: &Handler, job: &Job) -> Command {
 }
 
 /// Why a handler did not start: for want of room, of a program, or for this message alone.
-fn not_started(program: &str, error: &io::Error) -> Verdict {
+pub fn not_started(program: &str, error: &io::Error) -> Verdict {
     if is_no_room(error) {
         Verdict::NoRoom(error.to_string())
     } else if is_unusable(error) {
@@ -186,7 +202,7 @@ fn without_nul(name: &str) -> String {
 }
 
 /// Ends a handler that cannot be seen to its end, with its whole group.
-fn abandon(child: &mut Child) {
+pub fn abandon(child: &mut Child) {
     if let Some(group) = Pid::from_raw(group_of(child)) {
         let _ = kill_process_group(group, Signal::KILL);
     }
@@ -194,7 +210,7 @@ fn abandon(child: &mut Child) {
 }
 
 /// Whether a handler ended before its time was up.
-enum Ending {
+pub enum Ending {
     OfItself,
     Overran(Duration),
 }
@@ -244,14 +260,14 @@ fn feed(mut stdin: ChildStdin, job: &Job, pid: Pid) -> io::Result<()> {
 }
 
 /// A thread that ends a handler when its time is up.
-struct Killer {
+pub struct Killer {
     limit: Duration,
     ended: Sender<()>,
     thread: JoinHandle<bool>,
 }
 
 impl Killer {
-    fn start(pid: Pid, limit: Duration) -> io::Result<Self> {
+    pub fn start(pid: Pid, limit: Duration) -> io::Result<Self> {
         let (ended, ends) = channel::<()>();
         let thread = Builder::new().spawn(move || {
             let mut overran = false;
@@ -268,7 +284,7 @@ impl Killer {
     }
 
     /// The handler has ended: says how.
-    fn stop(self) -> Ending {
+    pub fn stop(self) -> Ending {
         drop(self.ended);
         if self.thread.join().unwrap_or(false) {
             Ending::Overran(self.limit)
@@ -278,7 +294,7 @@ impl Killer {
     }
 }
 
-fn describe(status: ExitStatus) -> String {
+pub fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
         (None, Some(signal)) => format!("killed by signal {signal}"),

@@ -1,5 +1,7 @@
 //! What a handler is given to do, and how it ended.
 
+use std::time::Duration;
+
 use crate::streamer::entry::EntryId;
 
 /// One handler's work.
@@ -48,6 +50,12 @@ pub enum Verdict {
     Done,
     /// The reason is for people.
     Failed(String),
+    /// It is to be tried again after so long, and this was no try.
+    Later(Duration),
+    /// It is to become a dead letter.
+    Dead(String),
+    /// No handler has begun with it.
+    Untried,
     /// The system has no room for another process now.
     NoRoom(String),
     /// It cannot be started, and for no other message either.

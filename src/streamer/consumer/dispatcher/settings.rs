@@ -13,6 +13,8 @@ pub struct Dispatch {
     /// Shared by all members.
     pub jobs: Jobs,
     pub batch: Batch,
+    /// How much room there is to be before more is read, while handlers are at work.
+    pub refill: NonZeroUsize,
     pub on_failure: OnFailure,
 }
 

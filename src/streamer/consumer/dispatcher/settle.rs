@@ -31,6 +31,14 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
                 }
             }
             Verdict::NoRoom(error) => return self.no_room(keys, error),
+            Verdict::Untried => {
+                for key in &keys {
+                    self.member.messages().set(*key, State::Ready);
+                }
+                self.queue.ready.put_back(keys);
+            }
+            Verdict::Later(pause) => keys.into_iter().for_each(|key| self.later(key, pause)),
+            Verdict::Dead(reason) => keys.into_iter().for_each(|key| self.dead(key, &reason)),
             Verdict::Unusable(why) => {
                 self.set_aside(keys);
                 return Err(Failure::Unusable(why));
@@ -100,6 +108,33 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         self.queue.ready.put_back(keys);
         // What was taken from us or deleted meanwhile is not tried again.
         Ok(self.member.keep_alive()?)
+    }
+
+    /// A message is to be tried again after a pause: this was no try.
+    fn later(&mut self, key: Key, pause: Duration) {
+        if matches!(self.dispatch.on_failure, OnFailure::Drop) {
+            return self.failed(key, "it was to be tried later");
+        }
+        let Some(moment) = Instant::now().checked_add(pause) else {
+            return self.failed(key, "it was to be tried at no time");
+        };
+        self.member.messages().discount(key);
+        self.member.messages().wait(key);
+        self.queue.schedule(moment, key);
+    }
+
+    /// A message is to be a dead letter, where there are any.
+    fn dead(&mut self, key: Key, reason: &str) {
+        if self.dispatch.dead_letters().is_none() {
+            return self.failed(key, reason);
+        }
+        (self.run.tell)(Event::HandlerFailed {
+            stream: &self.member.settings.streams[key.stream],
+            id: key.id,
+            reason,
+            next: Next::DeadLetter,
+        });
+        self.give_up(key, reason);
     }
 
     /// A handler failed a message.

@@ -41,6 +41,7 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
     pub(super) fn has_room_for_new(&self) -> bool {
         self.member.own_search.is_none()
             && self.reader.asked() == 0
+            && (self.queue.running() == 0 || self.room() >= self.dispatch.refill.get())
             && self.queue.waiting() < MOST_WAITING
             && self.dying() < MOST_DYING
     }
