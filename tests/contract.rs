@@ -1,6 +1,7 @@
 //! What the program says of itself: help, the README's recipes.
 
 use crate::harness::{Server, Test};
+use crate::silence;
 use std::path::{Path, PathBuf};
 
 /// Every verb, with those that say something of the program itself.
@@ -49,6 +50,16 @@ fn help_names_every_command() {
     let commands = COMMANDS.iter().filter(|command| **command != "man");
     let output = Test::without_server().arg("--help").stdout_has(commands).run();
     assert!(output.stdout().to_lowercase().contains("examples"));
+}
+
+#[test]
+fn every_command_is_held_to_silence() {
+    for command in COMMANDS {
+        assert!(
+            silence::RUNS.iter().any(|(verb, _)| *verb == command),
+            "{command} has no run in tests/silence.rs"
+        );
+    }
 }
 
 #[test]

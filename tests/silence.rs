@@ -1,10 +1,9 @@
 //! Nothing is on stdout or stderr that should not be there: every verb, quiet, and with a terminal beside it.
 
-use crate::contract::COMMANDS;
 use crate::harness::{Home, Server, Test, is_installed_or_left_out};
 
 /// A run of each verb that succeeds, and has something to say when it is not quiet, or to draw on a terminal.
-const RUNS: [(&str, &str); 15] = [
+pub const RUNS: [(&str, &str); 15] = [
     ("send", "send orders 1 --name n --id 1700000000000-9"),
     ("send-batch", "send-batch orders lines --name n --rate 40"),
     ("send-batch", "send-batch orders lines --name n --json"),
@@ -55,13 +54,6 @@ fn steady(text: &str) -> String {
 }
 
 #[test]
-fn each_verb_is_run() {
-    for command in COMMANDS {
-        assert!(RUNS.iter().any(|(verb, _)| *verb == command), "{command}");
-    }
-}
-
-#[test]
 fn quiet_is_quiet() {
     let mut said = 0;
     for (_, command) in RUNS {
@@ -78,7 +70,7 @@ fn quiet_is_quiet() {
 /// The words, of paths only where they end: each run has folders of its own.
 fn words(text: &str) -> Vec<String> {
     let steady = steady(text);
-    let words = steady.split_whitespace().map(|word| match word.starts_with("/tmp/") {
+    let words = steady.split_whitespace().map(|word| match word.contains("/tmp/") {
         true => word.rsplit('/').next().unwrap_or(word),
         false => word,
     });
