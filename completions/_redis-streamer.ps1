@@ -40,10 +40,10 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print only warnings and errors on stderr')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Print on stderr what is being done')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Print on stderr what is being done')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('send', 'send', [CompletionResultType]::ParameterValue, 'Send one message to a stream, and print its ID')
             [CompletionResult]::new('send-batch', 'send-batch', [CompletionResultType]::ParameterValue, 'Send many messages, from files or a pipe')
             [CompletionResult]::new('subscribe', 'subscribe', [CompletionResultType]::ParameterValue, 'Create a consumer group, and its stream, if it does not exist')
@@ -54,6 +54,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('local', 'local', [CompletionResultType]::ParameterValue, 'Start or stop the private server of --local, or show whether it is at work')
             [CompletionResult]::new('redrive', 'redrive', [CompletionResultType]::ParameterValue, 'Move dead letters back to where they came from')
             [CompletionResult]::new('profiles', 'profiles', [CompletionResultType]::ParameterValue, 'List the profiles, and show where each setting comes from')
+            [CompletionResult]::new('trim', 'trim', [CompletionResultType]::ParameterValue, 'Cut old entries off streams')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a manual page, in troff')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -447,6 +448,38 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'redis-streamer;trim' {
+            [CompletionResult]::new('--maxlen', '--maxlen', [CompletionResultType]::ParameterName, 'Trim to the newest N entries')
+            [CompletionResult]::new('--retention', '--retention', [CompletionResultType]::ParameterName, 'Trim what is older than DURATION')
+            [CompletionResult]::new('--before', '--before', [CompletionResultType]::ParameterName, 'Trim what lies before POINT, such as an ID or -15m')
+            [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Take what is not given from this profile of the file of profiles [default: $REDIS_STREAMER_PROFILE]')
+            [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
+            [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]')
+            [CompletionResult]::new('--sentinel-password-file', '--sentinel-password-file', [CompletionResultType]::ParameterName, 'Read the password of the sentinels from the first line of FILE')
+            [CompletionResult]::new('--cacert', '--cacert', [CompletionResultType]::ParameterName, 'Certificate authorities to trust (PEM) instead of the system''s')
+            [CompletionResult]::new('--cert', '--cert', [CompletionResultType]::ParameterName, 'Client certificate (PEM)')
+            [CompletionResult]::new('--cert-key', '--cert-key', [CompletionResultType]::ParameterName, 'Private key of the client certificate (PEM)')
+            [CompletionResult]::new('--connect-timeout', '--connect-timeout', [CompletionResultType]::ParameterName, 'Time limit for one connection attempt')
+            [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'Keep trying to make the first connection for DURATION, as for a server that is just starting')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour what is printed')
+            [CompletionResult]::new('--acked', '--acked', [CompletionResultType]::ParameterName, 'Trim what every group has acknowledged')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Say how many would go, and leave them')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one line of JSON')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--local', '--local', [CompletionResultType]::ParameterName, 'Use a private server of your own, started when it is needed: the same as -u local:')
+            [CompletionResult]::new('--askpass', '--askpass', [CompletionResultType]::ParameterName, 'Ask for the password at the terminal, without showing it')
+            [CompletionResult]::new('--insecure', '--insecure', [CompletionResultType]::ParameterName, 'Do not check the server''s certificate')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print only warnings and errors on stderr')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print only warnings and errors on stderr')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Print on stderr what is being done')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Print on stderr what is being done')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'redis-streamer;completions' {
             [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Write the scripts for all shells into DIR')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
@@ -512,6 +545,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('local', 'local', [CompletionResultType]::ParameterValue, 'Start or stop the private server of --local, or show whether it is at work')
             [CompletionResult]::new('redrive', 'redrive', [CompletionResultType]::ParameterValue, 'Move dead letters back to where they came from')
             [CompletionResult]::new('profiles', 'profiles', [CompletionResultType]::ParameterValue, 'List the profiles, and show where each setting comes from')
+            [CompletionResult]::new('trim', 'trim', [CompletionResultType]::ParameterValue, 'Cut old entries off streams')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a manual page, in troff')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -545,6 +579,9 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             break
         }
         'redis-streamer;help;profiles' {
+            break
+        }
+        'redis-streamer;help;trim' {
             break
         }
         'redis-streamer;help;completions' {

@@ -50,6 +50,7 @@ pub enum Command {
     Local(commands::local::Args),
     Redrive(commands::redrive::Args),
     Profiles(commands::profiles::Args),
+    Trim(commands::trim::Args),
     Complete(commands::complete::Args),
     Completions(commands::completions::Args),
     Man(commands::man::Args),
@@ -76,12 +77,15 @@ impl Cli {
             .short('V')
             .long("version")
             .help("Print version")
+            .help_heading(None::<&str>)
             .display_order(1000);
         let version = version.action(ArgAction::Version).hide_short_help(true);
         let width = help_width();
         let cli = Self::command()
             .term_width(width.into())
-            .next_line_help(width < TWO_COLUMNS);
+            .next_line_help(width < TWO_COLUMNS)
+            .disable_version_flag(true)
+            .arg(version.clone());
         cli.mut_subcommands(|verb| {
             let verb = verb.help_template(LAYOUT).disable_version_flag(true);
             verb.arg(version.clone())
@@ -113,6 +117,7 @@ impl Cli {
             Command::Local(args) => commands::local::run(args, &self.global.private_server()?, ui),
             Command::Redrive(args) => commands::redrive::run(args, &context()?),
             Command::Profiles(args) => commands::profiles::run(args, matches, &Self::laid_out(), ui),
+            Command::Trim(args) => commands::trim::run(args, &context()?),
             Command::Complete(args) => commands::complete::run(args, Self::laid_out(), ui),
             Command::Completions(args) => commands::completions::run(args, Self::laid_out(), ui),
             Command::Man(args) => commands::man::run(args, Self::laid_out(), ui),

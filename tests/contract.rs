@@ -5,7 +5,7 @@ use crate::silence;
 use std::path::{Path, PathBuf};
 
 /// Every verb, with those that say something of the program itself.
-pub const COMMANDS: [&str; 12] = [
+pub const COMMANDS: [&str; 13] = [
     "send",
     "send-batch",
     "subscribe",
@@ -15,6 +15,7 @@ pub const COMMANDS: [&str; 12] = [
     "pending",
     "local",
     "redrive",
+    "trim",
     "profiles",
     "completions",
     "man",

@@ -38,5 +38,6 @@ mod silence;
 mod snapshots;
 mod subscribe;
 mod terminal;
+mod trim;
 mod unsubscribe;
 mod workers;

@@ -65,6 +65,7 @@ fn for_powershell(cli: &clap::Command) -> Vec<u8> {
     let mut shown = clap::Command::new("redis-streamer")
         .version(env!("CARGO_PKG_VERSION"))
         .propagate_version(true)
+        .disable_version_flag(cli.is_disable_version_flag_set())
         .args(cli.get_arguments())
         .subcommands(shown);
     let mut script = Vec::new();

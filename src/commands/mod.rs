@@ -15,6 +15,7 @@ pub mod redrive;
 pub mod send;
 pub mod send_batch;
 pub mod subscribe;
+pub mod trim;
 pub mod unsubscribe;
 
 use std::path::Path;

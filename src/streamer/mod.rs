@@ -16,6 +16,7 @@ mod raw_name;
 mod redrive;
 mod servers;
 mod stop;
+mod trim;
 mod wire;
 
 pub use consumer::ack::{Ack, AckOutcome, Acknowledger};
@@ -53,4 +54,5 @@ pub use servers::{
     Connections, Kind, Location, Node, Notice, Servers, Supervisor, Unblocker, first, hash_tag, slot, without_password,
 };
 pub use stop::{Ending, Halt, Stop};
+pub use trim::{Cut, Keep, count, keep, length, trim};
 pub use wire::{Connection, Secret, Tls, TlsFault, Verify};

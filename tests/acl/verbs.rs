@@ -277,6 +277,16 @@ fn redriving() -> Vec<Case> {
     ]
 }
 
+fn trimming() -> Vec<Case> {
+    vec![
+        Case::new(&["trim --maxlen, --before"], &["trim", "s", "--maxlen", "1"]),
+        Case::new(&["trim --maxlen, --before"], &["trim", "s", "--before", "2-0"]),
+        Case::new(&["trim --retention"], &["trim", "s", "--retention", "1h"]),
+        Case::new(&["trim --acked"], &["trim", "s", "--acked", "--json"]),
+        Case::new(&["trim --dry-run"], &["trim", "s", "--before", "2-0", "--dry-run"]),
+    ]
+}
+
 /// A dead letter besides.
 pub(super) fn letter(server: &Server) {
     three(server);
@@ -317,8 +327,9 @@ fn looking_and_acknowledging_need_what_is_listed() {
 }
 
 #[test]
-fn redriving_needs_what_is_listed() {
+fn redriving_and_trimming_need_what_is_listed() {
     check(&redriving());
+    check(&trimming());
 }
 
 fn check(cases: &[Case]) {
@@ -338,6 +349,7 @@ fn every_row_is_tested() {
         consuming(),
         looking(),
         redriving(),
+        trimming(),
     ]
     .into_iter()
     .flatten();

@@ -26,6 +26,7 @@ use super::matching::Matching;
 use super::point::Point;
 use super::servers::{Connections, Notify, Servers, Supervisor};
 use super::stop::{Ending, Halt};
+use super::trim::length;
 use super::wire::{Connection, stream_end};
 use guard::{Interrupted, new_owner};
 use page::{Bounds, Item, Page, Plan};
@@ -521,10 +522,6 @@ fn find_range(connection: &mut Connection, settings: &Settings) -> Result<Range,
             length: Some(0),
         },
     })
-}
-
-fn length(connection: &mut Connection, stream: &str) -> Result<u64, Error> {
-    connection.ask(redis::cmd("XLEN").arg(stream), stream, None)
 }
 
 /// Whether a target could be added to.
