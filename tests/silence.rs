@@ -3,7 +3,7 @@
 use crate::harness::{Home, Server, Test, is_installed_or_left_out};
 
 /// A run of each verb that succeeds, and has something to say when it is not quiet, or to draw on a terminal.
-pub const RUNS: [(&str, &str); 15] = [
+pub const RUNS: [(&str, &str); 16] = [
     ("send", "send orders 1 --name n --id 1700000000000-9"),
     ("send-batch", "send-batch orders lines --name n --rate 40"),
     ("send-batch", "send-batch orders lines --name n --json"),
@@ -16,6 +16,7 @@ pub const RUNS: [(&str, &str); 15] = [
     ("pending", "pending orders -l billing"),
     ("local", "local start"),
     ("redrive", "redrive dead"),
+    ("trim", "trim orders --acked"),
     ("profiles", "profiles"),
     ("completions", "completions --dir scripts"),
     ("man", "man --dir pages"),
