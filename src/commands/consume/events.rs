@@ -51,15 +51,18 @@ pub fn tell(ui: Ui, event: &Event<'_>) {
             messages,
             reason,
             next,
-        } => format!(
-            "{} {first} and {}: the handler failed: {reason}{}",
-            one_line(stream),
-            others(messages - 1),
+        } => {
+            let failed = format!(
+                "{} {first} and {}: the handler failed: {reason}",
+                one_line(stream),
+                others(messages - 1)
+            );
             match next {
-                AfterBatch::Halves => "; each half is tried by itself",
-                AfterBatch::Nothing => NOT_AGAIN,
+                // What made it fail is warned of when it stands alone.
+                AfterBatch::Halves => return ui.detail(&format!("{failed}; each half is tried by itself")),
+                AfterBatch::Nothing => failed + NOT_AGAIN,
             }
-        ),
+        }
         Event::DeadLetterRefused {
             stream,
             id,
