@@ -181,7 +181,10 @@ fn a_batch_has_messages_of_several_streams() {
 fn with_an_end_and_no_dead_letters_a_message_gets_one_try_alone() {
     let server = orders(20);
     let script = note_unless(r#""body":(7|20)[,}]"#);
-    let run = handle(&server, "-v -e --batch 20", &script).status(1).stderr_any().run();
+    let run = handle(&server, "-v -e --batch 20", &script)
+        .status(1)
+        .stderr_any()
+        .run();
     assert!(
         run.stderr()
             .contains("orders 1-0 and 19 others: the handler failed: exit status 7; each half is tried by itself"),
