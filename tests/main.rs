@@ -5,6 +5,7 @@
 
 mod ack;
 mod acl;
+mod awaiting;
 mod batches;
 mod cluster;
 mod completions;

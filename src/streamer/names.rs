@@ -15,6 +15,14 @@ const MAX_HOST: usize = 64;
 /// need not be kept for the sake of what they left.
 pub const HANDED_BACK: &str = "handed-back";
 
+/// The consumer under which waits what consumers that are gone have printed and somebody else is to acknowledge.
+pub const AWAITING_ACK: &str = "awaiting-ack";
+
+/// Whether it is no consumer, but a name under which entries wait.
+pub fn is_nobody(consumer: &RawName) -> bool {
+    consumer.is(HANDED_BACK) || consumer.is(AWAITING_ACK)
+}
+
 /// An idle time that only entries reach which were handed back: they are idle since the epoch.
 pub const HANDED_BACK_IDLE: Duration = Duration::from_secs(20 * 365 * 24 * 60 * 60);
 

@@ -74,6 +74,7 @@ fn acknowledgements_go_to_the_node_of_their_stream() {
     acked.stderr_any().stdout_any().run();
     for stream in &three.streams {
         assert_eq!(three.node_of(stream).pending(stream, "g"), Vec::<String>::new());
+        assert_eq!(three.node_of(stream).consumers(stream, "g"), ["awaiting-ack"]);
     }
 }
 

@@ -51,10 +51,7 @@ fn find(
                 Err(Error::NoGroup { .. } | Error::WrongType { .. } | Error::NoStream { .. }) => continue,
                 Err(error) => return Err(error),
             };
-            let is_dead = |info: &ConsumerInfo| {
-                // That one is nobody: whoever reads next gets what is pending under it.
-                info.idle_ms >= idle_ms && !info.name.is(names::HANDED_BACK)
-            };
+            let is_dead = |info: &ConsumerInfo| info.idle_ms >= idle_ms && !names::is_nobody(&info.name);
             dead.extend(found.into_iter().filter(is_dead).map(|info| DeadConsumer {
                 stream: stream.name.clone(),
                 group: group.clone(),

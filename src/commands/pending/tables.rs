@@ -277,17 +277,27 @@ pub fn group(view: &GroupView<'_>, shown: &Shown, gates: &Gates, layout: Layout)
     ])
 }
 
-/// Whoever meets the name wonders who that is.
+/// What the names of nobody stand for.
+const NOBODIES: [(&str, &str); 2] = [
+    (
+        names::HANDED_BACK,
+        "what others gave back as they ended; whoever reads next gets it",
+    ),
+    (
+        names::AWAITING_ACK,
+        "what others printed (--ack manual) before they ended; ack settles it",
+    ),
+];
+
+/// Whoever meets such a name wonders who that is.
 fn explained(view: &GroupView<'_>, shown: &Shown) -> String {
     let consumers = view.consumers.iter().map(|consumer| &consumer.name);
-    let mut names = consumers.chain(shown.entries.iter().map(|entry| &entry.consumer));
-    match names.any(|name| name.is(names::HANDED_BACK)) {
-        true => format!(
-            "{}: not a consumer, but what others gave back as they ended; whoever reads next gets it\n",
-            names::HANDED_BACK
-        ),
-        false => String::new(),
-    }
+    let names = consumers.chain(shown.entries.iter().map(|entry| &entry.consumer));
+    let met = NOBODIES
+        .iter()
+        .filter(|(nobody, _)| names.clone().any(|name| name.is(nobody)));
+    met.map(|(nobody, is)| format!("{nobody}: not a consumer, but {is}\n"))
+        .collect()
 }
 
 fn consumers_table(consumers: &[ConsumerInfo], layout: Layout) -> String {

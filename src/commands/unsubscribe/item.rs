@@ -67,8 +67,15 @@ impl Item {
             (Found::Nothing, _) | (_, Losses::Accepted) => Vec::new(),
             (Found::Group { group, .. }, Losses::Refused) => in_the_way_of(group),
             (Found::Consumer { info, .. }, Losses::Refused) => {
-                let at_work = Some(info).filter(|info| info.is_at_work());
-                at_work.map(|info| asked(info, "it")).into_iter().collect()
+                let reason = if awaits_acks(info) {
+                    let entries = counted(info.pending, "entry");
+                    Some(format!("it keeps {entries} that somebody is to acknowledge"))
+                } else {
+                    Some(info)
+                        .filter(|info| info.is_at_work())
+                        .map(|info| asked(info, "it"))
+                };
+                reason.into_iter().collect()
             }
         }
     }
@@ -136,6 +143,9 @@ impl Item {
         match &self.found {
             Found::Consumer { info, .. } if holds_what_was_handed_back(info) => {
                 format!("any consumer of the group gets them at once: redis-streamer consume {stream} -g {group}")
+            }
+            Found::Consumer { info, .. } if awaits_acks(info) => {
+                "acknowledge them with ack; --force hands them back, and others get them a second time".to_owned()
             }
             Found::Consumer { .. } => {
                 "end it first; --force hands back what it has in hand, and others get that a second time".to_owned()
@@ -221,6 +231,11 @@ fn look_at_consumer(subject: &Subject, consumer: &str, connections: &mut Connect
 /// To hand back what it keeps would give it to itself.
 fn holds_what_was_handed_back(info: &ConsumerInfo) -> bool {
     info.name.is(names::HANDED_BACK) && info.pending > 0
+}
+
+/// What it keeps was printed, and may be at work.
+fn awaits_acks(info: &ConsumerInfo) -> bool {
+    info.name.is(names::AWAITING_ACK) && info.pending > 0
 }
 
 fn in_the_way_of(group: &GroupUse) -> Vec<String> {

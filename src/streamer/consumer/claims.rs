@@ -88,7 +88,7 @@ impl Member<'_> {
     }
 
     /// Whether an entry that is pending under this consumer was never delivered to it, as far as it knows.
-    fn is_lost(&self, stream: usize, id: EntryId) -> bool {
+    pub fn is_lost(&self, stream: usize, id: EntryId) -> bool {
         let key = Key { stream, id };
         match self.settings.acknowledge {
             // What this run printed is pending until somebody acknowledges it.

@@ -1,14 +1,18 @@
-//! Handing entries back that are pending under a consumer, so that whoever looks for stale ones gets them at once.
+//! Leaving entries that are pending under a consumer: handed back, so that whoever looks for stale ones gets them at once,
+//! or put aside until they are acknowledged.
 //!
 //! Whoever claimed one meanwhile keeps it: an entry goes only if it was idle for as long as was seen.
 
 use std::time::Duration;
 
 use super::messages::by_age;
-use super::requests::{Pending, Requests};
+use super::requests::{Pending, Requests, WaitFor};
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
 use crate::streamer::wire::Connection;
+
+/// How many entries one command names: a server shall have other things to do, too.
+const MOST: usize = 1000;
 
 /// How entries are handed back at one server.
 #[derive(Debug)]
@@ -49,12 +53,45 @@ impl HandBack {
                 Err(error) => return Err(error),
             }
         }
-        for (idle, ids) in by_idle(rows, spread) {
-            let claim = requests.hand_back(stream, idle, &ids, deliveries);
-            connection.ask::<redis::Value>(&claim, stream, group)?;
-        }
-        Ok(())
+        leave(
+            connection,
+            requests,
+            stream,
+            by_idle(rows, spread),
+            WaitFor::Anybody { deliveries },
+        )
     }
+}
+
+/// Puts entries aside that somebody else is to acknowledge, as they were listed: each keeps its age and its count, so
+/// that it is claimed when it would have been.
+pub fn put_aside(
+    connection: &mut Connection,
+    requests: &Requests,
+    stream: &str,
+    rows: &[Pending],
+) -> Result<(), Error> {
+    // What one read brought is of one age.
+    let parts = by_idle(rows, Duration::ZERO);
+    leave(connection, requests, stream, parts, WaitFor::Acknowledgement)
+}
+
+/// Leaves entries to wait for somebody, all in one piece.
+fn leave(
+    connection: &mut Connection,
+    requests: &Requests,
+    stream: &str,
+    parts: Vec<(Duration, Vec<EntryId>)>,
+    to: WaitFor,
+) -> Result<(), Error> {
+    let some = parts
+        .iter()
+        .flat_map(|(idle, ids)| ids.chunks(MOST).map(|ids| (*idle, ids)));
+    let claims: Vec<_> = some.map(|(idle, ids)| requests.leave(stream, idle, ids, to)).collect();
+    for answer in connection.query_all(&claims)? {
+        answer.map_err(|refusal| Error::refused(refusal, stream, Some(&requests.group)))?;
+    }
+    Ok(())
 }
 
 /// Parts entries by how long they were idle; those of a part differ by less than `spread`. Their IDs are in order, with

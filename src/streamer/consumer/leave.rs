@@ -1,9 +1,10 @@
-//! How a member leaves its group: what is done is acknowledged, what it holds is handed back, and its own name goes
-//! where nothing is pending under it.
+//! How a member leaves its group: what is done is acknowledged, what it holds is handed back, what somebody else is to
+//! acknowledge is put aside, and its own name goes where nothing is pending under it.
 
 use std::time::{Duration, Instant};
 
 use super::event::Event;
+use super::hand_back::put_aside;
 use super::link::Expected;
 use super::member::Member;
 use super::messages::{Key, State};
@@ -22,8 +23,8 @@ const SHORT_GRACE: Duration = Duration::from_secs(1);
 /// How much longer, for each stream.
 const PER_STREAM: Duration = Duration::from_millis(1);
 
-/// How many entries are handed back at a time.
-const PAGE: usize = 1000;
+/// How many entries are handed back, or put aside, at a time.
+const PAGE: usize = 10_000;
 
 /// What a member leaves after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,16 @@ impl Departure {
     }
 }
 
+/// What becomes of an entry that is pending under a member as it leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    HandedBack,
+    /// It waits for somebody else's acknowledgement, under a name that outlives this one.
+    PutAside,
+    /// It stays pending under this name.
+    Kept,
+}
+
 impl Member<'_> {
     /// Leaves, across lost connections, for a while. `take_in` takes in the replies that are still to come.
     ///
@@ -72,7 +83,11 @@ impl Member<'_> {
             return Ok(());
         }
         let is_empty = self.messages().settled() == 0 && self.messages().is_empty();
-        let grace = if is_empty { SHORT_GRACE } else { departure.grace() };
+        let grace = if is_empty && !self.may_put_aside() {
+            SHORT_GRACE
+        } else {
+            departure.grace()
+        };
         // Each stream is asked about.
         let grace = grace + PER_STREAM * u32::try_from(self.settings.streams.len()).unwrap_or(u32::MAX);
         let now = Instant::now();
@@ -140,16 +155,13 @@ impl Member<'_> {
         }
     }
 
-    /// Hands back what this run leaves undone. What somebody else has claimed meanwhile is theirs; what was pending
-    /// under a given name before, or is for somebody else to acknowledge, stays as it is.
+    /// Hands back what this run leaves undone, and puts aside what is for somebody else to acknowledge. What somebody else
+    /// has claimed meanwhile is theirs.
     fn hand_back_all(&mut self) -> Result<(), Error> {
         if self.settings.acknowledge == Acknowledge::OnRead {
             return Ok(());
         }
-        let only_ours = match (&self.settings.name, self.settings.acknowledge) {
-            (Name::Given(_), _) | (_, Acknowledge::Elsewhere { .. }) => true,
-            (Name::Made(_), _) => false,
-        };
+        let mut denied = None;
         for stream in 0..self.settings.streams.len() {
             let mut from = Some(EntryId::MIN);
             while let Some(start) = from {
@@ -161,13 +173,52 @@ impl Member<'_> {
                 };
                 let rows = self.pending(stream, page)?;
                 from = rows.last().filter(|_| rows.len() == PAGE).and_then(|row| row.id.next());
-                let known = |row: &Pending| self.delivery.messages.is_open(Key { stream, id: row.id });
-                let rows: Vec<_> = rows.into_iter().filter(|row| !only_ours || known(row)).collect();
-                self.hand_back(stream, &rows)?;
+                let those = |rest| {
+                    let is_one = |row: &&Pending| self.rest(stream, row.id) == rest;
+                    rows.iter().filter(is_one).copied().collect::<Vec<_>>()
+                };
+                let (undone, printed) = (those(Rest::HandedBack), those(Rest::PutAside));
+                self.hand_back(stream, &undone)?;
+                let name = &self.settings.streams[stream];
+                match put_aside(&mut self.link.connection, &self.requests, name, &printed) {
+                    // It waits under this name instead.
+                    Err(error @ Error::Denied(_)) => denied = Some(error),
+                    done => done?,
+                }
+                // However many there are, a server that answers has time for them.
+                let soon = Instant::now() + SHORT_GRACE;
+                self.set_deadline(self.deadline.map(|deadline| deadline.max(soon)));
             }
             self.forget_open(stream);
         }
+        if let Some(error) = denied {
+            self.tell_name_kept(&error.to_string());
+        }
         Ok(())
+    }
+
+    /// Whether this run may have printed what somebody else is to acknowledge, under a name that is to go.
+    fn may_put_aside(&self) -> bool {
+        let is_waited_for = matches!(self.settings.acknowledge, Acknowledge::Elsewhere { .. });
+        let has_read = |stream| self.delivery.positions.last_read(stream) > EntryId::MIN;
+        is_waited_for && matches!(self.settings.name, Name::Made(_)) && (0..self.settings.streams.len()).any(has_read)
+    }
+
+    /// What becomes of an entry that is pending under this consumer.
+    fn rest(&self, stream: usize, id: EntryId) -> Rest {
+        let is_open = self.delivery.messages.is_open(Key { stream, id });
+        match (&self.settings.name, self.settings.acknowledge) {
+            _ if is_open => Rest::HandedBack,
+            // It may have been pending before this run.
+            (Name::Given(_), _) => Rest::Kept,
+            (Name::Made(_), Acknowledge::Elsewhere { .. }) if !self.is_lost(stream, id) => Rest::PutAside,
+            (Name::Made(_), _) => Rest::HandedBack,
+        }
+    }
+
+    fn tell_name_kept(&self, why: &str) {
+        let consumer = self.settings.name.as_str();
+        (self.run.tell)(Event::NameKept { consumer, why });
     }
 
     /// What is open by now is not pending under this consumer any more.
@@ -209,9 +260,8 @@ impl Member<'_> {
         let Name::Made(consumer) = &self.settings.name else {
             return Ok(());
         };
-        let kept = |why: &str| (self.run.tell)(Event::NameKept { consumer, why });
         if self.old.may_be_served {
-            kept("the server does not let this user close an old connection, which may still be served");
+            self.tell_name_kept("the server does not let this user close an old connection, which may still be served");
             return Ok(());
         }
         let any = Page {
@@ -246,8 +296,7 @@ impl Member<'_> {
                 }
                 // Everything is done but the tidying up.
                 Err(error @ Error::Denied(_)) => {
-                    let why = error.to_string();
-                    (self.run.tell)(Event::NameKept { consumer, why: &why });
+                    self.tell_name_kept(&error.to_string());
                     return Ok(());
                 }
                 Err(error) => return Err(error),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::{Error, ServerError};
-use crate::streamer::names::HANDED_BACK;
+use crate::streamer::names::{AWAITING_ACK, HANDED_BACK};
 use crate::streamer::wire::resp::{argument, command, id_argument, write_command};
 use crate::streamer::wire::{Connection, PendingRow, receive_pending};
 
@@ -67,12 +67,21 @@ impl Requests {
         claim
     }
 
-    /// XCLAIM that gives entries to the consumer whose entries anybody may take at once: idle since the epoch, and
-    /// delivered so often.
-    pub fn hand_back(&self, stream: &str, idle: Duration, ids: &[EntryId], deliveries: u64) -> redis::Cmd {
-        let mut claim = self.claim_for(HANDED_BACK, stream, idle, ids);
-        claim.arg("TIME").arg(0).arg("RETRYCOUNT").arg(deliveries).arg("JUSTID");
-        claim
+    /// XCLAIM that leaves entries, idle for so long, to wait under a name of nobody.
+    pub fn leave(&self, stream: &str, idle: Duration, ids: &[EntryId], to: WaitFor) -> redis::Cmd {
+        match to {
+            WaitFor::Anybody { deliveries } => {
+                let mut claim = self.claim_for(HANDED_BACK, stream, idle, ids);
+                claim.arg("TIME").arg(0).arg("RETRYCOUNT").arg(deliveries).arg("JUSTID");
+                claim
+            }
+            WaitFor::Acknowledgement => {
+                let mut claim = self.claim_for(AWAITING_ACK, stream, idle, ids);
+                // Without RETRYCOUNT the count stays, whatever it is.
+                claim.arg("IDLE").arg(idle.as_millis() as u64).arg("JUSTID");
+                claim
+            }
+        }
     }
 
     /// XCLAIM that makes entries pending under this consumer that are pending no more, delivered so often.
@@ -155,6 +164,15 @@ pub fn write_ack(out: &mut Vec<u8>, stream: &str, group: &str, ids: &[EntryId]) 
     for id in ids {
         id_argument(out, *id);
     }
+}
+
+/// What entries wait for that a consumer leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitFor {
+    /// Whoever reads next: they are idle since the epoch, and delivered so often.
+    Anybody { deliveries: u64 },
+    /// Their acknowledgement: they stay as old as they are, and delivered as often.
+    Acknowledgement,
 }
 
 /// Which pending entries are asked for.

@@ -110,9 +110,9 @@ pub fn position_of(
 pub const AT_WORK: Duration = Duration::from_secs(60);
 
 impl ConsumerInfo {
-    /// Whether it may still be at work. What holds entries that were handed back is no consumer.
+    /// Whether it may still be at work. A name under which entries wait is no consumer.
     pub fn is_at_work(&self) -> bool {
-        u128::from(self.idle_ms) < AT_WORK.as_millis() && !self.name.is(names::HANDED_BACK)
+        u128::from(self.idle_ms) < AT_WORK.as_millis() && !names::is_nobody(&self.name)
     }
 }
 
