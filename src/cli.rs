@@ -107,15 +107,15 @@ impl Cli {
             })
         };
         match self.command {
-            Command::Send(args) => commands::send::run(args, &context()?),
-            Command::SendBatch(args) => commands::send_batch::run(args, &context()?),
-            Command::Subscribe(args) => commands::subscribe::run(args, &context()?),
-            Command::Unsubscribe(args) => commands::unsubscribe::run(args, &context()?),
-            Command::Consume(args) => commands::consume::run(args, &context()?),
-            Command::Ack(args) => commands::ack::run(args, &context()?),
-            Command::Pending(args) => commands::pending::run(args, &context()?),
+            Command::Send(args) => serve(context, |context| commands::send::run(args, context)),
+            Command::SendBatch(args) => serve(context, |context| commands::send_batch::run(args, context)),
+            Command::Subscribe(args) => serve(context, |context| commands::subscribe::run(args, context)),
+            Command::Unsubscribe(args) => serve(context, |context| commands::unsubscribe::run(args, context)),
+            Command::Consume(args) => serve(context, |context| commands::consume::run(args, context)),
+            Command::Ack(args) => serve(context, |context| commands::ack::run(args, context)),
+            Command::Pending(args) => serve(context, |context| commands::pending::run(args, context)),
             Command::Local(args) => commands::local::run(args, &self.global.private_server()?, ui),
-            Command::Redrive(args) => commands::redrive::run(args, &context()?),
+            Command::Redrive(args) => serve(context, |context| commands::redrive::run(args, context)),
             Command::Profiles(args) => commands::profiles::run(args, matches, &Self::laid_out(), ui),
             Command::Trim(args) => commands::trim::run(args, &context()?),
             Command::Complete(args) => commands::complete::run(args, Self::laid_out(), ui),
@@ -123,6 +123,15 @@ impl Cli {
             Command::Man(args) => commands::man::run(args, Self::laid_out(), ui),
         }
     }
+}
+
+/// Runs a command at the servers that are meant. Where a name is not there, those that are near are asked for.
+fn serve(
+    context: impl FnOnce() -> anyhow::Result<Context>,
+    run: impl FnOnce(&Context) -> anyhow::Result<Ending>,
+) -> anyhow::Result<Ending> {
+    let context = context()?;
+    run(&context).map_err(|failure| commands::mistyped(failure, &context.servers))
 }
 
 /// What was typed.

@@ -31,6 +31,21 @@ pub struct Failure {
     hint: Option<String>,
 }
 
+/// A failure because of a name that is not there, with a question for what may have been meant.
+#[derive(Debug)]
+pub struct Mistyped {
+    pub question: String,
+    pub failure: anyhow::Error,
+}
+
+impl fmt::Display for Mistyped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.failure.fmt(f)
+    }
+}
+
+impl std::error::Error for Mistyped {}
+
 /// What a failure means to whoever ran the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -127,6 +142,17 @@ pub fn code_of_answer(answer: &clap::Error) -> u8 {
 
 /// Puts a failure into words.
 pub fn report(error: &anyhow::Error) -> Report {
+    if let Some(Mistyped { question, failure }) = error.downcast_ref() {
+        let report = report(failure);
+        let hint = match report.hint {
+            Some(hint) => format!("{question} else {hint}"),
+            None => question.clone(),
+        };
+        return Report {
+            hint: Some(hint),
+            ..report
+        };
+    }
     let failure = error.downcast_ref::<Failure>();
     let streamer = error.downcast_ref::<Error>();
     let local = error.downcast_ref::<Fault>();

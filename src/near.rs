@@ -25,7 +25,13 @@ pub fn near<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a
 
 /// A question for the names that are near, if there are any.
 pub fn did_you_mean<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    match near(word, names)[..] {
+    question(&near(word, names))
+}
+
+/// A question for names, if there are any.
+pub fn question(names: &[impl AsRef<str>]) -> Option<String> {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    match names[..] {
         [] => None,
         [one] => Some(format!("did you mean {one}?")),
         [ref others @ .., last] => Some(format!("did you mean {} or {last}?", others.join(", "))),
@@ -34,7 +40,13 @@ pub fn did_you_mean<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) ->
 
 fn similarity(a: &str, b: &str) -> f64 {
     // Upper and lower case are the least of mistakes.
-    strsim::jaro(&a.to_lowercase(), &b.to_lowercase())
+    let [a, b] = [a.to_lowercase(), b.to_lowercase()];
+    // By that measure, a letter is like any word that it stands in.
+    let longer = a.chars().count().max(b.chars().count());
+    if strsim::osa_distance(&a, &b) > longer / 2 {
+        return 0.0;
+    }
+    strsim::jaro(&a, &b)
 }
 
 #[cfg(test)]
@@ -48,6 +60,7 @@ mod tests {
         assert_eq!(near("payment", names), ["payments"]);
         assert_eq!(near("xyz", names), [""; 0]);
         assert_eq!(near("orders", ["orders"]), [""; 0]);
+        assert_eq!(near("missing", ["s"]), [""; 0]);
         assert_eq!(
             did_you_mean("payment", names).as_deref(),
             Some("did you mean payments?")

@@ -24,6 +24,7 @@ mod local;
 mod manual;
 mod memory;
 mod middleman;
+mod mistyped;
 mod packaging;
 mod partitions;
 mod pending;

@@ -8,6 +8,7 @@ mod durability;
 mod fields;
 pub mod local;
 pub mod man;
+mod mistyped;
 mod pace;
 pub mod pending;
 pub mod profiles;
@@ -28,6 +29,8 @@ use crate::failure::Failure;
 use crate::render::{Layout, counted};
 use crate::streamer::{Connection, Connections, Ending, Error, Node, Notice, Servers, Stop, first, ready};
 use crate::ui::Ui;
+
+pub use mistyped::mistyped;
 
 /// What every command works with.
 pub struct Context {

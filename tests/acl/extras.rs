@@ -16,6 +16,8 @@ const LATE: &str = "send-batch, after a lost connection";
 
 const DEAD_LETTER: &str = "consume in a group — --dead-letter";
 
+const NOT_THERE: &str = "a stream or a group that is not there";
+
 /// Does what a row is for, as a user with these rights.
 fn use_row(server: &Server, label: &str, words: &[String]) -> Output {
     let as_eve = || Test::new(server).args(["--user", "eve"]);
@@ -112,6 +114,12 @@ fn use_row(server: &Server, label: &str, words: &[String]) -> Output {
             grant(server, words);
             as_eve().args(["pending", "s", "--max-pending", "9"]).spawn().wait()
         }
+        NOT_THERE => {
+            three(server);
+            server.cli(["DEL", "s"]);
+            grant(server, words);
+            as_eve().args(["consume", "s", "-g", "g"]).spawn().wait()
+        }
         label => panic!("nothing uses {label}"),
     }
 }
@@ -137,6 +145,7 @@ fn what_is_used_if_it_is_allowed_can_be_done_without() {
         extras("redrive"),
         extras("unsubscribe"),
         extras("pending"),
+        extras(NOT_THERE),
     ];
     let all = needed.concat();
     for row in optional() {
