@@ -342,6 +342,16 @@ impl DurabilityArgs {
     }
 }
 
+/// Takes a pause between two looks.
+pub fn parse_interval(text: &str) -> Result<Duration, String> {
+    const SHORTEST: Duration = Duration::from_millis(100);
+    match parse_duration(text) {
+        Ok(interval) if interval < SHORTEST => Err("must be 100ms or more".to_owned()),
+        Ok(interval) => Ok(interval),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// Takes a duration that is more than none.
 fn parse_time_limit(text: &str) -> Result<Duration, String> {
     match parse_duration(text) {

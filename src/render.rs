@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::ui::printable;
 
-pub use table::{Cell, Column, Layout, Row, heading, table};
+pub use table::{Cell, Column, Layout, Row, heading, shorten, table};
 
 /// What stands where a figure is not known. Never 0: nobody could tell the two apart.
 pub const UNKNOWN: &str = "?";

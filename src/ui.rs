@@ -7,6 +7,7 @@ mod input;
 mod look;
 pub mod palette;
 mod progress;
+mod screen;
 mod secret;
 
 use std::borrow::Cow;
@@ -19,6 +20,7 @@ pub use data::{Data, Records};
 pub use input::Input;
 pub use look::Look;
 pub use progress::{Progress, Unit};
+pub use screen::{Input as ScreenInput, Key, Screen, Span, leave as leave_screen};
 pub use secret::{Typed, ask as ask_secret};
 
 /// How much is said on stderr beside errors.
@@ -73,6 +75,21 @@ impl Ui {
     /// How data looks on stdout.
     pub fn look(&self) -> Look {
         self.stdout
+    }
+
+    /// The whole terminal, where stdout is one that can be drawn on.
+    pub fn screen(&self) -> io::Result<Option<Screen>> {
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        if self.stdout.is_terminal && !is_dumb {
+            Screen::open(self.stdout.paint).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Whether the locale's characters are those of UTF-8.
+    pub fn has_utf8(&self) -> bool {
+        progress::has_utf8()
     }
 
     /// Where data comes from, and what ends the wait for more.

@@ -5,6 +5,7 @@ mod metrics;
 mod names;
 mod numbers;
 mod tables;
+mod watch;
 
 use crate::harness::{Server, Test, wait_until};
 use serde_json::{Value, json};

@@ -201,6 +201,9 @@ pub fn shorten(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
+    if width == 0 {
+        return String::new();
+    }
     let room = width.saturating_sub(1);
     let tail = room / 2;
     let head: String = fitting(text.chars(), room - tail).collect();
@@ -319,6 +322,7 @@ mod tests {
         assert_eq!(shorten("日本語のストリーム", 9), "日本…ーム");
         assert_eq!(shorten("日本語のストリーム", 8), "日本…ム");
         assert_eq!(shorten("é́́́abcdef", 4), "é́́́a…f");
+        assert_eq!([shorten("abc", 1), shorten("abc", 0)], ["…", ""]);
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub use error::{Error, NoFsync, ServerError};
 pub use inspect::groups::GroupInfo;
 pub use inspect::groups::{ConsumerInfo, groups};
 pub use inspect::lag::{CountLimit, Lag};
+pub use inspect::lookout::{Lookout, Watched};
 pub use inspect::pending::{PendingEntry, PendingFilter, PendingPages};
 pub use inspect::scan::{Glob, find_streams, stream_keys};
 pub use inspect::seek::{Count, Move, Passed, Position, look_ahead, position_of};

@@ -11,6 +11,10 @@ const PLAIN: Style = Style::new();
 
 /// The heads of tables and of parts of the help.
 pub const HEAD: Style = PLAIN.effects(Effects::BOLD);
+/// What is selected.
+pub const SELECTED: Style = PLAIN.effects(Effects::INVERT);
+/// What is of less interest.
+pub const ASIDE: Style = AnsiColor::Cyan.on_default();
 /// What failed, or exceeds a limit.
 pub const ERROR: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
 /// What a person should look at.

@@ -182,7 +182,7 @@ impl TermLike for Line {
 }
 
 /// Whether the locale's characters are those of UTF-8.
-fn has_utf8() -> bool {
+pub fn has_utf8() -> bool {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(variable);
     locale.is_some_and(|locale| {

@@ -56,25 +56,40 @@ pub enum Place {
 /// What closes a group.
 pub const GROUP_TAIL: &[u8] = b"]}\n";
 
+/// A stream but for its groups.
 #[derive(Serialize)]
-struct StreamJson<'a> {
+pub struct StreamHeadJson<'a> {
     stream: NameJson<'a>,
     length: u64,
+}
+
+impl<'a> StreamHeadJson<'a> {
+    pub fn of(stream: &'a StreamState) -> Self {
+        Self {
+            stream: NameJson(&stream.name),
+            length: stream.length,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct StreamJson<'a> {
+    #[serde(flatten)]
+    head: StreamHeadJson<'a>,
     groups: Vec<GroupJson<'a>>,
 }
 
 impl<'a> StreamJson<'a> {
     fn of(stream: &'a StreamState) -> Self {
         Self {
-            stream: NameJson(&stream.name),
-            length: stream.length,
+            head: StreamHeadJson::of(stream),
             groups: stream.groups.iter().map(GroupJson::of).collect(),
         }
     }
 }
 
 #[derive(Serialize)]
-struct GroupJson<'a> {
+pub struct GroupJson<'a> {
     group: NameJson<'a>,
     lag: Option<u64>,
     lag_is_lower_bound: bool,
@@ -86,7 +101,7 @@ struct GroupJson<'a> {
 }
 
 impl<'a> GroupJson<'a> {
-    fn of(group: &'a GroupState) -> Self {
+    pub fn of(group: &'a GroupState) -> Self {
         Self {
             group: NameJson(&group.info.name),
             lag: group.lag.least(),

@@ -7,13 +7,14 @@ mod json;
 mod openmetrics;
 mod settings;
 mod tables;
+mod watch;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::commands::{Context, layout, print, print_json, print_tables};
 use crate::failure::Failure;
-use crate::options::{parse_count, parse_name};
+use crate::options::{parse_count, parse_interval, parse_name};
 use crate::streamer::{
     Away, Connections, Ending, Error, Look, RawName, StreamState, Survey, parse_duration, stream_state, survey,
     survey_of,
@@ -44,6 +45,7 @@ Examples:
   redis-streamer pending --glob 'orders*'
   redis-streamer pending orders -l billing --json | jq -r '.entries[].id'
   redis-streamer pending orders --max-lag 1000 --max-behind 5m || echo behind
+  redis-streamer pending --watch
   redis-streamer pending --dead-consumers 1h")]
 pub struct Args {
     /// The streams, or a pattern such as 'orders:{0..15}' [default: all]
@@ -72,6 +74,14 @@ pub struct Args {
     /// With what they hold, and the command that hands it back.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "gates", hide_short_help = true)]
     dead_consumers: Option<Duration>,
+    /// Show how it goes, on a screen that answers keys (? lists them)
+    ///
+    /// Where stdout is no terminal: a line of JSON for each --interval.
+    #[arg(long, conflicts_with_all = ["json", "openmetrics", "dead_consumers", "gates", "idle", "consumer", "max"])]
+    watch: bool,
+    /// How often --watch asks the server
+    #[arg(long, value_name = "DURATION", hide_short_help = true, requires = "watch", default_value = "2s", value_parser = parse_interval)]
+    interval: Duration,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -90,6 +100,9 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
                 streams.warn(context.ui);
             }
         }
+    }
+    if let Some(interval) = settings.watch {
+        return watch::run(&settings.scope, &settings.look, interval, context);
     }
     match (&settings.scope, settings.view) {
         (Scope::Group(scope), View::State(format)) => show_group(scope, &settings, format, context),

@@ -17,6 +17,12 @@ const COUNTED: CountLimit = CountLimit {
     bytes: 16 * 1024 * 1024,
 };
 
+/// The same where it is looked again and again.
+const COUNTED_OFTEN: CountLimit = CountLimit {
+    entries: 1000,
+    bytes: 1024 * 1024,
+};
+
 /// STREAM as typed: a name, a pattern of partitions, or `base64:…`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Typed {
@@ -63,6 +69,8 @@ pub struct Settings {
     pub scope: Scope,
     pub look: Look,
     pub view: View,
+    /// How often it is looked at, if not once.
+    pub watch: Option<Duration>,
     pub gates: Gates,
 }
 
@@ -110,23 +118,26 @@ impl Settings {
             None if args.openmetrics => (scope(args)?, View::Metrics),
             None => (scope(args)?, View::State(format)),
         };
+        let watch = args.watch.then_some(args.interval);
         Ok(Self {
             scope,
-            look: look(&args.gates, view),
+            look: look(&args.gates, view, watch),
             view,
+            watch,
             gates: args.gates,
         })
     }
 }
 
-fn look(gates: &Gates, view: View) -> Look {
+fn look(gates: &Gates, view: View, watch: Option<Duration>) -> Look {
     let need = |is_needed| if is_needed { Need::Surely } else { Need::IfAllowed };
+    let counted = if watch.is_some() { COUNTED_OFTEN } else { COUNTED };
     Look {
         oldest: match view {
-            View::State(_) | View::Metrics => Oldest::Search,
-            View::DeadConsumers(..) => Oldest::Leave,
+            View::State(_) | View::Metrics if watch.is_none() => Oldest::Search,
+            _ => Oldest::Leave,
         },
-        count: gates.max_lag().map_or(COUNTED, |entries| CountLimit {
+        count: gates.max_lag().map_or(counted, |entries| CountLimit {
             entries,
             // Whether it is exceeded must be known.
             bytes: usize::MAX,

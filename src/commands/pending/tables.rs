@@ -15,7 +15,7 @@ use crate::ui::palette::{ERROR, Style, WARNING};
 const NAMED: usize = 5;
 
 /// An entry that was not acknowledged for so long catches the eye.
-const OLD_MS: u64 = 60_000;
+pub const OLD_MS: u64 = 60_000;
 
 /// Which streams the user may not look at.
 pub fn hidden(hidden: &[Hidden]) -> String {
@@ -75,7 +75,8 @@ fn by_attention(stream: &StreamState) -> Vec<&GroupState> {
     groups
 }
 
-fn attention(group: &GroupState) -> (u64, u64, u64) {
+/// How urgently a group is to be looked at.
+pub fn attention(group: &GroupState) -> (u64, u64, u64) {
     let behind = match group.behind {
         Behind::Ms(ms) => ms,
         Behind::Nothing | Behind::Unknown => 0,
@@ -138,7 +139,7 @@ fn size(stream: &StreamState, layout: Layout) -> Vec<Cell> {
 }
 
 /// A group's name below its stream, whose name it need not repeat, unless it would look like that of another one.
-fn short_name(stream: &StreamState, group: &RawName) -> String {
+pub fn short_name(stream: &StreamState, group: &RawName) -> String {
     let prefix = [stream.name.as_bytes(), b":"].concat();
     let rest = group
         .as_bytes()

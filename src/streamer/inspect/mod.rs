@@ -4,6 +4,7 @@
 mod facts;
 pub mod groups;
 pub mod lag;
+pub mod lookout;
 mod oldest;
 pub mod pending;
 pub mod scan;

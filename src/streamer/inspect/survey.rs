@@ -52,12 +52,56 @@ pub struct Hidden {
 /// How many streams are asked about in one piece.
 const STREAMS: usize = 500;
 
-/// All streams of some nodes, or those whose names match one of `globs`; the nodes are asked at the same time. A stream that goes while they are looked at is left out,
-/// one that moves to another node is looked for there.
+/// All streams of some nodes, or those whose names match one of `globs`.
 pub fn survey(servers: &Servers, nodes: Vec<Node>, globs: &[Glob], look: &Look) -> Result<Survey, Error> {
-    let seen = at_once(nodes, |(node, connection)| {
-        let seen = connection.and_then(|mut connection| see_node(&mut connection, globs, look));
-        (node, seen)
+    let mut seats: Vec<_> = nodes.into_iter().map(Seat::new).collect();
+    survey_at(servers, &mut seats, globs, look)
+}
+
+/// A node that is asked, perhaps more than once.
+pub(super) struct Seat {
+    node: String,
+    /// `None` once it failed.
+    connection: Option<Result<Connection, Error>>,
+    /// The streams it has, as far as they are known.
+    names: Option<Vec<RawName>>,
+}
+
+impl Seat {
+    pub(super) fn new((node, connection): Node) -> Self {
+        Self {
+            node,
+            connection: Some(connection),
+            names: None,
+        }
+    }
+
+    pub(super) fn forget_names(&mut self) {
+        self.names = None;
+    }
+
+    fn see(&mut self, globs: &[Glob], look: &Look) -> Result<Seen, Error> {
+        let Some(connection) = self.connection.take() else {
+            return Ok(Seen::default());
+        };
+        let mut connection = connection?;
+        let names = match self.names.take() {
+            Some(names) => names,
+            None => stream_keys(&mut connection, globs)?,
+        };
+        let seen = see_streams(&mut connection, &names, look)?;
+        self.connection = Some(Ok(connection));
+        self.names = Some(names);
+        Ok(seen)
+    }
+}
+
+/// The streams of nodes, which are asked at the same time. A stream that goes while they are looked at is left out, one
+/// that moves to another node is looked for there.
+pub(super) fn survey_at(servers: &Servers, seats: &mut [Seat], globs: &[Glob], look: &Look) -> Result<Survey, Error> {
+    let seen = at_once(seats.iter_mut().collect(), |seat: &mut Seat| {
+        let seen = seat.see(globs, look);
+        (seat.node.clone(), seen)
     });
     let mut survey = Survey::default();
     // By name: one that moved may have been seen at both places.
@@ -121,8 +165,7 @@ fn by_name(streams: Vec<StreamState>) -> impl Iterator<Item = (RawName, StreamSt
     streams.into_iter().map(|state| (state.name.clone(), state))
 }
 
-fn see_node(connection: &mut Connection, globs: &[Glob], look: &Look) -> Result<Seen, Error> {
-    let names = stream_keys(connection, globs)?;
+fn see_streams(connection: &mut Connection, names: &[RawName], look: &Look) -> Result<Seen, Error> {
     let mut seen = Seen::default();
     let mut found = Vec::new();
     for chunk in names.chunks(STREAMS) {
