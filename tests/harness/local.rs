@@ -153,8 +153,9 @@ impl Drop for Home {
             let _ = kill_process(pid, Signal::KILL);
             wait_until("the server to end", || self.pid().is_none());
         }
-        // Of no effect where nothing is mounted.
-        let _ = Command::new("umount").arg(self.data()).output();
+        // Of no effect where nothing is mounted. What has just ended may keep it busy for a moment: it goes at once all
+        // the same.
+        let _ = Command::new("umount").arg("-l").arg(self.data()).output();
     }
 }
 
