@@ -18,6 +18,7 @@ mod environment;
 mod errors;
 mod examples;
 mod faults;
+mod globs;
 mod harness;
 mod libraries;
 mod local;

@@ -15,6 +15,7 @@ pub mod profiles;
 pub mod redrive;
 pub mod send;
 pub mod send_batch;
+mod streams;
 pub mod subscribe;
 pub mod trim;
 pub mod unsubscribe;

@@ -33,7 +33,7 @@ pub use inspect::groups::{ConsumerInfo, groups};
 pub use inspect::lag::{CountLimit, Lag};
 pub use inspect::lookout::{Lookout, Watched};
 pub use inspect::pending::{PendingEntry, PendingFilter, PendingPages};
-pub use inspect::scan::{Glob, find_streams, stream_keys};
+pub use inspect::scan::{Glob, find_streams, matching_streams, stream_keys};
 pub use inspect::seek::{Count, Move, Passed, Position, look_ahead, position_of};
 pub use inspect::server::{About, about, now_ms, ready, shut_down};
 pub use inspect::state::{

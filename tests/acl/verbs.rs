@@ -93,6 +93,14 @@ fn reading() -> Vec<Case> {
             &["consume", "s", "--from", "beginning", "-n", "3"],
         ),
         Case::new(
+            &["subscribe", "subscribe — --glob"],
+            &["subscribe", "s", "--glob", "-g", "new"],
+        ),
+        Case::new(
+            &["consume without a group", "consume without a group — --glob"],
+            &["consume", "s", "--glob", "--from", "beginning", "-e"],
+        ),
+        Case::new(
             &["consume without a group", "consume without a group — --last"],
             &["consume", "s", "--last", "2", "-e"],
         ),
@@ -150,6 +158,10 @@ fn consuming() -> Vec<Case> {
         member(
             &[MEMBER, AS_OF_NOW],
             &["consume", "s", "-g", "g", "-e", "--ack", "manual"],
+        ),
+        member(
+            &[MEMBER, AS_OF_NOW, "consume in a group — --glob"],
+            &["consume", "s", "--glob", "-g", "g", "-e"],
         ),
         // Handed back.
         member(&[MEMBER, AS_OF_NOW], &["consume", "s", "-g", "g", "-e", "--", "false"]).status(1),

@@ -18,8 +18,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use crate::commands::Context;
+use crate::commands::streams::StreamArgs;
+use crate::failure::Failure;
 use crate::options::{GroupArgs, ReconnectArgs, parse_count, parse_name};
-use crate::partitions::{Streams, parse_stream, parse_streams};
+use crate::partitions::parse_stream;
+use crate::render::grouped;
 use crate::signals;
 use crate::streamer::{
     Ending, EntryId, Halt, Link, NamePattern, Point, Quota, Run, Servers, Settings, Unblocker, parse_duration, ready,
@@ -44,9 +47,8 @@ Examples:
   redis-streamer consume orders -l billing \\
     --max-deliveries 3 --dead-letter orders:dead -- ./bill")]
 pub struct Args {
-    /// The streams; 'orders:{0..15}' for orders:0 to orders:15
-    #[arg(required = true, value_name = "STREAM", value_parser = parse_streams)]
-    streams: Vec<Streams>,
+    #[command(flatten)]
+    streams: StreamArgs,
     #[command(flatten)]
     group: GroupArgs,
     /// End after N messages
@@ -221,11 +223,12 @@ impl Args {
 
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
-    let plan = args.plan()?;
+    // What makes no sense is refused before any server is asked which streams there are.
+    args.plan(&args.streams.typed())?;
     let format = args.format()?;
-    for streams in &args.streams {
-        streams.warn(context.ui);
-    }
+    let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let streams = args.streams.find(args.dead_letter.as_deref(), context)?;
+    let plan = args.plan(&streams)?;
     let stop = &context.stop;
     let stdout = Stdout::open(context.ui, stop, format).context("cannot watch stdout")?;
     let quota = Quota::new(args.max.map(NonZeroUsize::get));
@@ -237,13 +240,13 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         unblocker: &unblocker,
         quota: &quota,
         passed_over: &passed_over,
-        deadline: args.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+        deadline,
         reconnect_for: args.reconnect.reconnect_for,
         notify: &|notice| context.notice(notice),
         tell: &|event| events::tell(context.ui, &event),
     };
     // Until there is a connection, a signal ends the process as signals do.
-    let link = match connect(&run, args.streams[0].first(), &plan.keys(), context) {
+    let link = match connect(&run, &streams[0], &plan.keys(), context) {
         Ok(link) => link,
         Err(Halt::Ended(ending)) => return members::told(&args, &run, ending, 0),
         Err(Halt::Failed(error)) => return Err(error.into()),
@@ -260,10 +263,10 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         groups,
     };
     match plan {
-        Plan::Plain(settings) => members.read_plainly(&settings.by_slot(run.servers), link),
-        Plan::Print(settings) => members.print(&by_slot(&settings, run.servers), link),
+        Plan::Plain(settings) => members.read_plainly(&few(settings.by_slot(run.servers))?, link),
+        Plan::Print(settings) => members.print(&few(by_slot(&settings, run.servers))?, link),
         Plan::Handle(settings, dispatch, handler) => {
-            members.handle(&by_slot(&settings, run.servers), &dispatch, handler, link)
+            members.handle(&few(by_slot(&settings, run.servers))?, &dispatch, handler, link)
         }
     }
 }
@@ -294,4 +297,19 @@ fn connect(
 
 fn by_slot(members: &[Settings], servers: &Servers) -> Vec<Settings> {
     members.iter().flat_map(|member| member.by_slot(servers)).collect()
+}
+
+/// How many reads go on at the same time. Each has a thread and a connection, of which a server takes 10,000 as a rule.
+const MOST_READS: usize = 1024;
+
+fn few<T>(reads: Vec<T>) -> Result<Vec<T>, Failure> {
+    if reads.len() <= MOST_READS {
+        return Ok(reads);
+    }
+    Err(Failure::usage(format!(
+        "these streams take {} connections, and one run makes {} at most",
+        grouped(reads.len() as u64),
+        grouped(MOST_READS as u64)
+    ))
+    .hint("give each of several runs a part of them; streams of one slot that are read with -g, or without a group, share a connection"))
 }

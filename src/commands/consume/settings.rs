@@ -4,7 +4,6 @@ use std::num::{NonZeroU64, NonZeroUsize};
 
 use crate::failure::Failure;
 use crate::format::{End, Format, Layout, Record};
-use crate::partitions::Streams;
 use crate::streamer::{
     Acknowledge, Batch, CLAIM_IDLE, DeadLetters, Dispatch, Extent, Jobs, Matching, Name, OnFailure, PlainSettings,
     Point, Settings, Start, names,
@@ -38,11 +37,12 @@ impl Plan {
 }
 
 impl Args {
-    /// What these options ask for.
-    pub fn plan(&self) -> Result<Plan, Failure> {
+    /// What these options ask for of these streams.
+    pub fn plan(&self, streams: &[String]) -> Result<Plan, Failure> {
+        self.streams.check()?;
         let Some(label) = self.group.label() else {
             self.refuse_group_options()?;
-            return Ok(Plan::Plain(self.plain()));
+            return Ok(Plan::Plain(self.plain(streams)));
         };
         self.refuse_plain_options()?;
         let name = match &self.consumer {
@@ -50,8 +50,8 @@ impl Args {
             None => Name::Made(names::new_consumer(label)),
         };
         let acknowledge = self.acknowledge()?;
-        let members = self.members(&name, acknowledge);
-        match self.handler(acknowledge)? {
+        let members = self.members(streams, &name, acknowledge);
+        match self.handler(streams, acknowledge)? {
             None => Ok(Plan::Print(members)),
             Some((dispatch, handler)) => Ok(Plan::Handle(members, dispatch, handler)),
         }
@@ -117,12 +117,7 @@ impl Args {
         )
     }
 
-    /// All streams, those of patterns too.
-    fn streams(&self) -> Vec<String> {
-        self.streams.iter().flat_map(Streams::names).cloned().collect()
-    }
-
-    fn plain(&self) -> PlainSettings {
+    fn plain(&self, streams: &[String]) -> PlainSettings {
         let from = match (self.last, self.after, self.from, self.to) {
             (Some(count), ..) => Start::Last(count),
             (_, Some(id), ..) => Start::After(id),
@@ -131,7 +126,7 @@ impl Args {
             (_, _, None, None) => Start::At(Point::Latest),
         };
         PlainSettings {
-            streams: self.streams(),
+            streams: streams.to_vec(),
             from,
             to: self.to,
             extent: self.extent(),
@@ -175,7 +170,7 @@ impl Args {
             AckMode::Read if self.max_deliveries.is_some() => Err(Failure::usage(
                 "--ack read delivers once: --max-deliveries does not go with it",
             )),
-            AckMode::Read if self.max.is_some() && self.streams().len() > 1 => Err(Failure::usage(
+            AckMode::Read if self.max.is_some() && self.streams.may_be_several() => Err(Failure::usage(
                 "--ack read with -n reads one stream: a read of several may bring more, and what is read is done",
             )),
             AckMode::Read => Ok(Acknowledge::OnRead),
@@ -183,17 +178,17 @@ impl Args {
     }
 
     /// One member for each name of a group: groups of different names cannot be read by one command.
-    fn members(&self, name: &Name, acknowledge: Acknowledge) -> Vec<Settings> {
+    fn members(&self, streams: &[String], name: &Name, acknowledge: Acknowledge) -> Vec<Settings> {
         let mut members: Vec<Settings> = Vec::new();
-        for stream in self.streams() {
-            let Some(group) = self.group.on(&stream) else {
+        for stream in streams {
+            let Some(group) = self.group.on(stream) else {
                 continue;
             };
             match members.iter_mut().find(|member| member.group == group) {
-                Some(member) if member.streams.contains(&stream) => {}
-                Some(member) => member.streams.push(stream),
+                Some(member) if member.streams.contains(stream) => {}
+                Some(member) => member.streams.push(stream.clone()),
                 None => members.push(Settings {
-                    streams: vec![stream],
+                    streams: vec![stream.clone()],
                     group,
                     name: name.clone(),
                     acknowledge,
@@ -214,7 +209,7 @@ impl Args {
         members
     }
 
-    fn handler(&self, acknowledge: Acknowledge) -> Result<Option<(Dispatch, Handler)>, Failure> {
+    fn handler(&self, streams: &[String], acknowledge: Acknowledge) -> Result<Option<(Dispatch, Handler)>, Failure> {
         let Some((program, arguments)) = self.command.split_first() else {
             return Ok(None);
         };
@@ -223,7 +218,7 @@ impl Args {
             jobs: Jobs::new(self.jobs.get().saturating_mul(self.in_flight.get())),
             batch: self.batch(),
             refill: NonZeroUsize::new(self.in_flight.get() / 2).unwrap_or(NonZeroUsize::MIN),
-            on_failure: self.on_failure(acknowledge, self.dead_letters(dead_letter)?),
+            on_failure: self.on_failure(acknowledge, dead_letters(streams, dead_letter)?),
         };
         let handler = Handler {
             program: program.clone(),
@@ -249,19 +244,6 @@ impl Args {
         })
     }
 
-    fn dead_letters(&self, given: Option<(NonZeroU64, &String)>) -> Result<Option<DeadLetters>, Failure> {
-        match given {
-            Some((_, stream)) if self.streams().contains(stream) => Err(Failure::usage(format!(
-                "--dead-letter {stream} is consumed here: what fails would come back again and again"
-            ))),
-            Some((after, stream)) => Ok(Some(DeadLetters {
-                stream: stream.clone(),
-                after,
-            })),
-            None => Ok(None),
-        }
-    }
-
     /// With an end, and nowhere to put what fails, a message gets one try: others would have no end.
     fn on_failure(&self, acknowledge: Acknowledge, dead_letter: Option<DeadLetters>) -> OnFailure {
         match (acknowledge, self.extent(), dead_letter) {
@@ -272,6 +254,19 @@ impl Args {
                 dead_letter,
             },
         }
+    }
+}
+
+fn dead_letters(streams: &[String], given: Option<(NonZeroU64, &String)>) -> Result<Option<DeadLetters>, Failure> {
+    match given {
+        Some((_, stream)) if streams.contains(stream) => Err(Failure::usage(format!(
+            "--dead-letter {stream} is consumed here: what fails would come back again and again"
+        ))),
+        Some((after, stream)) => Ok(Some(DeadLetters {
+            stream: stream.clone(),
+            after,
+        })),
+        None => Ok(None),
     }
 }
 
@@ -296,7 +291,8 @@ mod tests {
 
     fn plan(line: &str) -> Result<Plan, Failure> {
         let words = std::iter::once("consume").chain(line.split_whitespace());
-        Line::try_parse_from(words).unwrap().args.plan()
+        let args = Line::try_parse_from(words).unwrap().args;
+        args.plan(&args.streams.typed())
     }
 
     #[test]
@@ -313,6 +309,8 @@ mod tests {
             "s -g g --ack read --claim-idle 1s",
             "s -g g --ack read --max-deliveries 1 --dead-letter d -- true",
             "s t -g g --ack read -n 1",
+            "s* --glob -g g --ack read -n 1",
+            "s{0..1} --glob",
             "s -g g --max-deliveries 1 --dead-letter s -- true",
         ] {
             assert!(plan(line).is_err(), "{line}");

@@ -2,10 +2,10 @@
 
 mod words;
 
+use crate::commands::streams::StreamArgs;
 use crate::commands::{Context, print};
 use crate::failure::{Failure, quote};
 use crate::options::{GroupArgs, parse_name};
-use crate::partitions::{Streams, expand, parse_streams};
 use crate::render::duration;
 use crate::streamer::{
     Connections, Ending, Existing, Move, Point, Position, look_ahead, now_ms, position_of, subscribe,
@@ -21,9 +21,8 @@ Examples:
   redis-streamer subscribe orders returns -g audit --from beginning
   redis-streamer subscribe orders -l billing --reset --from -1h --dry-run")]
 pub struct Args {
-    /// The streams; 'orders:{0..15}' for orders:0 to orders:15
-    #[arg(required = true, value_name = "STREAM", value_parser = parse_streams)]
-    streams: Vec<Streams>,
+    #[command(flatten)]
+    streams: StreamArgs,
     #[command(flatten)]
     group: GroupArgs,
     /// Where the group begins [default: latest]
@@ -78,20 +77,26 @@ enum Mode {
 }
 
 impl Settings {
-    fn new(args: Args, context: &Context) -> Result<Self, Failure> {
+    fn new(args: Args, context: &Context) -> anyhow::Result<Self> {
         let start = match (args.to_group, args.from) {
             (Some(group), _) => Start::Group(group),
             (None, Some(point)) => Start::At(point),
             (None, None) if args.reset => {
                 return Err(Failure::usage("--reset moves the group, and nothing says where to").hint(
                     "--from beginning delivers all there is again, --from latest skips it; a time, -1h or --to-group does, too",
-                ));
+                )
+                .into());
             }
             (None, None) => Start::At(Point::Latest),
         };
-        let streams = expand(&args.streams, context.ui).into_iter();
-        let group = |stream: String| Ok((args.group.require(&stream)?, stream));
-        let groups = streams.map(group).collect::<Result<Vec<_>, Failure>>()?;
+        let with_group = |streams: Vec<String>| {
+            let group = |stream: String| Ok((args.group.require(&stream)?, stream));
+            streams.into_iter().map(group).collect::<Result<Vec<_>, Failure>>()
+        };
+        // What makes no sense is refused before any server is asked which streams there are.
+        args.streams.check()?;
+        with_group(args.streams.typed())?;
+        let groups = with_group(args.streams.find(None, context)?)?;
         Ok(Self {
             groups,
             start,

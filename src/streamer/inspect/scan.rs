@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
+use super::survey::Away;
 use crate::streamer::error::Error;
 use crate::streamer::raw_name::RawName;
 use crate::streamer::servers::{Node, Servers, at_once};
@@ -51,6 +52,21 @@ pub fn stream_keys(connection: &mut Connection, globs: &[Glob]) -> Result<Vec<Ra
         scan(connection, None, &mut names)?;
     }
     // SCAN may name a key twice, and two patterns may match it.
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// The streams of all these nodes that match one of `globs`, sorted. A node that cannot tell fails it: some of its streams
+/// may match.
+pub fn matching_streams(nodes: Vec<Node>, globs: &[Glob]) -> Result<Vec<RawName>, Away> {
+    let look = |(node, connection): Node| {
+        let found = connection.and_then(|mut connection| stream_keys(&mut connection, globs));
+        found.map_err(|error| Away { node, error })
+    };
+    let found: Result<Vec<_>, Away> = at_once(nodes, look).into_iter().collect();
+    let mut names = found?.concat();
+    // While a slot moves, two nodes may name its streams.
     names.sort();
     names.dedup();
     Ok(names)
