@@ -44,10 +44,10 @@ fn last_file(data: &Path) -> io::Result<Option<PathBuf>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(data.join(FILE))),
         Err(error) => return Err(error),
     };
-    // file appendonly.aof.1.incr.aof seq 1 type i
+    // file appendonly.aof.1.incr.aof seq 1 type i, and from Redis 8 on: startoffset 0
     let name = |line: &str| {
         let words: Vec<_> = line.split(' ').collect();
-        let ["file", name, "seq", _, "type", "i"] = words[..] else {
+        let ["file", name, "seq", _, "type", "i", ..] = words[..] else {
             return None;
         };
         Some(name.to_owned())
@@ -209,7 +209,8 @@ mod tests {
 
         let parts = dir.path().join(DIRECTORY);
         std::fs::create_dir(&parts).unwrap();
-        let lines = "file appendonly.aof.1.base.rdb seq 1 type b\nfile appendonly.aof.1.incr.aof seq 1 type i\n";
+        let lines =
+            "file appendonly.aof.1.base.rdb seq 1 type b\nfile appendonly.aof.1.incr.aof seq 1 type i startoffset 0\n";
         std::fs::write(parts.join("appendonly.aof.manifest"), lines).unwrap();
         assert!(is_in_parts(dir.path()));
         std::fs::write(parts.join("appendonly.aof.1.incr.aof"), kept + &lost).unwrap();
