@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The JSON at a path of keys and indexes; `None` if there is nothing.
@@ -64,20 +64,44 @@ impl<'de> Visitor<'de> for Step<'_> {
 
     fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
         let is_index = self.step == "0" || !self.step.starts_with(['0', '+']);
-        let index: usize = self
-            .step
-            .parse()
-            .ok()
-            .filter(|_| is_index)
-            .ok_or_else(|| S::Error::custom("no index"))?;
-        for _ in 0..index {
-            if seq.next_element::<IgnoredAny>()?.is_none() {
-                return Ok(None);
+        let mut found = None;
+        if let Some(index) = self.step.parse::<usize>().ok().filter(|_| is_index) {
+            for _ in 0..index {
+                if seq.next_element::<IgnoredAny>()?.is_none() {
+                    return Ok(None);
+                }
             }
+            found = seq.next_element_seed(Descent(self.rest))?.flatten();
         }
-        let found = seq.next_element_seed(Descent(self.rest))?.flatten();
+        // To its end: where its key repeats, what follows counts.
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(found)
+    }
+
+    // Nothing is in any other value. That is no failure: where its key repeats, the last counts.
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
     }
 }
 
@@ -101,5 +125,57 @@ impl Visitor<'_> for Is<'_> {
 
     fn visit_str<E>(self, key: &str) -> Result<bool, E> {
         Ok(key == self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found<'a>(json: &'a str, path: &str) -> Option<&'a str> {
+        let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+        find(json, &path)
+    }
+
+    #[test]
+    fn the_last_of_repeated_keys_counts_at_every_level() {
+        for earlier in [
+            "5",
+            "-5",
+            "0.5",
+            "true",
+            "null",
+            "\"s\"",
+            "[7]",
+            "{}",
+            "{\"x\":0}",
+            "{\"x\":{\"y\":0}}",
+        ] {
+            let json = format!("{{\"d\":{earlier},\"d\":{{\"x\":1}},\"e\":2}}");
+            assert_eq!(found(&json, "d.x"), Some("1"), "{json}");
+            let deeper = format!("{{\"a\":[{json},3]}}");
+            assert_eq!(found(&deeper, "a.0.d.x"), Some("1"), "{deeper}");
+            // What only an earlier one has is not there.
+            let json = format!("{{\"d\":{{\"x\":1}},\"d\":{earlier}}}");
+            let expected = if earlier.starts_with("{\"x\"") {
+                found(earlier, "x")
+            } else {
+                None
+            };
+            assert_eq!(found(&json, "d.x"), expected, "{json}");
+        }
+        assert_eq!(found(r#"{"d":[1],"d":[2,3]}"#, "d.0"), Some("2"));
+        assert_eq!(found(r#"{"d":[1,2],"d":[3]}"#, "d.1"), None);
+        assert_eq!(
+            found(r#"{"d":{"x":1,"x":{"y":2}},"d":{"x":3,"x":{"y":4}}}"#, "d.x.y"),
+            Some("4")
+        );
+    }
+
+    #[test]
+    fn nothing_is_found_in_what_is_no_json() {
+        for json in ["", "{", r#"{"d":{"x":1}"#, r#"{"d":5,"d":{"x":1},}"#] {
+            assert_eq!(found(json, "d.x"), None, "{json}");
+        }
     }
 }
