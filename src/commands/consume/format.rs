@@ -5,7 +5,7 @@ use crate::format::Template;
 #[derive(clap::Args)]
 pub struct FormatArgs {
     /// Print the body alone, one on each line
-    #[arg(long, hide_short_help = true)]
+    #[arg(long)]
     pub body: bool,
     /// Print each message so: '{id} {body.user.id}'
     ///

@@ -94,7 +94,7 @@ pub struct Args {
     #[arg(long, hide_short_help = true, value_name = "POINT", allow_hyphen_values = true, help_heading = PLAIN)]
     to: Option<Point>,
     /// Begin N entries before the end
-    #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroUsize>, conflicts_with = "from", help_heading = PLAIN)]
+    #[arg(long, value_name = "N", value_parser = parse_count::<NonZeroUsize>, conflicts_with = "from", hide_short_help = true, help_heading = PLAIN)]
     last: Option<NonZeroUsize>,
 
     /// The consumer's name [default: a new one each time: LISTENER.HOST.PID.RANDOM]
