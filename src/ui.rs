@@ -107,9 +107,14 @@ impl Ui {
         io::stdin().is_terminal()
     }
 
+    /// Whether anybody hears what is done.
+    pub fn tells_status(&self) -> bool {
+        self.verbosity >= Verbosity::Normal
+    }
+
     /// Says what was done, unless asked to be quiet.
     pub fn status(&self, text: &str) {
-        if self.verbosity >= Verbosity::Normal {
+        if self.tells_status() {
             self.say(text);
         }
     }

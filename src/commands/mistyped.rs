@@ -30,6 +30,15 @@ pub fn mistyped(failure: anyhow::Error, servers: &Servers) -> anyhow::Error {
     }
 }
 
+/// A question for what was meant by a stream that is not there, where that is no failure.
+pub fn meant_by(stream: &str, servers: &Servers) -> Option<String> {
+    if servers.stop().signal().is_some() {
+        return None;
+    }
+    let until = Instant::now() + PATIENCE;
+    near_stream(&servers.until(Some(until)), stream, until)
+}
+
 /// A group of the stream; if it has none, it may be the stream that was mistyped.
 fn near_group(servers: &Servers, stream: &str, group: &str, until: Instant) -> Option<String> {
     let mut connections = Connections::new(servers, None);

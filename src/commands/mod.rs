@@ -31,7 +31,7 @@ use crate::render::{Layout, counted};
 use crate::streamer::{Connection, Connections, Ending, Error, Node, Notice, Servers, Stop, first, ready};
 use crate::ui::Ui;
 
-pub use mistyped::mistyped;
+pub use mistyped::{meant_by, mistyped};
 
 /// What every command works with.
 pub struct Context {

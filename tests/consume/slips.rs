@@ -95,6 +95,28 @@ fn a_stream_that_does_not_exist_is_named_and_waited_for() {
 }
 
 #[test]
+fn the_stream_that_was_meant_is_asked_for() {
+    let server = Server::start();
+    server.add_message("orders", "1-0", "n", "1");
+    let mistyped = |args: &[&str]| Test::new(&server).args(["consume", "ordres"]).args(args);
+    mistyped(&["-e"])
+        .stderr("stream ordres does not exist; did you mean orders?\n")
+        .run();
+    let scans = server.calls("scan");
+    mistyped(&["-e", "-q"]).run();
+    mistyped(&["-e", "returns"])
+        .stderr("stream ordres does not exist\nstream returns does not exist\n")
+        .run();
+    assert_eq!(server.calls("scan"), scans);
+    let mut waiting = mistyped(&["--from", "beginning"]).spawn();
+    waiting.wait_stderr("stream ordres does not exist yet: waiting for its first message; did you mean orders?\n");
+    server.add_message("ordres", "1-0", "n", "1");
+    assert!(waiting.line().contains("\"1-0\""));
+    waiting.signal(Signal::TERM);
+    assert_eq!(waiting.wait().status, 128 + 15);
+}
+
+#[test]
 fn streams_that_do_not_exist_are_named_wherever_they_would_be() {
     let cluster = Cluster::start();
     let [a, b, c] = [0, 1, 2].map(|number| cluster.name_at(&cluster.nodes()[number], "s"));

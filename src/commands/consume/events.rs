@@ -9,8 +9,8 @@ const NAMED: usize = 5;
 
 const NOT_AGAIN: &str = "; not tried again, as --ack read asks";
 
-/// Says what happened.
-pub fn tell(ui: Ui, event: &Event<'_>) {
+/// Says what happened. `meant_by` asks for the stream that was meant by one that is not there.
+pub fn tell(ui: Ui, event: &Event<'_>, meant_by: &dyn Fn(&str) -> Option<String>) {
     // What a person should know although the work goes on.
     let warning = match event {
         Event::Joined {
@@ -29,7 +29,15 @@ pub fn tell(ui: Ui, event: &Event<'_>) {
             } else {
                 ""
             };
-            return ui.status(&format!("stream {} does not exist{and}", one_line(stream)));
+            if !ui.tells_status() {
+                return;
+            }
+            let question = meant_by(stream).map(|question| format!("; {}", one_line(&question)));
+            return ui.status(&format!(
+                "stream {} does not exist{and}{}",
+                one_line(stream),
+                question.unwrap_or_default()
+            ));
         }
         Event::GroupCreated { stream, group, from } => {
             format!("group {group} on {stream} was missing: created from {from}")

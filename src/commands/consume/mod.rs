@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::commands::Context;
 use crate::commands::streams::StreamArgs;
+use crate::commands::{Context, meant_by};
 use crate::failure::Failure;
 use crate::options::{GroupArgs, ReconnectArgs, parse_count, parse_name};
 use crate::partitions::parse_stream;
@@ -234,6 +234,11 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let quota = Quota::new(args.max.map(NonZeroUsize::get));
     let passed_over = AtomicU64::new(0);
     let unblocker = Unblocker::new(&context.servers, stop);
+    // Of several, each would take its time.
+    let meant_by = |stream: &str| match streams.as_slice() {
+        [_] => meant_by(stream, &context.servers),
+        _ => None,
+    };
     let run = Run {
         servers: &context.servers,
         stop,
@@ -243,7 +248,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         deadline,
         reconnect_for: args.reconnect.reconnect_for,
         notify: &|notice| context.notice(notice),
-        tell: &|event| events::tell(context.ui, &event),
+        tell: &|event| events::tell(context.ui, &event, &meant_by),
     };
     // Until there is a connection, a signal ends the process as signals do.
     let link = match connect(&run, &streams[0], &plan.keys(), context) {
