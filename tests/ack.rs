@@ -112,3 +112,33 @@ fn a_bad_line_is_named() {
     }
     assert_eq!(server.pending("s", "s:billing:cg").len(), 3);
 }
+
+#[test]
+fn json_tells_what_became_of_which_stream() {
+    let server = pending_three();
+    prepare(&server, "t");
+    let lines = "{\"stream\":\"t\",\"id\":\"2-0\"}\n1-0\n2-0\n5-0\n";
+    ack(&server)
+        .args(["-", "--json"])
+        .stdin(lines)
+        .stdout(
+            "{\"acknowledged\":3,\"answer_lost\":0,\"not_pending\":1,\"streams\":[\
+             {\"stream\":\"s\",\"group\":\"s:billing:cg\",\"acknowledged\":2,\"answer_lost\":0,\"not_pending\":1},\
+             {\"stream\":\"t\",\"group\":\"t:billing:cg\",\"acknowledged\":1,\"answer_lost\":0,\"not_pending\":0}]}\n",
+        )
+        .run();
+    // What was done before a bad line is told all the same, and nothing is not.
+    ack(&server)
+        .args(["-", "--json"])
+        .stdin("3-0\nnonsense\n")
+        .status(1)
+        .stdout_has(["{\"acknowledged\":1,"])
+        .stderr_has(["error: "])
+        .run();
+    ack(&server)
+        .args(["-", "--json"])
+        .stdin("nonsense\n")
+        .status(1)
+        .stderr_has(["error: "])
+        .run();
+}

@@ -253,9 +253,14 @@ fn what_would_come_of_it_is_counted_up_to_a_bound() {
     }
     server.cli(["XGROUP", "SETID", "s", "g", "10001-0"]);
     reset(&server, "--from beginning --dry-run")
+        .stdout("would move group g on s to beginning: 10,001 entries would come again\n")
+        .run();
+    server.add_message("s", "10002-0", "n", "1");
+    server.cli(["XGROUP", "SETID", "s", "g", "10002-0"]);
+    reset(&server, "--from beginning --dry-run")
         .stdout("would move group g on s to beginning: >10,000 entries would come again\n")
         .run();
-    assert_eq!(group(&server).1, "10001-0");
+    assert_eq!(group(&server).1, "10002-0");
     reset(&server, "--from beginning")
         .stderr("moved group g on s to beginning: >10,000 entries come again\n")
         .run();
@@ -375,5 +380,65 @@ fn a_dry_run_makes_no_stream() {
     Test::new(&server)
         .args(["subscribe", "s", "-g", "g", "--dry-run", "--from", "beginning"])
         .stdout("group g on s exists, and would be left as it is\n")
+        .run();
+}
+
+#[test]
+fn json_tells_what_was_done_and_where_groups_stand() {
+    let server = Server::start();
+    server.add_numbered("s", 5);
+    server.cli(["XGROUP", "CREATE", "s", "g", "2-0"]);
+    server.cli(["XREADGROUP", "GROUP", "g", "till", "COUNT", "1", "STREAMS", "s", ">"]);
+    let subscribe = |args: &str, rows: &str| {
+        let test = Test::new(&server).args(["subscribe", "s", "t", "-g", "g", "--json"]);
+        let test = test.args(args.split_whitespace());
+        let test = if args.contains("--reset") {
+            test.stderr_has(["till"])
+        } else {
+            test
+        };
+        test.stdout(rows).run();
+    };
+    let row = |stream: &str, outcome: &str, dry_run: bool, id: &str, more: &str| {
+        format!(
+            r#"{{"stream":"{stream}","group":"g","outcome":"{outcome}","dry_run":{dry_run},"last_delivered_id":{id}{more}}}"#
+        )
+    };
+    let rows = |rows: [String; 2]| format!("[{}]\n", rows.join(","));
+    let (kept, none) = (row("s", "kept", true, "\"3-0\"", ""), "null");
+    subscribe("--dry-run", &rows([kept, row("t", "created", true, none, "")]));
+    assert!(server.groups("t").is_empty());
+    let kept = row("s", "kept", false, "\"3-0\"", "");
+    subscribe("", &rows([kept, row("t", "created", false, "\"0-0\"", "")]));
+    let means = |again: u64, skipped: u64, pending: u64, at_work: &str| {
+        format!(
+            r#","again":{again},"skipped":{skipped},"count_is_lower_bound":false,"pending":{pending},"at_work":[{at_work}]"#
+        )
+    };
+    let nothing = means(0, 0, 0, "");
+    let moved = |id: &str, dry_run, means: String| {
+        let id = format!("\"{id}\"");
+        rows([
+            row("s", "moved", dry_run, &id, &means),
+            row("t", "moved", dry_run, &id, &nothing),
+        ])
+    };
+    let back = means(2, 0, 1, "\"till\"");
+    let before = format!("1-{}", u64::MAX);
+    subscribe("--reset --from 2-0 --dry-run", &moved(&before, true, back.clone()));
+    assert_eq!(group(&server).1, "3-0");
+    subscribe("--reset --from 2-0", &moved(&before, false, back));
+    assert_eq!(group(&server).1, before);
+}
+
+#[test]
+fn json_tells_what_was_done_before_a_failure() {
+    let server = Server::start();
+    server.cli(["SET", "t", "no stream"]);
+    Test::new(&server)
+        .args(["subscribe", "s", "t", "-g", "g", "--json"])
+        .status(1)
+        .stdout("[{\"stream\":\"s\",\"group\":\"g\",\"outcome\":\"created\",\"dry_run\":false,\"last_delivered_id\":\"0-0\"}]\n")
+        .stderr_has(["error: "])
         .run();
 }

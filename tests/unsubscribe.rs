@@ -46,11 +46,13 @@ fn rows(server: &Server) -> Vec<(String, String, String)> {
     lines.chunks(4).map(row).collect()
 }
 
-/// What `--json` says of the one subject.
+/// What `--json` says of the one subject, be it in an array.
 fn json(test: Test) -> serde_json::Value {
     let output = test.stdout_any().stderr_any().run();
-    let rows: serde_json::Value = serde_json::from_str(&output.stdout()).unwrap();
-    rows[0].clone()
+    match serde_json::from_str(&output.stdout()).unwrap() {
+        serde_json::Value::Array(rows) => rows[0].clone(),
+        object => object,
+    }
 }
 
 #[test]
@@ -383,4 +385,37 @@ fn what_is_undelivered_is_counted_up_to_a_bound() {
         .status(1)
         .stderr_has([": 9,999 entries undelivered"])
         .run();
+}
+
+#[test]
+fn what_is_undelivered_has_the_names_that_pending_gives_it() {
+    let server = stream(12_000);
+    server.cli(["XDEL", "s", "6000-0"]);
+    server.cli(["XGROUP", "SETID", "s", "g", "1-0"]);
+    for (id, lag, is_lower_bound) in [("1-0", 10_001, true), ("11000-0", 1_000, false)] {
+        server.cli(["XGROUP", "SETID", "s", "g", id]);
+        let gone = json(unsubscribe(&server, "--dry-run --json"));
+        let pending = json(Test::new(&server).args(["pending", "s", "-g", "g", "--json"]));
+        for found in [&gone, &pending] {
+            assert_eq!(
+                (&found["lag"], &found["lag_is_lower_bound"]),
+                (&lag.into(), &is_lower_bound.into())
+            );
+        }
+    }
+}
+
+/// No entry can follow, and none is asked for.
+#[test]
+fn a_group_at_the_last_id_there_can_be_lacks_nothing() {
+    let server = stream(3);
+    let last = format!("{0}-{0}", u64::MAX);
+    server.cli(["XDEL", "s", "2-0"]);
+    server.cli(["XGROUP", "SETID", "s", "g", &last]);
+    let pending = json(Test::new(&server).args(["pending", "s", "-g", "g", "--json"]));
+    assert_eq!(
+        (&pending["lag"], &pending["lag_is_lower_bound"]),
+        (&0.into(), &false.into())
+    );
+    unsubscribe(&server, "").stderr("removed group g on s\n").run();
 }

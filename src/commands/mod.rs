@@ -6,6 +6,7 @@ pub mod completions;
 pub mod consume;
 mod durability;
 mod fields;
+mod lag_json;
 pub mod local;
 pub mod man;
 mod mistyped;

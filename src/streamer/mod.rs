@@ -27,14 +27,15 @@ pub use consumer::{
 };
 pub use entry::{BODY, Entry, EntryId, Field, Message, NAME};
 pub use error::{Error, NoFsync, ServerError};
+pub use inspect::count::{COUNT_LIMIT, Count, CountLimit};
 #[cfg(test)]
 pub use inspect::groups::GroupInfo;
 pub use inspect::groups::{ConsumerInfo, groups};
-pub use inspect::lag::{CountLimit, Lag};
+pub use inspect::lag::Lag;
 pub use inspect::lookout::{Lookout, Watched};
 pub use inspect::pending::{PendingEntry, PendingFilter, PendingPages};
 pub use inspect::scan::{Glob, find_streams, matching_streams, stream_keys};
-pub use inspect::seek::{Count, Move, Passed, Position, look_ahead, position_of};
+pub use inspect::seek::{Move, Passed, Position, look_at_move, position_of};
 pub use inspect::server::{About, about, now_ms, ready, shut_down};
 pub use inspect::state::{
     Behind, GroupState, Look, Need, Oldest, StreamState, consumers, group_info, group_state, stream_state,

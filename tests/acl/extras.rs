@@ -63,6 +63,11 @@ fn use_row(server: &Server, label: &str, words: &[String]) -> Output {
             let letters = ["--max-deliveries", "1", "--dead-letter", "dl", "--", "false"];
             consume(server, words, cut, &letters)
         }
+        "subscribe --json, where the group stands" => {
+            three(server);
+            grant(server, words);
+            as_eve().args(["subscribe", "s", "-g", "new", "--json"]).spawn().wait()
+        }
         "unsubscribe, the ledger" | "unsubscribe --consumer, handing back" => {
             three(server);
             server.cli(["ZADD", "stream:s:group:g:processed", "1", "1-0"]);
@@ -137,6 +142,7 @@ fn what_is_used_if_it_is_allowed_can_be_done_without() {
             "ack",
             "redrive",
             "redrive — another one is at work, or was killed",
+            "subscribe",
             "unsubscribe",
             "pending STREAM",
         ]),
@@ -180,7 +186,7 @@ fn what_is_used_if_it_is_allowed_can_be_done_without() {
                     row.label,
                     output.stderr()
                 );
-                let is_shown_otherwise = row.label == "pending";
+                let is_shown_otherwise = row.label == "pending" || row.label.starts_with("subscribe --json");
                 assert!(
                     is_shown_otherwise || output.stdout() == expected.stdout(),
                     "{}, {word}: {}",

@@ -1,15 +1,17 @@
 //! `ack`: acknowledges entries, named by IDs or by the lines `consume` printed.
 
 mod input;
+mod tally;
 
-use crate::commands::{Context, print};
+use crate::commands::{Context, print, print_json};
 use crate::failure::Failure;
 use crate::options::{GroupArgs, ReconnectArgs};
 use crate::partitions::{Streams, parse_streams};
 use crate::render::{counted, one_line};
 use crate::signals;
-use crate::streamer::{Ack, AckOutcome, Acknowledger, Connections, Ending, EntryId, Halt, Notice, Stop, Supervisor};
+use crate::streamer::{Ack, Acknowledger, Connections, Ending, EntryId, Halt, Notice, Stop, Supervisor};
 use input::References;
+use tally::Tally;
 
 /// Acknowledge messages, and print how many were pending
 ///
@@ -34,6 +36,9 @@ pub struct Args {
     /// Fail if any of them was not pending
     #[arg(long)]
     strict: bool,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     reconnect: ReconnectArgs,
 }
@@ -44,6 +49,7 @@ struct Settings {
     group: GroupArgs,
     source: Source,
     not_pending: NotPending,
+    format: Format,
     reconnect: ReconnectArgs,
 }
 
@@ -58,6 +64,14 @@ enum Source {
 enum NotPending {
     Tolerated,
     Failure,
+}
+
+/// How it is said what was done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    /// The number that were pending.
+    Number,
+    Json,
 }
 
 impl Settings {
@@ -90,6 +104,7 @@ impl Settings {
             group: args.group,
             source,
             not_pending,
+            format: if args.json { Format::Json } else { Format::Number },
             reconnect: args.reconnect,
         })
     }
@@ -218,16 +233,16 @@ impl Acks<'_> {
     }
 
     fn finish(mut self, ended: anyhow::Result<()>) -> anyhow::Result<Ending> {
-        let acked = self.tally.acked;
-        let printed = if ended.is_ok() || acked > 0 {
-            print(self.context.ui, format!("{acked}\n").as_bytes())
-        } else {
-            Ok(Ending::Enough)
+        let all = self.tally.all();
+        let printed = match self.settings.format {
+            _ if ended.is_err() && all.acknowledged == 0 => Ok(Ending::Enough),
+            Format::Number => print(self.context.ui, format!("{}\n", all.acknowledged).as_bytes()),
+            Format::Json => print_json(self.context.ui, self.tally.document()?.as_bytes()),
         };
-        if self.tally.presumed > 0 {
+        if all.answer_lost > 0 {
             self.context.ui.status(&format!(
                 "{} counted as acknowledged: no longer pending, but the answer was lost with a connection",
-                counted(self.tally.presumed, "entry")
+                counted(all.answer_lost, "entry")
             ));
         }
         // A reader that has gone hides no failure.
@@ -242,13 +257,14 @@ impl Acks<'_> {
 
     /// What it means that some were not pending.
     fn verdict(&mut self) -> anyhow::Result<()> {
-        if let (0, Some((stream, group))) = (self.tally.acked, &self.tally.first_missed) {
+        let all = self.tally.all();
+        if let (0, Some((stream, group))) = (all.acknowledged, self.tally.first_missed()) {
             match self.acknowledger.see_group(stream, group) {
                 Ok(()) | Err(Halt::Ended(_)) => {}
                 Err(Halt::Failed(error)) => return Err(error.into()),
             }
         }
-        if self.settings.not_pending == NotPending::Failure && self.tally.missed > 0 {
+        if self.settings.not_pending == NotPending::Failure && all.not_pending > 0 {
             return Err(Failure::unmet(self.tally.not_pending()).into());
         }
         Ok(())
@@ -270,50 +286,4 @@ fn in_doubt<'a>(left: impl Iterator<Item = &'a Ack<'a>>) -> String {
         counted(count, "acknowledgement"),
         streams.join(", ")
     )
-}
-
-/// What became of all.
-#[derive(Default)]
-struct Tally {
-    acked: u64,
-    /// Of these, how many are only presumed to be.
-    presumed: u64,
-    missed: u64,
-    /// The first of those that were missed.
-    named: Vec<EntryId>,
-    first_missed: Option<(String, String)>,
-}
-
-/// How many IDs that were not pending are named.
-const NAMED: usize = 10;
-
-impl Tally {
-    fn add(&mut self, ack: Ack<'_>, outcome: AckOutcome) {
-        match outcome {
-            AckOutcome::Acked => self.acked += 1,
-            AckOutcome::AnswerLost => {
-                self.acked += 1;
-                self.presumed += 1;
-            }
-            AckOutcome::NotPending => {
-                self.missed += 1;
-                self.first_missed
-                    .get_or_insert_with(|| (ack.stream.to_owned(), ack.group.to_owned()));
-                if self.named.len() < NAMED {
-                    self.named.push(ack.id);
-                }
-            }
-        }
-    }
-
-    fn not_pending(&self) -> String {
-        let named: Vec<_> = self.named.iter().map(EntryId::to_string).collect();
-        let more = if self.missed > NAMED as u64 { ", …" } else { "" };
-        let total = self.missed + self.acked;
-        format!(
-            "{} of {total} were not pending: {}{more}",
-            self.missed,
-            named.join(", ")
-        )
-    }
 }

@@ -5,8 +5,9 @@ use serde::Serialize;
 use super::dead::DeadConsumer;
 use super::group::GroupView;
 use super::tables::Shape;
+use crate::commands::lag_json::LagJson;
 use crate::name_json::NameJson;
-use crate::streamer::{Behind, ConsumerInfo, GroupState, Lag, PendingEntry, StreamState};
+use crate::streamer::{Behind, ConsumerInfo, GroupState, PendingEntry, StreamState};
 
 /// One stream is an object, several are an array.
 pub fn streams(streams: &[StreamState], shape: Shape) -> serde_json::Result<String> {
@@ -91,8 +92,8 @@ impl<'a> StreamJson<'a> {
 #[derive(Serialize)]
 pub struct GroupJson<'a> {
     group: NameJson<'a>,
-    lag: Option<u64>,
-    lag_is_lower_bound: bool,
+    #[serde(flatten)]
+    lag: LagJson,
     pending: u64,
     behind_ms: Option<u64>,
     oldest_idle_ms: Option<u64>,
@@ -104,8 +105,7 @@ impl<'a> GroupJson<'a> {
     pub fn of(group: &'a GroupState) -> Self {
         Self {
             group: NameJson(&group.info.name),
-            lag: group.lag.least(),
-            lag_is_lower_bound: matches!(group.lag, Lag::AtLeast(_)),
+            lag: group.lag.into(),
             pending: group.info.pending,
             behind_ms: match group.behind {
                 Behind::Nothing => Some(0),

@@ -6,18 +6,12 @@ use super::Args;
 use super::gates::Gates;
 use crate::failure::{Failure, quote};
 use crate::partitions::{Streams, parse_streams};
-use crate::streamer::{CountLimit, Glob, Look, Need, Oldest, RawName, names};
+use crate::streamer::{COUNT_LIMIT, CountLimit, Glob, Look, Need, Oldest, RawName, names};
 
 /// How many entries a table has unless told otherwise: with the tables above it fits on a screen.
 const MAX_ENTRIES: usize = 20;
 
-/// How far entries are counted for a table, where the server does not know their number.
-const COUNTED: CountLimit = CountLimit {
-    entries: 10_000,
-    bytes: 16 * 1024 * 1024,
-};
-
-/// The same where it is looked again and again.
+/// How far entries are counted where it is looked again and again.
 const COUNTED_OFTEN: CountLimit = CountLimit {
     entries: 1000,
     bytes: 1024 * 1024,
@@ -131,7 +125,7 @@ impl Settings {
 
 fn look(gates: &Gates, view: View, watch: Option<Duration>) -> Look {
     let need = |is_needed| if is_needed { Need::Surely } else { Need::IfAllowed };
-    let counted = if watch.is_some() { COUNTED_OFTEN } else { COUNTED };
+    let counted = if watch.is_some() { COUNTED_OFTEN } else { COUNT_LIMIT };
     Look {
         oldest: match view {
             View::State(_) | View::Metrics if watch.is_none() => Oldest::Search,

@@ -1,15 +1,18 @@
 //! `subscribe`: creates the group where it is missing, or moves it.
 
+mod json;
 mod words;
 
 use crate::commands::streams::StreamArgs;
-use crate::commands::{Context, print};
+use crate::commands::{Context, print, print_json};
 use crate::failure::{Failure, quote};
 use crate::options::{GroupArgs, parse_name};
 use crate::render::duration;
 use crate::streamer::{
-    Connections, Ending, Existing, Move, Point, Position, look_ahead, now_ms, position_of, subscribe,
+    Connections, Ending, Error, Existing, Move, Point, Position, Subscribed, look_at_move, now_ms, position_of,
+    subscribe,
 };
+use json::Row;
 
 /// Create a consumer group, and its stream, if it does not exist
 ///
@@ -44,6 +47,9 @@ pub struct Args {
     /// Say what would be done, and how many entries come again or are skipped
     #[arg(long)]
     dry_run: bool,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// What to do.
@@ -54,6 +60,13 @@ struct Settings {
     existing: Existing,
     future: Future,
     mode: Mode,
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Words,
+    Json,
 }
 
 /// Where groups are to begin.
@@ -103,6 +116,7 @@ impl Settings {
             existing: if args.reset { Existing::Move } else { Existing::Keep },
             future: if args.force { Future::Accepted } else { Future::Refused },
             mode: if args.dry_run { Mode::DryRun } else { Mode::Do },
+            format: if args.json { Format::Json } else { Format::Words },
         })
     }
 }
@@ -135,20 +149,57 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         }
     }
     if settings.mode == Mode::DryRun {
-        let lines: Vec<_> = plans
-            .iter()
-            .map(|plan| words::planned(plan, &settings) + "\n")
-            .collect();
-        return print(context.ui, lines.concat().as_bytes());
+        return show_plans(&plans, &settings, context);
     }
-    for plan in &plans {
-        let Plan { stream, group, to, .. } = plan;
-        let subscribed = connections.at(stream, |connection| {
-            subscribe(connection, stream, group, *to, settings.existing)
-        })?;
+    let mut rows = Vec::new();
+    let done = plans
+        .iter()
+        .try_for_each(|plan| carry_out(plan, &settings, &mut connections, context, &mut rows));
+    let shown = match settings.format {
+        Format::Json => print_json(context.ui, json::document(&rows)?.as_bytes()),
+        Format::Words => Ok(Ending::Enough),
+    };
+    // A reader that has gone hides no failure.
+    done?;
+    shown
+}
+
+fn show_plans(plans: &[Plan<'_>], settings: &Settings, context: &Context) -> anyhow::Result<Ending> {
+    if settings.format == Format::Json {
+        let rows: Vec<_> = plans.iter().map(|plan| Row::planned(plan, settings.existing)).collect();
+        return print_json(context.ui, json::document(&rows)?.as_bytes());
+    }
+    let lines: Vec<_> = plans.iter().map(|plan| words::planned(plan, settings) + "\n").collect();
+    print(context.ui, lines.concat().as_bytes())
+}
+
+/// Creates a group, or moves it, and tells of it.
+fn carry_out<'p>(
+    plan: &'p Plan<'_>,
+    settings: &Settings,
+    connections: &mut Connections,
+    context: &Context,
+    rows: &mut Vec<Row<'p>>,
+) -> Result<(), Error> {
+    let Plan { stream, group, to, .. } = plan;
+    let subscribed = connections.at(stream, |connection| {
+        subscribe(connection, stream, group, *to, settings.existing)
+    })?;
+    if settings.format == Format::Words {
         context.ui.status(&words::done(plan, &settings.start, subscribed));
+        return Ok(());
     }
-    Ok(Ending::Enough)
+    let stands = match (subscribed, *to) {
+        (Subscribed::Created | Subscribed::Moved, Position::Behind(id)) => Some(id),
+        _ => match connections.at(stream, |connection| position_of(connection, stream, group)) {
+            Ok(found) => found.ok(),
+            // It is done all the same.
+            Err(Error::Denied(_)) => None,
+            Err(error) => return Err(error),
+        },
+    };
+    rows.push(Row::done(plan, subscribed, stands));
+    Ok(())
 }
 
 /// A group that is moved into the future gets nothing until then, which is a slip as a rule.
@@ -187,7 +238,7 @@ fn plan<'a>(
     };
     let is_looked_at = settings.existing == Existing::Move || settings.mode == Mode::DryRun;
     let moves = if is_looked_at {
-        connections.at(stream, |connection| look_ahead(connection, stream, group, to))?
+        connections.at(stream, |connection| look_at_move(connection, stream, group, to))?
     } else {
         None
     };

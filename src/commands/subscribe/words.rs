@@ -101,6 +101,6 @@ fn entries(count: Count, one: &str, many: &str) -> String {
         Count::Exactly(0) => format!("nothing {one}"),
         Count::Exactly(1) => format!("1 entry {one}"),
         Count::Exactly(count) => format!("{} {many}", counted(count, "entry")),
-        Count::MoreThan(count) => format!(">{} entries {many}", grouped(count)),
+        Count::AtLeast(count) => format!(">{} entries {many}", grouped(count.saturating_sub(1))),
     }
 }

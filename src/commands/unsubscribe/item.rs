@@ -257,7 +257,7 @@ fn losses_of(group: &GroupUse) -> Vec<String> {
     match group.undelivered {
         Count::Exactly(0) => {}
         Count::Exactly(count) => losses.push(format!("{} undelivered", counted(count, "entry"))),
-        Count::MoreThan(count) => losses.push(format!(">{} entries undelivered", grouped(count))),
+        Count::AtLeast(count) => losses.push(format!(">{} entries undelivered", grouped(count.saturating_sub(1)))),
     }
     losses
 }

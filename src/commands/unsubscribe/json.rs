@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::item::{Found, Item};
 use super::{Losses, Subject};
+use crate::commands::lag_json::LagJson;
 use crate::name_json::NameJson;
-use crate::streamer::Count;
+use crate::streamer::Lag;
 
 pub fn document(items: &[Item]) -> serde_json::Result<String> {
     let rows: Vec<_> = items.iter().map(Row::of).collect();
@@ -33,8 +34,8 @@ enum Facts<'a> {
     },
     Group {
         pending: u64,
-        /// Entries that are still to be delivered; null where they are too many to count.
-        lag: Option<u64>,
+        #[serde(flatten)]
+        lag: LagJson,
         consumers: Vec<NameJson<'a>>,
         at_work: Vec<NameJson<'a>>,
         /// Entries of the ledger; null where this user may not look.
@@ -71,10 +72,7 @@ impl<'a> Facts<'a> {
             Found::Nothing => Self::Missing { missing: true },
             Found::Group { group, ledger } => Self::Group {
                 pending: group.info.pending,
-                lag: match group.undelivered {
-                    Count::Exactly(count) => Some(count),
-                    Count::MoreThan(_) => None,
-                },
+                lag: Lag::from(group.undelivered).into(),
                 consumers: group.consumers.iter().map(|info| NameJson(&info.name)).collect(),
                 at_work: group.at_work().map(|info| NameJson(&info.name)).collect(),
                 ledger: *ledger,

@@ -1,14 +1,13 @@
 //! What a group has yet to be given: how many entries, and which is the first. The server knows the number as a rule;
 //! where it does not, as after an XDEL, or of a group made behind entries, the entries are counted.
 
-use std::time::Duration;
-
+use super::count::{Count, Counter};
 use super::groups::GroupInfo;
 use super::state::{Look, Need};
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::{Error, ServerError};
 use crate::streamer::raw_name::RawName;
-use crate::streamer::wire::{Connection, Entries, Shape};
+use crate::streamer::wire::Connection;
 
 /// How many entries of a stream a group has yet to be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,18 +29,17 @@ impl Lag {
     }
 }
 
-/// How far entries are counted: one more than the limit tells that there are more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CountLimit {
-    pub entries: u64,
-    pub bytes: usize,
+impl From<Count> for Lag {
+    fn from(count: Count) -> Self {
+        match count {
+            Count::Exactly(count) => Self::Of(count),
+            Count::AtLeast(count) => Self::AtLeast(count),
+        }
+    }
 }
 
 /// How many first entries are asked for in one piece.
 const GROUPS: usize = 100;
-/// How many entries of a stream are asked for at once, and how many bytes they should have.
-const PAGE: u64 = 1000;
-const PAGE_BYTES: u64 = 1024 * 1024;
 
 /// What is found out about one group.
 #[derive(Debug)]
@@ -51,8 +49,8 @@ pub struct Ahead {
     pub first: Option<EntryId>,
     /// Whether the user may not read the stream.
     pub is_denied: bool,
-    /// How many bytes the first entry has: a page has as many of its size as are worth one.
-    first_bytes: usize,
+    /// Counts what was not delivered.
+    counter: Counter,
     next: Next,
 }
 
@@ -62,8 +60,8 @@ enum Next {
     Nothing,
     /// The first entry that was not delivered.
     First,
-    /// The entries behind this one.
-    Behind(EntryId),
+    /// Those behind it.
+    Others,
 }
 
 impl Ahead {
@@ -84,7 +82,7 @@ impl Ahead {
             lag,
             first: None,
             is_denied: false,
-            first_bytes: 0,
+            counter: Counter::new(info.last_delivered, EntryId::MAX),
             next: if is_first_needed { Next::First } else { Next::Nothing },
         }
     }
@@ -101,20 +99,13 @@ impl Ahead {
     }
 
     /// Takes the first entry that was not delivered.
-    fn begin(&mut self, page: Page) {
-        self.first = page.last;
-        self.first_bytes = page.bytes;
-        self.next = match (self.lag, page.last) {
-            (Lag::Unknown, None) => {
-                self.lag = Lag::Of(0);
-                Next::Nothing
-            }
-            (Lag::Unknown, Some(first)) => {
-                self.lag = Lag::AtLeast(1);
-                Next::Behind(first)
-            }
-            _ => Next::Nothing,
-        };
+    fn begin(&mut self, first: Option<EntryId>) {
+        self.first = first;
+        self.next = Next::Nothing;
+        if self.lag == Lag::Unknown {
+            self.lag = self.counter.count().into();
+            self.next = Next::Others;
+        }
     }
 }
 
@@ -133,50 +124,37 @@ pub fn look_ahead(connection: &mut Connection, subjects: &mut [Subject<'_>], loo
         .filter(|subject| subject.ahead.next == Next::First)
         .collect();
     for some in open.chunks_mut(GROUPS) {
-        let mut packed = Vec::new();
-        for subject in some.iter() {
-            range(subject.stream, subject.info.last_delivered, 1).write_packed_command(&mut packed);
+        let (mut packed, mut asked) = (Vec::new(), Vec::new());
+        for subject in some {
+            match subject.ahead.counter.page(subject.stream, 1) {
+                Some(request) => {
+                    request.write_packed_command(&mut packed);
+                    asked.push(subject);
+                }
+                // It stands at the last ID there can be.
+                None => subject.ahead.begin(None),
+            }
         }
         connection.send(&packed)?;
-        for subject in some {
-            match receive(connection)? {
-                Ok(page) => subject.ahead.begin(page),
+        for subject in asked {
+            match subject.ahead.counter.take_in(connection, 1)? {
+                Ok(first) => subject.ahead.begin(first),
                 Err(refusal) => refused(subject, refusal, look)?,
             }
         }
     }
-    for subject in open {
+    for subject in open.into_iter().filter(|subject| subject.ahead.next == Next::Others) {
         count(connection, subject, look)?;
     }
     Ok(())
 }
 
-/// Counts what was not delivered, in pages: one command must not hold up a server for long.
+/// Counts what was not delivered.
 fn count(connection: &mut Connection, subject: &mut Subject<'_>, look: &Look) -> Result<(), Error> {
-    let limit = look.count;
-    let mut counted = 1;
-    let mut bytes = subject.ahead.first_bytes;
-    while let Next::Behind(from) = subject.ahead.next {
-        if counted > limit.entries || bytes > limit.bytes {
-            subject.ahead.next = Next::Nothing;
-            break;
-        }
-        let size = bytes as u64 / counted;
-        let most = (PAGE_BYTES / size.max(1)).clamp(1, PAGE);
-        let asked = most.min(limit.entries.saturating_add(1) - counted);
-        connection.send(&range(subject.stream, from, asked).get_packed_command())?;
-        let page = match receive(connection)? {
-            Ok(page) => page,
-            Err(refusal) => return refused(subject, refusal, look),
-        };
-        counted += page.entries;
-        bytes += page.bytes;
-        (subject.ahead.lag, subject.ahead.next) = match page.last {
-            Some(last) if page.entries == asked => (Lag::AtLeast(counted), Next::Behind(last)),
-            _ => (Lag::Of(counted), Next::Nothing),
-        };
-    }
-    Ok(())
+    let counted = subject.ahead.counter.go_on(connection, subject.stream, look.count)?;
+    subject.ahead.lag = subject.ahead.counter.count().into();
+    subject.ahead.next = Next::Nothing;
+    counted.or_else(|refusal| refused(subject, refusal, look))
 }
 
 fn refused(subject: &mut Subject<'_>, refusal: ServerError, look: &Look) -> Result<(), Error> {
@@ -191,35 +169,6 @@ fn refused(subject: &mut Subject<'_>, refusal: ServerError, look: &Look) -> Resu
         error => return Err(error),
     }
     Ok(())
-}
-
-fn range(stream: &RawName, after: EntryId, count: u64) -> redis::Cmd {
-    let mut range = redis::cmd("XRANGE");
-    range.arg(stream.as_bytes());
-    range.arg(format!("({after}")).arg("+").arg("COUNT").arg(count);
-    range
-}
-
-/// What a part of a stream holds.
-#[derive(Clone, Copy, Default)]
-struct Page {
-    entries: u64,
-    bytes: usize,
-    last: Option<EntryId>,
-}
-
-fn receive(connection: &mut Connection) -> Result<Result<Page, ServerError>, Error> {
-    let mut entries = match Entries::begin(connection, Shape::OneStream, Duration::ZERO)? {
-        Ok(entries) => entries,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let mut page = Page::default();
-    while let Some((_, delivered)) = entries.next(connection, &[])? {
-        page.entries += 1;
-        page.last = page.last.max(Some(delivered.id()));
-    }
-    page.bytes = entries.size().1;
-    Ok(Ok(page))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What servers know of their streams: lengths, groups, lag, consumers, pending entries; groups made and moved.
 //! Functions over a connection, which the caller got from [`Servers`](super::servers::Servers).
 
+pub mod count;
 mod facts;
 pub mod groups;
 pub mod lag;

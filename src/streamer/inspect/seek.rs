@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::count::{Count, count_between};
 use super::groups::{ConsumerInfo, groups};
 use super::server::now_ms;
 use super::state::group_info;
@@ -10,7 +11,7 @@ use crate::streamer::error::Error;
 use crate::streamer::names;
 use crate::streamer::point::Point;
 use crate::streamer::raw_name::RawName;
-use crate::streamer::wire::{Connection, Entries, Shape};
+use crate::streamer::wire::Connection;
 
 /// Where a group is to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,16 +45,11 @@ impl Position {
     }
 }
 
-/// So many entries, as far as they were counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Count {
-    Exactly(u64),
-    MoreThan(u64),
-}
-
 /// What moving a group means.
 #[derive(Clone, Debug)]
 pub struct Move {
+    /// Behind which entry the group stands.
+    pub stands: EntryId,
     pub passed: Passed,
     /// What was delivered and not acknowledged; it stays so.
     pub pending: u64,
@@ -71,7 +67,12 @@ pub enum Passed {
 }
 
 /// Finds out what moving a group means at this moment; `None` if there is no such group.
-pub fn look_ahead(connection: &mut Connection, stream: &str, group: &str, to: Position) -> Result<Option<Move>, Error> {
+pub fn look_at_move(
+    connection: &mut Connection,
+    stream: &str,
+    group: &str,
+    to: Position,
+) -> Result<Option<Move>, Error> {
     let (info, mut consumers) = match group_info(connection, &RawName::from(stream), &RawName::from(group)) {
         Err(Error::NoGroup { .. } | Error::NoStream { .. }) => return Ok(None),
         found => found?,
@@ -84,6 +85,7 @@ pub fn look_ahead(connection: &mut Connection, stream: &str, group: &str, to: Po
     };
     consumers.retain(ConsumerInfo::is_at_work);
     Ok(Some(Move {
+        stands,
         passed,
         pending: info.pending,
         at_work: consumers,
@@ -114,49 +116,4 @@ impl ConsumerInfo {
     pub fn is_at_work(&self) -> bool {
         u128::from(self.idle_ms) < AT_WORK.as_millis() && !names::is_nobody(&self.name)
     }
-}
-
-/// How far is counted: the server has to send whole entries.
-const MOST: u64 = 10_000;
-const MOST_BYTES: usize = 16 * 1024 * 1024;
-const PAGE: u64 = 1000;
-const FIRST_PAGE: u64 = 10;
-
-/// Counts the entries behind one ID up to another, but not without end.
-pub fn count_between(
-    connection: &mut Connection,
-    stream: &str,
-    behind: EntryId,
-    up_to: EntryId,
-) -> Result<Count, Error> {
-    let (mut count, mut bytes) = (0, 0);
-    // Until it is known how large entries are.
-    let mut page = FIRST_PAGE;
-    let mut from = behind.next();
-    while let Some(start) = from.filter(|start| *start <= up_to) {
-        let mut range = redis::cmd("XRANGE");
-        range.arg(stream).arg(start.to_string()).arg(up_to.to_string());
-        range.arg("COUNT").arg(page);
-        connection.send(&range.get_packed_command())?;
-        let entries = Entries::begin(connection, Shape::OneStream, Duration::ZERO)?;
-        let mut entries = entries.map_err(|refusal| Error::refused(refusal, stream, None))?;
-        let mut last = None;
-        while let Some((_, entry)) = entries.next(connection, &[])? {
-            last = Some(entry.id());
-        }
-        let (seen, size) = entries.size();
-        count += seen as u64;
-        bytes += size;
-        if (seen as u64) < page {
-            break;
-        }
-        if count > MOST || bytes > MOST_BYTES {
-            // One may be the last.
-            return Ok(Count::MoreThan(count - 1));
-        }
-        from = last.and_then(EntryId::next);
-        let fitting = (MOST_BYTES - bytes) as u64 * count / (bytes as u64).max(1);
-        page = fitting.clamp(1, PAGE).min(MOST + 1 - count);
-    }
-    Ok(Count::Exactly(count))
 }

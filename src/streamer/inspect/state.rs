@@ -2,8 +2,9 @@
 
 use redis::{Cmd, Value};
 
+use super::count::CountLimit;
 use super::groups::{ConsumerInfo, GroupInfo, consumer_rows, group_rows, of_name};
-use super::lag::{Ahead, CountLimit, Lag, Subject, look_ahead};
+use super::lag::{Ahead, Lag, Subject, look_ahead};
 use super::oldest::{Search, search};
 use super::server::now_ms;
 use crate::streamer::entry::EntryId;

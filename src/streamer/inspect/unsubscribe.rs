@@ -1,7 +1,7 @@
 //! Groups that are to go: what goes with them, and how they go only if that is nothing.
 
+use super::count::{Count, count_between};
 use super::groups::{ConsumerInfo, GroupInfo};
-use super::seek::{Count, count_between};
 use super::state::group_info;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
@@ -37,7 +37,7 @@ pub fn group_use(connection: &mut Connection, stream: &str, group: &str) -> Resu
         count_between(connection, stream, info.last_delivered, EntryId::MAX)?,
         info.lag,
     ) {
-        (Count::MoreThan(counted), Some(lag)) if lag > counted => Count::Exactly(lag),
+        (Count::AtLeast(counted), Some(lag)) if lag >= counted => Count::Exactly(lag),
         (counted, _) => counted,
     };
     Ok(GroupUse {
