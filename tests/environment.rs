@@ -6,11 +6,12 @@ use crate::harness::{Server, Test};
 const SECRET: &str = "hunter2";
 
 /// All of it that `--clean-env` leaves.
-const KEPT: [&str; 11] = [
+const KEPT: [&str; 12] = [
     "HOME",
     "LANG",
     "LC_ALL",
     "PATH",
+    "REDIS_STREAMER_COUNT",
     "REDIS_STREAMER_DELIVERIES",
     "REDIS_STREAMER_ID",
     "REDIS_STREAMER_NAME",

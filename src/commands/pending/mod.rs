@@ -42,11 +42,8 @@ use tables::Shape;
 #[command(after_long_help = "\
 Examples:
   redis-streamer pending
-  redis-streamer pending --glob 'orders*'
   redis-streamer pending orders -l billing --json | jq -r '.entries[].id'
-  redis-streamer pending orders --max-lag 1000 --max-behind 5m || echo behind
-  redis-streamer pending --watch
-  redis-streamer pending --dead-consumers 1h")]
+  redis-streamer pending orders --max-lag 1000 --max-behind 5m || echo behind")]
 pub struct Args {
     /// The streams, or a pattern such as 'orders:{0..15}' [default: all]
     #[arg(value_name = "STREAM", value_parser = parse_typed)]
