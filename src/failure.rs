@@ -305,6 +305,7 @@ fn hint_for(error: &Error) -> Option<String> {
             "give --user and --askpass, --password-file, $REDISCLI_AUTH, or a URL with user and password".to_owned()
         }
         Error::NoGroup { stream, group } => format!("create it: {}", subscribe_command(stream, group)),
+        Error::LeaseLost { .. } => "run it again: it waits for its turn".to_owned(),
         Error::WrongType { stream } => format!("see what it is: redis-cli TYPE {}", quote(stream)),
         Error::NoStream { .. } => {
             "list the streams there are: redis-streamer pending; the first message sent without --no-create makes one"

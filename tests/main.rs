@@ -17,6 +17,7 @@ mod durability;
 mod environment;
 mod errors;
 mod examples;
+mod exclusive;
 mod faults;
 mod globs;
 mod harness;

@@ -11,19 +11,19 @@ mod verbs;
 use crate::harness::{Cluster, Server, Test};
 
 /// Where partitions live.
-enum World {
+pub enum World {
     One(Server),
     Three(Cluster),
 }
 
 impl World {
     /// Runs a test on one server, and on a cluster of three masters.
-    fn each(test: impl Fn(&Self)) {
+    pub fn each(test: impl Fn(&Self)) {
         test(&Self::One(Server::start()));
         test(&Self::Three(Cluster::start()));
     }
 
-    fn node_of(&self, stream: &str) -> &Server {
+    pub fn node_of(&self, stream: &str) -> &Server {
         match self {
             Self::One(server) => server,
             Self::Three(cluster) => cluster.node_of(stream),
@@ -31,14 +31,14 @@ impl World {
     }
 
     /// The server that the program is sent to.
-    fn server(&self) -> &Server {
+    pub fn server(&self) -> &Server {
         match self {
             Self::One(server) => server,
             Self::Three(cluster) => &cluster.nodes()[0],
         }
     }
 
-    fn program(&self, args: &str) -> Test {
+    pub fn program(&self, args: &str) -> Test {
         Test::new(self.server()).args(args.split_whitespace())
     }
 
@@ -50,6 +50,6 @@ impl World {
 }
 
 /// The names of `p:{0..}`.
-fn names(partitions: usize) -> impl Iterator<Item = String> {
+pub fn names(partitions: usize) -> impl Iterator<Item = String> {
     (0..partitions).map(|number| format!("p:{number}"))
 }

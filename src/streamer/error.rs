@@ -73,6 +73,8 @@ pub enum Error {
     AtWork { stream: String },
     /// In a cluster no other key can be beside this stream, by its name.
     Untagged { stream: String },
+    /// The stream's lease expired, or is somebody else's by now: nothing was read.
+    LeaseLost { stream: String },
     /// The key is on its way to another node of the cluster, and there already.
     OnItsWay { key: String, refusal: ServerError },
     /// The server refused a command for another reason.
@@ -330,6 +332,7 @@ impl fmt::Display for Error {
                     "the cluster can hold no key beside stream '{stream}', whose name has a }} and no tag"
                 )
             }
+            Self::LeaseLost { stream } => write!(f, "the lease of stream '{stream}' is lost"),
             Self::Refused(error) | Self::OnItsWay { refusal: error, .. } => write!(f, "the server refused: {error}"),
             Self::Protocol { address, what } => write!(f, "{address} does not answer like a Redis server: {what}"),
         }

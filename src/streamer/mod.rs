@@ -22,8 +22,8 @@ mod wire;
 pub use consumer::ack::{Ack, AckOutcome, Acknowledger};
 pub use consumer::{
     Acknowledge, AfterBatch, Batch, CLAIM_IDLE, DeadLetters, Details, Dispatch, Ended, Event, Extent, Failure,
-    Handlers, Job, Jobs, Link, Member, Name, Next, OnFailure, Output, Pipeline, Plain, PlainSettings, Quota, Removal,
-    Run, Settings, Start, Tally, Unwritten, Verdict, dispatch, remove_consumer,
+    Handlers, Job, Jobs, Lease, Link, Member, Name, Next, OnFailure, Output, Pipeline, Plain, PlainSettings, Quota,
+    Removal, Run, Settings, Start, Tally, TurnFailure, Unwritten, Verdict, dispatch, remove_consumer, take_turns,
 };
 pub use entry::{BODY, Entry, EntryId, Field, Message, NAME};
 pub use error::{Error, NoFsync, ServerError};

@@ -68,6 +68,12 @@ fn use_row(server: &Server, label: &str, words: &[String]) -> Output {
             grant(server, words);
             as_eve().args(["subscribe", "s", "-g", "new", "--json"]).spawn().wait()
         }
+        "consume in a group --exclusive" => {
+            three(server);
+            grant(server, words);
+            let run = as_eve().args(["consume", "s", "-g", "g", "-n", "3", "--exclusive"]);
+            run.spawn().wait()
+        }
         "unsubscribe, the ledger" | "unsubscribe --consumer, handing back" => {
             three(server);
             server.cli(["ZADD", "stream:s:group:g:processed", "1", "1-0"]);
@@ -139,6 +145,7 @@ fn what_is_used_if_it_is_allowed_can_be_done_without() {
             MEMBER,
             AS_OF_NOW,
             DEAD_LETTER,
+            "consume in a group — --exclusive",
             "ack",
             "redrive",
             "redrive — another one is at work, or was killed",

@@ -154,6 +154,30 @@ fn consuming() -> Vec<Case> {
             &[MEMBER],
             &["consume", "s", "-g", "g", "-n", "3", "--claim-idle", "0s", "--", "cat"],
         ),
+        member(
+            &[MEMBER, EXCLUSIVE],
+            &[
+                "consume",
+                "s",
+                "-g",
+                "g",
+                "-n",
+                "4",
+                "--timeout",
+                "500ms",
+                "--exclusive",
+            ],
+        )
+        .status(4),
+        member(
+            &[MEMBER, EXCLUSIVE],
+            &["consume", "s", "-g", "g", "-n", "3", "--exclusive", "--", "cat"],
+        )
+        .untested(&["+xread"]),
+        member(
+            &[MEMBER, AS_OF_NOW, EXCLUSIVE, "consume in a group — --exclusive -e"],
+            &["consume", "s", "-g", "g", "-e", "--exclusive"],
+        ),
         member(&[MEMBER, AS_OF_NOW], &["consume", "s", "-g", "g", "-e"]),
         member(
             &[MEMBER, AS_OF_NOW],
@@ -305,6 +329,7 @@ pub(super) fn letter(server: &Server) {
     server.add("dl", "*", &[("name", "n"), ("body", "1"), ("dead-stream", "s")]);
 }
 
+const EXCLUSIVE: &str = "consume in a group — --exclusive";
 const DEDUP: &str = "consume in a group — --dedup";
 
 #[test]

@@ -39,9 +39,28 @@ pub fn tell(ui: Ui, event: &Event<'_>, meant_by: &dyn Fn(&str) -> Option<String>
                 question.unwrap_or_default()
             ));
         }
+        Event::LeaseTaken { stream, group } => {
+            return ui.detail(&format!("reading {} alone of group {group}", one_line(stream)));
+        }
+        Event::LeaseAwaited { stream, group, holder } => {
+            return ui.detail(&format!(
+                "{holder} reads {} of group {group}; waiting for its turn to end",
+                one_line(stream)
+            ));
+        }
+        Event::LeaseGivenUp { stream, group } => {
+            return ui.detail(&format!(
+                "giving up {} of group {group} to another process",
+                one_line(stream)
+            ));
+        }
         Event::GroupCreated { stream, group, from } => {
             format!("group {group} on {stream} was missing: created from {from}")
         }
+        Event::LeaseLost { stream, group } => format!(
+            "the lease of {} in group {group} was not renewed in time: what was in hand is left to whoever takes over",
+            one_line(stream)
+        ),
         Event::Gone { stream, ids } => gone(stream, ids),
         Event::HandlerFailed {
             stream,

@@ -1,17 +1,18 @@
 //! The members of a run, one for each group: each on a thread of its own where there are several.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
 use crate::failure::Failure;
 use crate::render::{counted, grouped, one_line};
 use crate::streamer::{
-    Dispatch, Ending, Failure as DispatchFailure, Halt, Handlers, Link, Member, Pipeline, Plain, PlainSettings, Run,
-    Settings, Tally, dispatch,
+    Dispatch, Ending, Failure as DispatchFailure, Halt, Handlers, Lease, Link, Member, Pipeline, Plain, PlainSettings,
+    Run, Settings, Tally, TurnFailure, dispatch, take_turns,
 };
 
 use crate::commands::join;
@@ -19,7 +20,7 @@ use crate::ui::Ui;
 
 use super::handlers::{Groups, Handler, How, Manner, Pool, Workers};
 use super::output::Stdout;
-use super::{Args, events};
+use super::{Args, events, few};
 
 /// What the members of a run share.
 pub struct Members<'a> {
@@ -29,6 +30,13 @@ pub struct Members<'a> {
     pub stdout: Stdout,
     /// The handlers at work.
     pub groups: Groups,
+}
+
+/// What one member works with.
+struct Workplace<'a> {
+    run: Run<'a>,
+    stdout: Stdout,
+    groups: Groups,
 }
 
 impl Members<'_> {
@@ -43,11 +51,9 @@ impl Members<'_> {
 
     /// Prints the messages of groups.
     pub fn print(&self, settings: &[Settings], link: Link) -> anyhow::Result<Ending> {
-        let (ended, tally) = self.all(settings, link, |settings, link| {
-            self.joined(settings, link, |member| {
-                let ended = Pipeline::new(member, &mut self.stdout.clone()).run();
-                (ended.map_err(anyhow::Error::from), Tally::default())
-            })
+        let (ended, tally) = self.in_groups(settings, link, |member, place| {
+            let ended = Pipeline::new(member, &mut place.stdout).run();
+            (ended.map_err(anyhow::Error::from), Tally::default())
         });
         self.told(ended, tally)
     }
@@ -63,19 +69,29 @@ impl Members<'_> {
         let (ended, tally) = match handler.manner {
             Manner::OnceEach => {
                 let handler = Arc::new(handler);
-                let pool = || Pool::new(&handler, &self.groups, &self.stdout);
+                let pool = |place: &Workplace<'_>| Pool::new(&handler, &place.groups, &place.stdout);
                 self.dispatch(settings, how, link, pool)
             }
             Manner::Stays { workers, in_flight } => {
-                let each = How {
-                    handler,
-                    in_flight: in_flight.get(),
-                    groups: self.groups.clone(),
-                    stop: self.run.stop.clone(),
-                    ui: self.ui,
+                let workers_of = |place: &Workplace<'_>, count| {
+                    let each = How {
+                        handler: handler.clone(),
+                        in_flight: in_flight.get(),
+                        groups: place.groups.clone(),
+                        stop: place.run.stop.clone(),
+                        ui: self.ui,
+                    };
+                    Workers::new(each, count)
                 };
-                let workers = Workers::new(each, workers.get());
-                self.dispatch(settings, how, link, || workers.for_member(&self.stdout))
+                // Those of a stream that is read under a lease are ended with it.
+                let shared = match self.args.lease() {
+                    None => Some(workers_of(&self.place(), workers.get())),
+                    Some(_) => None,
+                };
+                self.dispatch(settings, how, link, |place| match &shared {
+                    Some(shared) => shared.for_member(&place.stdout),
+                    None => workers_of(place, 1).for_one(&place.stdout),
+                })
             }
         };
         let ending = self.told(ended, tally)?;
@@ -91,14 +107,83 @@ impl Members<'_> {
         settings: &[Settings],
         how: &Dispatch,
         link: Link,
-        handlers: impl Fn() -> H + Sync,
+        handlers: impl Fn(&Workplace<'_>) -> H + Sync,
     ) -> (anyhow::Result<Ending>, Tally) {
-        self.all(settings, link, |settings, link| {
-            self.joined(settings, link, |member| {
-                let (ended, tally) = dispatch(member, how, &mut handlers());
-                (ended.map_err(failure), tally)
-            })
+        self.in_groups(settings, link, |member, place| {
+            let (ended, tally) = dispatch(member, how, &mut handlers(place));
+            (ended.map_err(failure), tally)
         })
+    }
+
+    /// What a member works with that shares all with the others.
+    fn place(&self) -> Workplace<'_> {
+        Workplace {
+            run: self.run,
+            stdout: self.stdout.clone(),
+            groups: self.groups.clone(),
+        }
+    }
+
+    /// Works on groups: at once, or on each stream in its turn.
+    fn in_groups<W>(&self, settings: &[Settings], link: Link, work: W) -> (anyhow::Result<Ending>, Tally)
+    where
+        W: Fn(Member<'_>, &mut Workplace<'_>) -> (anyhow::Result<Ending>, Tally) + Sync,
+    {
+        if let Some(lease) = self.args.lease() {
+            return self.in_turn(settings, lease, link, work);
+        }
+        let settings = settings.iter().flat_map(|one| one.by_slot(self.run.servers));
+        let settings = match few(settings.collect()) {
+            Ok(settings) => settings,
+            Err(failure) => return (Err(failure.into()), Tally::default()),
+        };
+        self.all(&settings, link, |settings, link| {
+            joined(self.place(), settings, link, &work)
+        })
+    }
+
+    /// Works on each stream as its only reader, for as long as a lease lasts.
+    fn in_turn<W>(&self, settings: &[Settings], lease: Duration, link: Link, work: W) -> (anyhow::Result<Ending>, Tally)
+    where
+        W: Fn(Member<'_>, &mut Workplace<'_>) -> (anyhow::Result<Ending>, Tally) + Sync,
+    {
+        let settings = match few(settings.iter().flat_map(Settings::by_stream).collect()) {
+            Ok(settings) => settings,
+            Err(failure) => return (Err(failure.into()), Tally::default()),
+        };
+        let roomless = settings
+            .iter()
+            .find_map(|one| one.without_room_for_a_lease(self.run.servers));
+        if let Some(stream) = roomless {
+            let why =
+                format!("stream '{stream}' can have no lease: a key beside it would be in another slot of the cluster");
+            let failure = Failure::data(why).hint("give it a name without }, or with a hash tag such as {orders}");
+            return (Err(failure.into()), Tally::default());
+        }
+        let total = Mutex::new((Ok(Ending::Enough), Tally::default()));
+        let one = |run: Run<'_>, settings: &Settings, lease: &Arc<Lease>| {
+            let place = Workplace {
+                run,
+                stdout: self.stdout.under(lease),
+                groups: self.groups.part(),
+            };
+            let groups = place.groups.clone();
+            lease.on_lost(move || groups.close());
+            let (ended, tally) = self.one(settings, None, |settings, link| joined(place, settings, link, &work));
+            let ending = ended.as_ref().ok().copied();
+            let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = std::mem::replace(&mut total.0, Ok(Ending::Enough));
+            *total = (sum([before, ended].into_iter()), add(total.1, tally));
+            ending
+        };
+        let ended = take_turns(self.run, &settings, lease, link, one);
+        let (total, tally) = total.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let ended = match ended {
+            Ok(ending) => Ok(ending),
+            Err(TurnFailure::Servers(error)) => Err(error.into()),
+            Err(TurnFailure::NoThread(error)) => Err(error).context("cannot start a thread for each stream"),
+        };
+        (total.and(ended), tally)
     }
 
     /// Runs each member to its end, the first with the connection that is there: how all ended, and what became of the
@@ -126,29 +211,13 @@ impl Members<'_> {
                 ended.collect()
             }),
         };
-        let tally = ended.iter().fold(Tally::default(), |sum, (_, tally)| Tally {
-            handled: sum.handled + tally.handled,
-            failed: sum.failed + tally.failed,
-            waiting: sum.waiting + tally.waiting,
-        });
+        let tally = ended.iter().fold(Tally::default(), |sum, (_, tally)| add(sum, *tally));
         (sum(ended.into_iter().map(|(ended, _)| ended)), tally)
     }
 
-    /// Joins a group, and works as its member.
-    fn joined<W>(&self, settings: &Settings, link: Option<Link>, work: W) -> (anyhow::Result<Ending>, Tally)
+    fn one<S, W>(&self, settings: &S, link: Option<Link>, work: W) -> (anyhow::Result<Ending>, Tally)
     where
-        W: FnOnce(Member<'_>) -> (anyhow::Result<Ending>, Tally),
-    {
-        match Member::join(self.run, settings, link) {
-            Ok(member) => work(member),
-            Err(Halt::Ended(ending)) => (Ok(ending), Tally::default()),
-            Err(Halt::Failed(error)) => (Err(error.into()), Tally::default()),
-        }
-    }
-
-    fn one<S, W>(&self, settings: &S, link: Option<Link>, work: &W) -> (anyhow::Result<Ending>, Tally)
-    where
-        W: Fn(&S, Option<Link>) -> (anyhow::Result<Ending>, Tally),
+        W: FnOnce(&S, Option<Link>) -> (anyhow::Result<Ending>, Tally),
     {
         let ended = work(settings, link);
         if ended.0.is_err() {
@@ -169,6 +238,31 @@ impl Members<'_> {
             return Err(error).context("cannot write to stdout");
         }
         told(self.args, &self.run, ended?, tally.waiting)
+    }
+}
+
+/// Joins a group, and works as its member.
+fn joined<W>(
+    mut place: Workplace<'_>,
+    settings: &Settings,
+    link: Option<Link>,
+    work: &W,
+) -> (anyhow::Result<Ending>, Tally)
+where
+    W: Fn(Member<'_>, &mut Workplace<'_>) -> (anyhow::Result<Ending>, Tally),
+{
+    match Member::join(place.run, settings, link) {
+        Ok(member) => work(member, &mut place),
+        Err(Halt::Ended(ending)) => (Ok(ending), Tally::default()),
+        Err(Halt::Failed(error)) => (Err(error.into()), Tally::default()),
+    }
+}
+
+fn add(a: Tally, b: Tally) -> Tally {
+    Tally {
+        handled: a.handled + b.handled,
+        failed: a.failed + b.failed,
+        waiting: a.waiting + b.waiting,
     }
 }
 

@@ -24,9 +24,7 @@ use crate::options::{GroupArgs, ReconnectArgs, parse_count, parse_name};
 use crate::partitions::parse_stream;
 use crate::render::grouped;
 use crate::signals;
-use crate::streamer::{
-    Ending, EntryId, Halt, Link, NamePattern, Point, Quota, Run, Servers, Settings, Unblocker, parse_duration, ready,
-};
+use crate::streamer::{Ending, EntryId, Halt, Link, NamePattern, Point, Quota, Run, Unblocker, parse_duration, ready};
 
 use format::FormatArgs;
 use handlers::{Environment, Groups};
@@ -106,6 +104,15 @@ pub struct Args {
     /// Claim entries that other consumers left pending for DURATION; off claims only what they handed back [default: 5m; off with --ack manual]
     #[arg(long, value_name = "DURATION", hide_short_help = true, value_parser = parse_claim_idle, help_heading = GROUP)]
     claim_idle: Option<ClaimIdle>,
+    /// Read each stream in one process at a time
+    ///
+    /// So messages are done in order, however many processes there are: of several streams each process takes its share.
+    /// What fails holds back what is behind it in its stream
+    #[arg(long, hide_short_help = true, help_heading = GROUP)]
+    exclusive: bool,
+    /// Wait for DURATION before others take over the streams of a process that is gone; the same for all of a group
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_lease, requires = "exclusive", hide_short_help = true, help_heading = GROUP)]
+    lease: Duration,
     /// What to do when the group does not exist, or vanishes
     #[arg(long, value_name = "ACTION", default_value = "fail", hide_short_help = true, help_heading = GROUP)]
     on_nogroup: OnNoGroup,
@@ -205,10 +212,26 @@ fn parse_claim_idle(text: &str) -> Result<ClaimIdle, crate::streamer::InvalidDur
     }
 }
 
+/// The shortest lease: it is to be renewed before it ends, over any network.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+
+fn parse_lease(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(lease) if lease < SHORTEST_LEASE => Err("a lease lasts for a second at least".to_owned()),
+        Ok(lease) => Ok(lease),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// The variables of our environment that a handler gets with --clean-env: none of them holds a secret.
 const CLEAN: [&str; 6] = ["PATH", "HOME", "LANG", "TZ", "USER", "TMPDIR"];
 
 impl Args {
+    /// How long a stream belongs to this process alone, if streams are to have one reader at a time.
+    pub fn lease(&self) -> Option<Duration> {
+        self.exclusive.then_some(self.lease)
+    }
+
     fn environment(&self) -> Environment {
         if !self.clean_env {
             return Environment::Inherited;
@@ -245,13 +268,14 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         unblocker: &unblocker,
         quota: &quota,
         passed_over: &passed_over,
+        lease: None,
         deadline,
         reconnect_for: args.reconnect.reconnect_for,
         notify: &|notice| context.notice(notice),
         tell: &|event| events::tell(context.ui, &event, &meant_by),
     };
     // Until there is a connection, a signal ends the process as signals do.
-    let link = match connect(&run, &streams[0], &plan.keys(), context) {
+    let link = match connect(&run, &streams[0], &plan.keys(args.exclusive), context) {
         Ok(link) => link,
         Err(Halt::Ended(ending)) => return members::told(&args, &run, ending, 0),
         Err(Halt::Failed(error)) => return Err(error.into()),
@@ -269,10 +293,8 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     };
     match plan {
         Plan::Plain(settings) => members.read_plainly(&few(settings.by_slot(run.servers))?, link),
-        Plan::Print(settings) => members.print(&few(by_slot(&settings, run.servers))?, link),
-        Plan::Handle(settings, dispatch, handler) => {
-            members.handle(&few(by_slot(&settings, run.servers))?, &dispatch, handler, link)
-        }
+        Plan::Print(settings) => members.print(&settings, link),
+        Plan::Handle(settings, dispatch, handler) => members.handle(&settings, &dispatch, handler, link),
     }
 }
 
@@ -300,14 +322,10 @@ fn connect(
     Ok(link)
 }
 
-fn by_slot(members: &[Settings], servers: &Servers) -> Vec<Settings> {
-    members.iter().flat_map(|member| member.by_slot(servers)).collect()
-}
-
 /// How many reads go on at the same time. Each has a thread and a connection, of which a server takes 10,000 as a rule.
 const MOST_READS: usize = 1024;
 
-fn few<T>(reads: Vec<T>) -> Result<Vec<T>, Failure> {
+pub fn few<T>(reads: Vec<T>) -> Result<Vec<T>, Failure> {
     if reads.len() <= MOST_READS {
         return Ok(reads);
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::format::{Format, Found};
 use crate::render::counted;
-use crate::streamer::{Ending, Entry, Output, Stop, Unwritten};
+use crate::streamer::{Ending, Entry, Lease, Output, Stop, Unwritten};
 use crate::ui::{Data, Look, Records, Ui};
 
 /// Stdout, as a member sees it.
@@ -20,6 +20,8 @@ pub struct Stdout {
     /// How many entries had no body, though it was asked for.
     bodiless: Arc<AtomicU64>,
     stop: Stop,
+    /// Without which nothing may be printed.
+    lease: Option<Arc<Lease>>,
     /// Why the last write failed, where that was not for the want of a reader.
     failure: Arc<Mutex<Option<io::Error>>>,
 }
@@ -37,6 +39,7 @@ impl Stdout {
             ends: Vec::new(),
             bodiless: Arc::default(),
             stop: stop.clone(),
+            lease: None,
             failure: Arc::default(),
         })
     }
@@ -61,6 +64,18 @@ impl Stdout {
                 counted(count, "entry")
             )),
         }
+    }
+
+    /// The same, for as long as a lease is held.
+    pub fn under(&self, lease: &Arc<Lease>) -> Self {
+        Self {
+            lease: Some(lease.clone()),
+            ..self.clone()
+        }
+    }
+
+    fn is_lease_over(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.is_over())
     }
 
     /// Whether somebody may still read what is in the pipe.
@@ -91,12 +106,22 @@ impl Output for Stdout {
             Records::EndAt(&ends)
         };
         let mut data = lock(&self.data);
-        let Err(error) = data.show_unless(lines, records, || self.stop.signal().is_some()) else {
+        // It was looked at before others were waited for.
+        if self.is_lease_over() {
+            return Err(Unwritten {
+                written: 0,
+                has_reader: true,
+                ending: Ending::Halted,
+            });
+        }
+        let give_up = || self.stop.signal().is_some() || self.is_lease_over();
+        let Err(error) = data.show_unless(lines, records, give_up) else {
             return Ok(());
         };
         let ending = match (error.kind(), self.stop.ending()) {
             (io::ErrorKind::BrokenPipe, _) => Ending::ReaderGone,
             (io::ErrorKind::Interrupted, Some(ending)) => ending,
+            (io::ErrorKind::Interrupted, None) => Ending::Halted,
             _ => {
                 *lock(&self.failure) = Some(error);
                 Ending::Halted

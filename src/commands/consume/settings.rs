@@ -24,15 +24,15 @@ pub enum Plan {
 
 impl Plan {
     /// The keys that are used, of which a cluster may have some elsewhere.
-    pub fn keys(&self) -> Vec<String> {
-        match self {
-            Self::Plain(settings) => settings.streams.clone(),
-            Self::Print(members) => members.iter().flat_map(Settings::keys).collect(),
-            Self::Handle(members, dispatch, _) => {
-                let keys = members.iter().flat_map(Settings::keys);
-                keys.chain(dispatch.dead_letters().map(str::to_owned)).collect()
-            }
-        }
+    pub fn keys(&self, exclusive: bool) -> Vec<String> {
+        let (members, dead_letters) = match self {
+            Self::Plain(settings) => return settings.streams.clone(),
+            Self::Print(members) => (members, None),
+            Self::Handle(members, dispatch, _) => (members, dispatch.dead_letters()),
+        };
+        let leases = members.iter().filter(|_| exclusive).flat_map(Settings::lease_keys);
+        let keys = members.iter().flat_map(Settings::keys).chain(leases);
+        keys.chain(dead_letters.map(str::to_owned)).collect()
     }
 }
 
@@ -45,6 +45,7 @@ impl Args {
             return Ok(Plan::Plain(self.plain(streams)));
         };
         self.refuse_plain_options()?;
+        self.refuse_beside_exclusive()?;
         let name = match &self.consumer {
             Some(name) => Name::Given(name.clone()),
             None => Name::Made(names::new_consumer(label)),
@@ -99,6 +100,7 @@ impl Args {
             (self.claim_idle.is_some(), "--claim-idle"),
             (self.on_nogroup != OnNoGroup::Fail, "--on-nogroup"),
             (self.dedup.is_some(), "--dedup"),
+            (self.exclusive, "--exclusive"),
             (!self.command.is_empty(), "a handler"),
         ];
         refuse(&given, "needs a group: add -g GROUP or -l NAME")
@@ -115,6 +117,22 @@ impl Args {
             &given,
             "is for reading without a group: a group begins where `subscribe --from` put it",
         )
+    }
+
+    fn refuse_beside_exclusive(&self) -> Result<(), Failure> {
+        match self.ack {
+            _ if !self.exclusive => Ok(()),
+            AckMode::Manual => Err(Failure::usage(
+                "--exclusive takes over what is pending, which --ack manual leaves to others: nobody would know what is done",
+            )),
+            AckMode::Read => Err(Failure::usage(
+                "--exclusive has messages done in order, again if need be: --ack read gives up what was read",
+            )),
+            AckMode::Success if self.claim_idle.is_some() => Err(Failure::usage(
+                "--exclusive takes over what is pending at once, and needs no --claim-idle",
+            )),
+            AckMode::Success => Ok(()),
+        }
     }
 
     fn plain(&self, streams: &[String]) -> PlainSettings {
@@ -312,6 +330,10 @@ mod tests {
             "s* --glob -g g --ack read -n 1",
             "s{0..1} --glob",
             "s -g g --max-deliveries 1 --dead-letter s -- true",
+            "s --exclusive",
+            "s -g g --exclusive --ack manual",
+            "s -g g --exclusive --ack read",
+            "s -g g --exclusive --claim-idle 1s",
         ] {
             assert!(plan(line).is_err(), "{line}");
         }

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use super::delivery::{Claim, Sink, Walked};
 use super::hand_back::by_idle;
+use super::lease::Lease;
 use super::member::{Member, SAFE_CLAIM_IDLE};
 use super::messages::{Key, State};
 use super::requests::{Page, Pending, Whose, by_count};
 use super::settings::Acknowledge;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
-use crate::streamer::wire::Shape;
+use crate::streamer::wire::{Entries, Shape};
 
 /// How many pending entries are listed at first, and at most.
 const FIRST_PAGE: usize = 100;
@@ -44,6 +45,9 @@ impl Member<'_> {
     /// Delivers entries again that are pending under this consumer and not known here: from an earlier run, or lost
     /// on the way. `None` when no more are to be found.
     pub fn take_own(&mut self, count: usize, sink: &mut impl Sink) -> Result<Option<Walked>, Error> {
+        if let Some(lease) = self.run.lease {
+            return self.take_over(lease, count, sink);
+        }
         // What is done and not acknowledged is pending, too.
         self.settle()?;
         while let Some(OwnSearch {
@@ -203,6 +207,34 @@ impl Member<'_> {
         let request = self.requests.claim(name, idle, ids, told);
         self.link.connection.send(&request.get_packed_command())?;
         let entries = self.begin_reply(Shape::OneStream)?;
+        self.take_claimed(entries, claim, ids, sink)
+    }
+
+    /// As [`claim_now`](Self::claim_now), from whoever has them, if the lease is held.
+    pub fn claim_held(
+        &mut self,
+        lease: &Lease,
+        claim: Claim,
+        ids: &[EntryId],
+        sink: &mut impl Sink,
+    ) -> Result<Walked, Error> {
+        let Claim { stream, deliveries } = claim;
+        let name = &self.settings.streams[stream];
+        let request = self.requests.claim(name, Duration::ZERO, ids, deliveries);
+        self.claiming = ids.iter().map(|id| Key { stream, id: *id }).collect();
+        let entries = self.begin_held(lease, &request.get_packed_command(), Shape::OneStream)?;
+        let walked = self.take_claimed(entries, claim, ids, sink)?;
+        self.claiming.clear();
+        Ok(walked)
+    }
+
+    fn take_claimed(
+        &mut self,
+        entries: Entries,
+        claim: Claim,
+        ids: &[EntryId],
+        sink: &mut impl Sink,
+    ) -> Result<Walked, Error> {
         let (walked, brought) = self.take_in(entries, Some(claim), sink)?;
         let missing = ids.iter().filter(|id| brought.binary_search(id).is_err());
         let missing: Vec<_> = missing.copied().collect();

@@ -21,6 +21,18 @@ pub enum Event<'a> {
         /// Whether its first entry is waited for.
         is_waited_for: bool,
     },
+    /// Somebody else reads the stream; this process waits for its turn.
+    LeaseAwaited {
+        stream: &'a str,
+        group: &'a str,
+        holder: &'a str,
+    },
+    /// This process is the one that reads the stream from now on.
+    LeaseTaken { stream: &'a str, group: &'a str },
+    /// Somebody else is to read the stream, as soon as what is in hand is done.
+    LeaseGivenUp { stream: &'a str, group: &'a str },
+    /// The lease could not be renewed in time, or is somebody else's.
+    LeaseLost { stream: &'a str, group: &'a str },
     /// A group was missing and was made.
     GroupCreated {
         stream: &'a str,

@@ -9,6 +9,7 @@ use super::delivery::Delivery;
 use super::event::Event;
 use super::fetch_size::FetchSize;
 use super::hand_back::HandBack;
+use super::lease::{Lease, News};
 use super::ledger::Ledger;
 use super::link::{Expected, Link, OldConnections};
 use super::messages::{Key, Messages};
@@ -34,6 +35,8 @@ pub struct Run<'a> {
     pub quota: &'a Quota,
     /// Counts the messages that are passed over for their names.
     pub passed_over: &'a AtomicU64,
+    /// Without which nothing may be read, where a stream has one reader at a time. Such a member has one stream.
+    pub lease: Option<&'a Lease>,
     /// When the run ends in any case.
     pub deadline: Option<Instant>,
     /// How long to try to reach a lost server again.
@@ -68,6 +71,7 @@ impl<'a> Run<'a> {
         match self.stop.ending() {
             Some(ending) => Some(ending),
             None if self.is_late() && !self.quota.is_used_up() => Some(Ending::TimeUp),
+            None if self.lease.is_some_and(Lease::is_ending) => Some(Ending::Halted),
             None => None,
         }
     }
@@ -103,6 +107,8 @@ pub struct Member<'a> {
     pub own_search: Option<OwnSearch>,
     /// When to begin another such search.
     pub own_search_due: Option<Instant>,
+    /// Where to wait for news without taking them.
+    pub news: News,
     /// Whether there was one at the end of what is to be read.
     had_last_search: bool,
     /// Where to go on to look for what others left.
@@ -167,6 +173,7 @@ impl<'a> Member<'a> {
             old: OldConnections::default(),
             own_search: None,
             own_search_due: None,
+            news: News::default(),
             had_last_search: false,
             stale_search: None,
             claiming: HashSet::new(),
@@ -177,8 +184,8 @@ impl<'a> Member<'a> {
             claims_while_waiting: claims_while_waiting(settings),
             most_counted: None,
         };
-        // It may have left some in an earlier run.
-        if matches!(settings.name, Name::Given(_)) {
+        // It may have left some in an earlier run, or somebody else has.
+        if matches!(settings.name, Name::Given(_)) || run.lease.is_some() {
             member.begin_own_search(false);
         }
         Ok(member)
@@ -209,6 +216,10 @@ impl<'a> Member<'a> {
     /// brought is looked for.
     pub fn rejoin(&mut self, mut error: Error) -> Result<(), Halt<Error>> {
         self.put_away_link();
+        if matches!(error, Error::LeaseLost { .. }) {
+            // It was somebody else's turn.
+            return Err(Halt::Ended(Ending::Halted));
+        }
         let has_nothing = self.messages().settled() == 0 && self.messages().is_empty();
         if error.is_connection() && has_nothing && self.run.quota.is_used_up() {
             // Others took the last messages, and ended a read that nobody waits for any more.
@@ -397,5 +408,8 @@ fn reopen(
 ) -> Result<Link, Error> {
     let mut link = Link::open(run.servers, &settings.streams, deadline)?;
     old.close(&run.servers.until(deadline), &mut link.connection)?;
+    if let Some(lease) = run.lease {
+        lease.renew_over(&mut link.connection)?;
+    }
     Ok(link)
 }

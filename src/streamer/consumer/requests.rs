@@ -52,6 +52,13 @@ impl Requests {
         write_command(out, &parts);
     }
 
+    /// XREAD that waits for an entry behind this one, whoever is to have it.
+    pub fn wait_for_news(&self, out: &mut Vec<u8>, stream: &str, block: Duration, after: &str) {
+        let block = block.as_millis().max(1).to_string();
+        let words = ["XREAD", "COUNT", "1", "BLOCK", &block, "STREAMS", stream, after];
+        write_command(out, &words.map(str::as_bytes));
+    }
+
     /// XCLAIM of what was idle for so long, by this consumer; with it they are delivered so often. Said again, because
     /// the reply was lost, it counts no further delivery.
     pub fn claim(&self, stream: &str, idle: Duration, ids: &[EntryId], deliveries: u64) -> redis::Cmd {

@@ -3,6 +3,7 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
+use super::lease;
 use crate::streamer::error::{Error, ServerError};
 use crate::streamer::matching::Matching;
 use crate::streamer::names;
@@ -40,6 +41,29 @@ impl Settings {
         let ledgers = self.streams.iter().filter(|_| self.dedup.is_some());
         let ledgers = ledgers.map(|stream| names::ledger(stream, &self.group));
         self.streams.iter().cloned().chain(ledgers).collect()
+    }
+
+    /// The keys of its streams' leases.
+    pub fn lease_keys(&self) -> Vec<String> {
+        self.streams
+            .iter()
+            .map(|stream| lease::key(stream, &self.group))
+            .collect()
+    }
+
+    /// A stream whose lease cannot be beside it: no key of ours is in its slot.
+    pub fn without_room_for_a_lease(&self, servers: &Servers) -> Option<&str> {
+        let is_elsewhere = |stream: &&String| !servers.share_a_slot(stream, &lease::key(stream, &self.group));
+        self.streams.iter().find(is_elsewhere).map(String::as_str)
+    }
+
+    /// One for each stream.
+    pub fn by_stream(&self) -> Vec<Self> {
+        let of = |stream: &String| Self {
+            streams: vec![stream.clone()],
+            ..self.clone()
+        };
+        self.streams.iter().map(of).collect()
     }
 
     /// One for each part of the streams that can be read by one command.

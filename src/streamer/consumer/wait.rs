@@ -60,13 +60,39 @@ impl Wait<'_> {
         }
     }
 
-    fn queue(&self, link: &mut Link, block: Duration, claim: Option<Duration>) {
+    /// Waits until there is something new in the one stream behind an entry, and takes nothing. Says whether there is.
+    pub fn for_news(&self, link: &mut Link, after: &str) -> Result<(bool, HandedBack), Error> {
+        let end = [self.run.deadline, self.until].into_iter().flatten().min();
+        let block = link.blockable.longest_block(self.settings.block.min(HANDED_BACK_EVERY));
+        let block = until(block, end);
+        self.queue_peeks(link);
+        self.requests
+            .wait_for_news(&mut link.queue, &self.settings.streams[0], block, after);
+        link.flush()?;
+        let handed_back = self.see_handed_back(link)?;
+        let blockable = link.blockable.clone();
+        let connection = &mut link.connection;
+        let wait = || Entries::begin(connection, Shape::ByStream, block);
+        let begun = self.run.unblocker.while_blocked(&blockable, Unheard::Kept, wait)?;
+        let mut entries = begun.map_err(|refusal| self.refused(refusal))?;
+        let mut has_news = false;
+        while entries.next(&mut link.connection, &self.settings.streams)?.is_some() {
+            has_news = true;
+        }
+        Ok((has_news, handed_back))
+    }
+
+    fn queue_peeks(&self, link: &mut Link) {
         if self.settings.acknowledge.leaves_pending() {
             for stream in &self.settings.streams {
                 self.requests.peek_handed_back(&mut link.queue, stream);
                 link.expected.push_back(Expected::HandedBack);
             }
         }
+    }
+
+    fn queue(&self, link: &mut Link, block: Duration, claim: Option<Duration>) {
+        self.queue_peeks(link);
         let read = Read {
             count: self.count,
             block: Some(block),

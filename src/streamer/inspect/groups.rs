@@ -40,6 +40,19 @@ pub fn last_id(connection: &mut Connection, stream: &str) -> Result<Option<Entry
     Ok(stream_end(connection, stream)?.map(|end| end.last_id))
 }
 
+/// Whether there is a group that was given all entries of a stream up to this one, and has acknowledged them.
+pub fn is_settled_up_to(connection: &mut Connection, stream: &str, group: &str, last: EntryId) -> Result<bool, Error> {
+    let groups = groups(connection, stream)?;
+    let found = groups.iter().find(|info| info.name == group.into());
+    if found.is_none_or(|info| info.last_delivered < last) {
+        return Ok(false);
+    }
+    let mut pending = redis::cmd("XPENDING");
+    pending.arg(stream).arg(group).arg("-").arg(last.to_string()).arg(1);
+    let rows: Vec<Value> = connection.ask(&pending, stream, Some(group))?;
+    Ok(rows.is_empty())
+}
+
 /// The groups of a stream, sorted by name. No stream, no group.
 pub fn groups(connection: &mut Connection, stream: &str) -> Result<Vec<GroupInfo>, Error> {
     let mut info = redis::cmd("XINFO");

@@ -98,6 +98,14 @@ impl Servers {
         }
     }
 
+    /// The same servers, for a part of the work that ends as `stop` says.
+    pub fn under(&self, stop: &Stop) -> Self {
+        Self {
+            stop: stop.clone(),
+            ..self.clone()
+        }
+    }
+
     /// What messages call them.
     pub fn name(&self) -> String {
         let seeds = listed(&self.shared.seeds);

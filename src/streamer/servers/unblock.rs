@@ -1,6 +1,6 @@
 //! Brings blocked reads to an end when the work is asked to end.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -71,16 +71,23 @@ impl Unblocker {
             servers: servers.clone(),
             blocked: Arc::default(),
         };
-        let waker = unblocker.clone();
-        stop.on_wake(move || waker.unblock_all());
+        let (servers, blocked) = (servers.clone(), Arc::downgrade(&unblocker.blocked));
+        stop.on_wake(move || Self::unblock_all(&servers, &blocked));
         unblocker
     }
 
-    /// Unblocks until the process ends: a read may begin to block after the end was asked for.
-    fn unblock_all(&self) {
-        let last_resort = self.clone();
+    /// Unblocks until the work has ended: a read may begin to block after the end was asked for.
+    fn unblock_all(servers: &Servers, work: &Weak<Mutex<Blocked>>) {
+        let at_work = |servers: &Servers, work: &Weak<Mutex<Blocked>>| {
+            let (servers, blocked) = (servers.clone(), work.upgrade()?);
+            Some(Self { servers, blocked })
+        };
+        let (last_servers, last_work) = (servers.clone(), work.clone());
         let break_all = move || {
             thread::sleep(PATIENCE);
+            let Some(last_resort) = at_work(&last_servers, &last_work) else {
+                return;
+            };
             for (connection, _) in last_resort.lock().iter() {
                 connection.breaker.break_now();
             }
@@ -88,15 +95,16 @@ impl Unblocker {
         // Without a thread, a server that hangs is waited for.
         let _ = thread::Builder::new().spawn(break_all);
         let mut connections: Vec<Connection> = Vec::new();
-        loop {
-            let blocked: Vec<(Identity, Unheard)> = self
+        while let Some(unblocker) = at_work(servers, work) {
+            let blocked: Vec<(Identity, Unheard)> = unblocker
                 .lock()
                 .iter()
                 .filter_map(|(connection, unheard)| Some((connection.identity.clone()?, *unheard)))
                 .collect();
             for (identity, unheard) in blocked {
-                self.unblock(&mut connections, &identity, unheard);
+                unblocker.unblock(&mut connections, &identity, unheard);
             }
+            drop(unblocker);
             thread::sleep(RETRY);
         }
     }

@@ -39,7 +39,16 @@ impl Entries {
         shape: Shape,
         block: Duration,
     ) -> Result<Result<Self, ServerError>, Error> {
-        let head = connection.first_head(RESPONSE_TIMEOUT + block)?;
+        connection.pass_over_announcement()?;
+        Self::begin_value(connection, shape, RESPONSE_TIMEOUT + block)
+    }
+
+    fn begin_value(
+        connection: &mut Connection,
+        shape: Shape,
+        patience: Duration,
+    ) -> Result<Result<Self, ServerError>, Error> {
+        let head = connection.head(patience)?;
         if let [b'-', line @ ..] = head {
             return Ok(Err(ServerError::parse(line)));
         }
@@ -128,6 +137,32 @@ impl Entries {
     /// How many entries were seen, and how many bytes they had.
     pub fn size(&self) -> (usize, usize) {
         (self.seen, self.bytes)
+    }
+}
+
+/// What became of a transaction of one command that brings entries.
+#[derive(Debug)]
+pub enum Executed {
+    Done(Entries),
+    Refused(ServerError),
+    /// A key that was watched had changed: nothing was done.
+    Overtaken,
+}
+
+impl Executed {
+    /// Takes the replies to the command and to EXEC, as far as the first entry.
+    pub fn begin(connection: &mut Connection, shape: Shape) -> Result<Self, Error> {
+        let queued = connection.receive()?.cursor().err();
+        let refusal = match connection.first_head(RESPONSE_TIMEOUT)? {
+            b"*1" => {
+                let begun = Entries::begin_value(connection, shape, RESPONSE_TIMEOUT)?;
+                return Ok(begun.map_or_else(Self::Refused, Self::Done));
+            }
+            b"*-1" => return Ok(Self::Overtaken),
+            [b'-', line @ ..] => ServerError::parse(line).cause(),
+            _ => return Err(connection.malformed(Malformed("expected the result of a transaction"))),
+        };
+        Ok(Self::Refused(queued.unwrap_or(refusal)))
     }
 }
 

@@ -15,7 +15,7 @@ mod transport;
 
 pub use connection::{Connection, RESPONSE_TIMEOUT};
 pub use endpoint::{Address, Endpoint, Secret, Tls, Verify};
-pub use entries::{Entries, Shape, StreamEnd, known_end, receive_stream_end, stream_end, stream_query};
+pub use entries::{Entries, Executed, Shape, StreamEnd, known_end, receive_stream_end, stream_end, stream_query};
 pub use handle::Handle;
 pub use pending::{PendingRow, receive_pending};
 pub use reply::Answer;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{Builder, JoinHandle, sleep};
@@ -40,6 +40,10 @@ pub struct Groups {
     alive: Arc<Mutex<HashSet<i32>>>,
     /// Held to read while a process starts and is not among `alive` yet; to write when no other is to start.
     starting: Arc<RwLock<()>>,
+    /// Of what these are a part, if they may be ended by themselves.
+    whole: Option<Box<Self>>,
+    /// Whether no other is to start in this part.
+    is_closed: Arc<AtomicBool>,
 }
 
 /// How long a process that is starting is waited for. It takes longer only where its program cannot be read.
@@ -76,6 +80,27 @@ impl Groups {
                 Err(_) => break,
             }
         }
+        self.kill_all();
+    }
+
+    /// A part of these, that may be ended by itself.
+    pub fn part(&self) -> Self {
+        Self {
+            messages: self.messages.clone(),
+            whole: Some(Box::new(self.clone())),
+            ..Self::default()
+        }
+    }
+
+    /// Kills those of a part, while others go on. No other starts in it: whoever tries is told so.
+    pub fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        // Whoever did not see that has a process among those that are alive once this is held.
+        drop(self.starting.write());
+        self.kill_all();
+    }
+
+    fn kill_all(&self) {
         for raw in self.lock().iter() {
             if let Some(group) = Pid::from_raw(*raw) {
                 // Gone already is as good.
@@ -87,7 +112,13 @@ impl Groups {
     /// Starts a process that leads a group of its own.
     pub fn start(&self, command: &mut Command) -> io::Result<Child> {
         let _starting = self.starting.read();
-        let child = command.process_group(0).spawn()?;
+        if self.is_closed.load(Ordering::SeqCst) {
+            return Err(io::Error::other("its time is up"));
+        }
+        let child = match &self.whole {
+            Some(whole) => whole.start(command)?,
+            None => command.process_group(0).spawn()?,
+        };
         self.lock().insert(group_of(&child));
         Ok(child)
     }
@@ -95,6 +126,9 @@ impl Groups {
     /// A process has ended.
     pub fn remove(&self, child: &Child) {
         self.lock().remove(&group_of(child));
+        if let Some(whole) = &self.whole {
+            whole.remove(child);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashSet<i32>> {

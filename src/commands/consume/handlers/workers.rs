@@ -79,7 +79,15 @@ impl Workers {
         Errands {
             shared: self.shared.clone(),
             stdout: stdout.clone(),
+            own: None,
         }
+    }
+
+    /// For one member alone: they end with its work.
+    pub fn for_one(self, stdout: &Stdout) -> Errands {
+        let mut errands = self.for_member(stdout);
+        errands.own = Some(self);
+        errands
     }
 }
 
@@ -102,6 +110,8 @@ impl Drop for Workers {
 pub struct Errands {
     shared: Arc<Shared>,
     stdout: Stdout,
+    /// Kept for as long as they are nobody else's.
+    own: Option<Workers>,
 }
 
 impl Handlers for Errands {

@@ -34,6 +34,7 @@ use crate::streamer::stop::{Ending, Halt};
 use jobs::{Permit, Seat};
 use queue::Queue;
 use reader::{Reader, Reply};
+use ready::Order;
 
 pub use job::{Details, Job, Verdict};
 pub use jobs::Jobs;
@@ -139,6 +140,10 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
         dispatch: &'env Dispatch,
         handlers: &'env mut H,
     ) -> Self {
+        let order = match member.run.lease {
+            None => Order::OfArrival,
+            Some(_) => Order::Kept,
+        };
         let (tell, signals) = channel();
         let woken = tell.clone();
         let wake = move || {
@@ -154,7 +159,7 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
             run: member.run,
             dispatch,
             handlers,
-            queue: Queue::new(dispatch),
+            queue: Queue::new(dispatch, order),
             seat: dispatch.jobs.seat(wake),
             reader: Reader::new(scope, &member, tell.clone()),
             signals,
@@ -260,6 +265,11 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
         self.queue.ready.room(jobs)
     }
 
+    /// Whether there is room for another try of a message that failed.
+    fn can_retry(&self) -> bool {
+        self.queue.can_retry(self.room() > 0)
+    }
+
     /// How many there is room for, without those that a read under way may bring.
     fn free(&self) -> usize {
         self.room().saturating_sub(self.reader.asked())
@@ -304,7 +314,7 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
 
     /// When something is to be done about a message that can be done now.
     fn next_due(&mut self) -> Option<Instant> {
-        let has_room = self.room() > 0;
+        let has_room = self.can_retry();
         self.queue.next_due(&self.member.delivery.messages, has_room)
     }
 

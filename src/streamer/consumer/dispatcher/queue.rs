@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use super::ready::{Next, Ready};
+use super::ready::{Next, Order, Ready};
 use super::settings::Dispatch;
 use crate::streamer::consumer::delivery::Sink;
 use crate::streamer::consumer::messages::{Key, Messages, Open, State};
@@ -16,6 +16,7 @@ const CALM: Duration = Duration::from_secs(1);
 
 /// The order of the messages in hand.
 pub struct Queue {
+    order: Order,
     jobs: usize,
     /// How many handlers the system has room for, as far as is known.
     limit: usize,
@@ -63,13 +64,17 @@ fn open(messages: &mut Messages, key: Key, entry: &Entry<'_>) -> u64 {
 }
 
 impl Queue {
-    pub fn new(dispatch: &Dispatch) -> Self {
-        let jobs = dispatch.jobs.total();
+    pub fn new(dispatch: &Dispatch, order: Order) -> Self {
+        let jobs = match order {
+            Order::OfArrival => dispatch.jobs.total(),
+            Order::Kept => 1,
+        };
         Self {
+            order,
             jobs,
             limit: jobs,
             last_no_room: None,
-            ready: Ready::new(dispatch.batch),
+            ready: Ready::new(dispatch.batch, order),
             most_deliveries: dispatch.most_deliveries(),
             running: HashMap::new(),
             trial: None,
@@ -103,6 +108,19 @@ impl Queue {
         self.ready.is_empty() && self.running.is_empty() && self.due.is_empty()
     }
 
+    /// Whether a message that failed is to be dealt with before any other.
+    pub fn is_held_back(&self) -> bool {
+        self.order == Order::Kept && self.is_waiting()
+    }
+
+    /// Whether a message may have another try now.
+    pub fn can_retry(&self, has_room: bool) -> bool {
+        match self.order {
+            Order::OfArrival => has_room,
+            Order::Kept => self.running.is_empty(),
+        }
+    }
+
     /// How many wait for another try or for their dead letter.
     pub fn waiting(&self) -> usize {
         self.due.len()
@@ -110,7 +128,7 @@ impl Queue {
 
     /// Whether a handler may be started, where a batch that is not full is held for so long.
     pub fn can_start(&self, hold: Duration) -> bool {
-        self.free_jobs() > 0 && self.ready.can_start(hold, self.trial.is_some())
+        self.free_jobs() > 0 && !self.is_held_back() && self.ready.can_start(hold, self.trial.is_some())
     }
 
     /// What to hand to a handler.

@@ -19,6 +19,8 @@ use crate::streamer::servers::{Identity, until};
 struct Want {
     count: usize,
     until: Option<Instant>,
+    /// Where to wait for news, and take none: that is for the connection that watches the lease.
+    news_after: Option<String>,
 }
 
 /// What a read brought.
@@ -27,6 +29,8 @@ pub struct Reply {
     pub thread: u64,
     pub entries: Vec<Kept>,
     pub handed_back: HandedBack,
+    /// Whether there is something new, where nothing was to be taken.
+    pub has_news: Option<bool>,
     /// Why it brought no more, and the thread has ended.
     pub broken: Option<Error>,
 }
@@ -78,7 +82,11 @@ impl<'scope, 'env> Reader<'scope, 'env> {
         if let Some(wants) = &self.wants {
             self.asked = count;
             // It ends only after it said why.
-            let _ = wants.send(Want { count, until });
+            let _ = wants.send(Want {
+                count,
+                until,
+                news_after: member.run.lease.map(|_| member.news_after()),
+            });
         }
         Ok(Ok(()))
     }
@@ -145,6 +153,7 @@ impl Reading<'_> {
             thread: self.thread,
             entries: Vec::new(),
             handed_back: HandedBack::Nothing,
+            has_news: None,
             broken: None,
         };
         reply.broken = self.read_into(&mut reply, want).err();
@@ -162,6 +171,12 @@ impl Reading<'_> {
             count: want.count,
             until: want.until,
         };
+        if let Some(after) = &want.news_after {
+            let (has_news, handed_back) = wait.for_news(&mut self.link, after)?;
+            reply.handed_back = handed_back;
+            reply.has_news = Some(has_news);
+            return Ok(());
+        }
         let (mut entries, handed_back) = wait.begin(&mut self.link, &mut self.claims)?;
         reply.handed_back = handed_back;
         while let Some((stream, delivered)) = entries.next(&mut self.link.connection, &self.settings.streams)? {

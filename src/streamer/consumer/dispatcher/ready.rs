@@ -20,9 +20,19 @@ pub enum Next {
     Suspect(Key),
 }
 
+/// In which order messages go to handlers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// As they come; parts and suspects before others.
+    OfArrival,
+    /// That of the one stream.
+    Kept,
+}
+
 /// The messages that wait for a free handler, in their order.
 pub struct Ready {
     batch: Batch,
+    order: Order,
     /// Handled as they are, whatever else comes: halves of a batch that failed, messages that failed alone.
     parts: VecDeque<Vec<Key>>,
     /// Those that share batches with whatever comes next.
@@ -39,9 +49,10 @@ struct Loose {
 }
 
 impl Ready {
-    pub fn new(batch: Batch) -> Self {
+    pub fn new(batch: Batch, order: Order) -> Self {
         Self {
             batch,
+            order,
             parts: VecDeque::new(),
             loose: VecDeque::new(),
             bytes: 0,
@@ -53,11 +64,19 @@ impl Ready {
     pub fn add(&mut self, key: Key, bytes: usize) {
         let since = Instant::now();
         self.bytes += bytes;
-        self.loose.push_back(Loose { key, bytes, since });
+        let place = match self.order {
+            Order::OfArrival => self.loose.len(),
+            Order::Kept => self.loose.partition_point(|loose| loose.key < key),
+        };
+        self.loose.insert(place, Loose { key, bytes, since });
     }
 
     pub fn suspect(&mut self, key: Key) {
-        self.suspects.push_back(key);
+        let place = match self.order {
+            Order::OfArrival => self.suspects.len(),
+            Order::Kept => self.suspects.partition_point(|suspect| *suspect < key),
+        };
+        self.suspects.insert(place, key);
     }
 
     /// A suspect whose trial did not begin.
@@ -67,7 +86,11 @@ impl Ready {
 
     /// A message that is to be handled alone.
     pub fn add_alone(&mut self, key: Key) {
-        self.parts.push_back(vec![key]);
+        match self.order {
+            Order::OfArrival => self.parts.push_back(vec![key]),
+            // All others wait for it.
+            Order::Kept => self.parts.push_front(vec![key]),
+        }
     }
 
     /// Messages that are to be handled together before all others.
@@ -99,10 +122,7 @@ impl Ready {
     /// at a time.
     pub fn can_start(&self, hold: Duration, is_trial_on: bool) -> bool {
         let is_due = |since: Instant| since.elapsed() >= hold;
-        !self.parts.is_empty()
-            || !is_trial_on && !self.suspects.is_empty()
-            || self.since().is_some_and(is_due)
-            || self.next_batch().1
+        self.has_part() || !is_trial_on && self.has_suspect() || self.since().is_some_and(is_due) || self.next_batch().1
     }
 
     /// Since when the oldest message waits that may share a batch.
@@ -112,10 +132,15 @@ impl Ready {
 
     /// What a handler gets. To be asked where it [can start](Self::can_start).
     pub fn next(&mut self, is_trial_on: bool) -> Option<Next> {
-        if let Some(part) = self.parts.pop_front() {
+        if self.has_part()
+            && let Some(part) = self.parts.pop_front()
+        {
             return Some(Next::Batch(part));
         }
-        if !is_trial_on && let Some(suspect) = self.suspects.pop_front() {
+        if !is_trial_on
+            && self.has_suspect()
+            && let Some(suspect) = self.suspects.pop_front()
+        {
             return Some(Next::Suspect(suspect));
         }
         let (count, _) = self.next_batch();
@@ -125,9 +150,36 @@ impl Ready {
         (!keys.is_empty()).then_some(Next::Batch(keys))
     }
 
+    /// Whether a part is next.
+    fn has_part(&self) -> bool {
+        let first = self.parts.front().and_then(|part| part.first());
+        first.is_some_and(|key| self.is_next(*key))
+    }
+
+    /// Whether a suspect is next, but for parts.
+    fn has_suspect(&self) -> bool {
+        self.suspects.front().is_some_and(|key| self.is_next(*key))
+    }
+
+    /// Whether nothing is to be handled before a message.
+    fn is_next(&self, key: Key) -> bool {
+        let part = self.parts.front().and_then(|part| part.first());
+        let heads = [part, self.suspects.front(), self.loose.front().map(|loose| &loose.key)];
+        self.order == Order::OfArrival || heads.into_iter().flatten().all(|head| key <= *head)
+    }
+
     /// How many messages the next batch has so far, and whether it takes no more.
     fn next_batch(&self) -> (usize, bool) {
         let most = self.batch.messages.get();
+        if self.order == Order::Kept {
+            let part = self.parts.front().and_then(|part| part.first());
+            let others = [part, self.suspects.front()];
+            if let Some(first) = others.into_iter().flatten().min() {
+                // It ends before what is handled by itself.
+                let count = self.loose.partition_point(|loose| loose.key < *first).min(most);
+                return (count, count > 0);
+            }
+        }
         if self.bytes < MOST_BYTES {
             return (self.loose.len().min(most), self.loose.len() >= most);
         }
@@ -164,10 +216,15 @@ mod tests {
     }
 
     fn ready(messages: usize) -> Ready {
-        Ready::new(Batch {
+        ready_in(Order::OfArrival, messages)
+    }
+
+    fn ready_in(order: Order, messages: usize) -> Ready {
+        let batch = Batch {
             messages: NonZeroUsize::new(messages).unwrap(),
             wait: Duration::ZERO,
-        })
+        };
+        Ready::new(batch, order)
     }
 
     #[test]
@@ -199,6 +256,28 @@ mod tests {
         for expected in [keys([1, 2]), keys([3, 4]), keys([9]), keys([5])] {
             assert_eq!(ready.next(false), Some(Next::Batch(expected)));
         }
+    }
+
+    #[test]
+    fn an_order_is_kept_whatever_is_handled_by_itself() {
+        let mut ready = ready_in(Order::Kept, 10);
+        for ms in [6, 3, 9, 1] {
+            ready.add(key(ms), 1);
+        }
+        ready.suspect(key(7));
+        ready.suspect(key(4));
+        ready.put_back(keys([0]));
+        for expected in [keys([0]), keys([1, 3])] {
+            assert!(ready.can_start(LATER, false));
+            assert_eq!(ready.next(false), Some(Next::Batch(expected)));
+        }
+        assert_eq!(ready.next(false), Some(Next::Suspect(key(4))));
+        ready.add_alone(key(4));
+        assert_eq!(ready.next(false), Some(Next::Batch(keys([4]))));
+        assert_eq!(ready.next(false), Some(Next::Batch(keys([6]))));
+        assert_eq!(ready.next(false), Some(Next::Suspect(key(7))));
+        assert!(!ready.can_start(LATER, false));
+        assert_eq!(ready.next(false), Some(Next::Batch(keys([9]))));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Dispatcher, Failure, Handlers, Verdict};
 use crate::streamer::consumer::dead_letter::DeadLetter;
 use crate::streamer::consumer::event::{AfterBatch, Event, Next};
+use crate::streamer::consumer::lease::Lease;
 use crate::streamer::consumer::messages::{Key, State};
 use crate::streamer::consumer::settings::OnFailure;
 use crate::streamer::servers::jittered;
@@ -43,6 +44,8 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
                 self.set_aside(keys);
                 return Err(Failure::Unusable(why));
             }
+            // It was ended, as a rule. Whoever has the stream now gets its messages.
+            Verdict::Failed(_) if self.run.lease.is_some_and(Lease::is_over) => self.set_aside(keys),
             // It may have written to the closed pipe and died of that: no fault of the message, which others get.
             Verdict::Failed(_) if !self.handlers.has_reader() => {
                 self.set_aside(keys);
@@ -157,6 +160,10 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
             Next::HandBack => {
                 self.tally.failed += 1;
                 self.member.messages().set(key, State::Held { tried: true });
+                if self.run.lease.is_some() {
+                    // Those behind it are not to be done before it.
+                    self.run.stop.end(Ending::Enough);
+                }
             }
             Next::DeadLetter => self.give_up(key, reason),
             Next::Retry(delay) => {

@@ -27,7 +27,7 @@ const LONGEST_STRIDE: usize = 1000;
 impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
     /// Fills free handlers: first with what is due again, then with what was left pending, then with what is new.
     pub(super) fn take_on(&mut self) -> Result<(), Failure> {
-        while self.room() > 0 && self.retry_next()? {}
+        while self.can_retry() && self.retry_next()? {}
         // A read under way may bring entries that would be found pending before they are known here.
         if self.member.searches_own() && self.reader.asked() == 0 {
             while self.may_take() > 0 && self.member.take_own(self.may_take(), &mut self.queue)?.is_some() {}
@@ -42,6 +42,7 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         self.member.own_search.is_none()
             && self.reader.asked() == 0
             && (self.queue.running() == 0 || self.room() >= self.dispatch.refill.get())
+            && !self.queue.is_held_back()
             && self.queue.waiting() < MOST_WAITING
             && self.dying() < MOST_DYING
     }
@@ -77,7 +78,12 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
             let stream = self.turn;
             // Each has its turn, however busy another is.
             self.turn = (self.turn + 1) % streams;
-            read = self.take_new_of(stream..stream + 1, wanted)?.entries;
+            let count = wanted.max(self.stride());
+            let walked = match self.run.lease {
+                None => self.take_new_of(stream..stream + 1, count)?,
+                Some(lease) => self.member.read_held(lease, count, &mut self.queue)?,
+            };
+            read = walked.entries;
             if read > 0 {
                 break;
             }
@@ -93,15 +99,18 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         })
     }
 
-    /// Reads one stream, and acknowledges what is done in the same round trip. Where many were passed over, many are
-    /// read: those that are taken beyond free handlers wait for them.
-    fn take_new_of(&mut self, stream: Range<usize>, wanted: usize) -> Result<Walked, Error> {
-        let stride = match self.member.settings.acknowledge {
+    /// Where many were passed over, many are read: those that are taken beyond free handlers wait for them.
+    fn stride(&self) -> usize {
+        match self.member.settings.acknowledge {
             Acknowledge::OnRead => 0,
             _ => self.member.delivery.passed_over.min(LONGEST_STRIDE),
-        };
+        }
+    }
+
+    /// Reads one stream, and acknowledges what is done in the same round trip.
+    fn take_new_of(&mut self, stream: Range<usize>, count: usize) -> Result<Walked, Error> {
         self.member.queue_acks();
-        self.member.queue_read(stream, wanted.max(stride));
+        self.member.queue_read(stream, count);
         self.member.link.flush()?;
         while !matches!(self.member.link.expected.front(), Some(Expected::Read(_))) {
             self.member.confirm()?;
@@ -120,7 +129,10 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         if reply.handed_back == HandedBack::Some {
             self.member.next_claim = Some(Instant::now());
         }
-        if !reply.entries.is_empty() {
+        if let Some(has_news) = reply.has_news {
+            self.member.news.waited(has_news);
+        }
+        if !reply.entries.is_empty() || reply.has_news.is_some() {
             self.news = News::Flow;
             let bytes = reply.entries.iter().map(Kept::size).sum();
             self.member.fetch.learn((reply.entries.len(), bytes));

@@ -53,7 +53,7 @@ impl Connection {
         self.head(patience)
     }
 
-    pub(super) fn pass_over_announcement(&mut self) -> Result<(), Error> {
+    pub(in crate::streamer::wire) fn pass_over_announcement(&mut self) -> Result<(), Error> {
         if self.announced.as_mut().is_some_and(Announced::is_next) {
             self.value(RESPONSE_TIMEOUT, MAX_REPLY)?;
         }
