@@ -161,6 +161,55 @@ fn groups_and_consumers_are_removed_at_the_node_of_their_stream() {
 }
 
 #[test]
+fn pending_watches_counts_and_finds_at_all_nodes() {
+    let three = Three::start();
+    three.fill(5);
+    let all = three.all();
+    let read = three.program(&format!("consume {all} -g g -c me -e --ack manual"));
+    read.stdout_any().run();
+    let text = |args: &str| three.program(args).stdout_any().run().stdout();
+    let names = |json: &str| {
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        let streams = json["streams"].as_array().unwrap_or_else(|| json.as_array().unwrap());
+        let mut names: Vec<_> = streams
+            .iter()
+            .map(|s| s["stream"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    };
+    let mut expected = three.streams.to_vec();
+    expected.sort();
+    let metrics = text("pending --openmetrics");
+    for stream in &expected {
+        assert!(
+            metrics.contains(&format!("group_behind_seconds{{stream=\"{stream}\"")),
+            "{metrics}"
+        );
+    }
+    assert_eq!(names(&text("pending --json --glob *")), expected);
+    assert_eq!(names(&text("pending --json --dead-consumers 0s")), expected);
+    for args in [
+        "pending --watch --interval 100ms".to_owned(),
+        format!("pending {all} --watch --interval 100ms"),
+    ] {
+        let mut running = three.program(&args).stdout_any().spawn();
+        for _ in 0..2 {
+            assert_eq!(names(&running.line()), expected);
+        }
+        running.signal(crate::harness::Signal::TERM);
+        running.wait();
+    }
+    three
+        .program("pending --max-behind 1s")
+        .status(4)
+        .stdout_any()
+        .stderr_has(["behind"])
+        .run();
+}
+
+#[test]
 fn a_node_that_is_away_is_named_and_the_rest_is_shown() {
     let three = Three::start();
     three.fill(5);

@@ -12,6 +12,9 @@ const SMOOTH: usize = 5;
 const STALL_MS: u64 = 10_000;
 const STALL_SAMPLES: usize = 3;
 
+/// A group that keeps up has always something in hand: no more than it does in so many seconds.
+const AT_WORK_SECONDS: f64 = 2.0;
+
 /// All that is known, as of the last sample.
 #[derive(Debug, Default)]
 pub struct Model {
@@ -51,7 +54,7 @@ pub struct Rate {
 /// When a group will have done all there is, if things go on like this.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Drain {
-    /// It has.
+    /// It has, but for what it is at.
     Done,
     /// In so many seconds.
     In(f64),
@@ -195,6 +198,7 @@ impl GroupTrack {
 fn drain(backlog: Option<u64>, rate_in: Option<f64>, rate_out: Option<f64>) -> Drain {
     match (backlog, rate_in, rate_out) {
         (Some(0), ..) => Drain::Done,
+        (Some(backlog), _, Some(rate_out)) if backlog as f64 <= rate_out * AT_WORK_SECONDS => Drain::Done,
         (Some(backlog), Some(rate_in), Some(rate_out)) if rate_out > rate_in => {
             Drain::In(backlog as f64 / (rate_out - rate_in))
         }
@@ -285,6 +289,17 @@ pub mod tests {
         model.update(6000, vec![stream("s", 2020, 2020, 0, 1)]);
         assert_eq!(model.streams[0].groups[0].drain, Drain::Done);
         assert_eq!(model.streams[0].rate_in.history, [10.0, 500.0, 0.0]);
+    }
+
+    #[test]
+    fn a_group_that_keeps_up_has_nothing_to_drain() {
+        let mut model = Model::default();
+        for at in 0..=8 {
+            model.update(at * 1000, vec![stream("s", 1000 + at * 100, 990 + at * 100, 100, 1)]);
+        }
+        assert_eq!(model.streams[0].groups[0].drain, Drain::Done);
+        model.update(9000, vec![stream("s", 1900, 1890, 400, 1)]);
+        assert_eq!(model.streams[0].groups[0].drain, Drain::Never);
     }
 
     #[test]

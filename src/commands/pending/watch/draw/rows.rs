@@ -1,13 +1,13 @@
 //! The list of streams, each above its groups.
 
-use super::super::model::{Drain, GroupRow, Model, Reading, StreamRow};
+use super::super::model::{Drain, GroupRow, Model, Rate, Reading, StreamRow};
 use super::figures::{drain, number, rate, sparkline};
 use super::{Letters, Line, Scene, fit, right, select, shorten, styled, window};
 use crate::commands::pending::tables::{OLD_MS, behind, short_name};
 use crate::render::{NOTHING, UNKNOWN, counted, duration, one_line};
 use crate::streamer::{Behind, GroupState, Lag};
 use crate::ui::Span;
-use crate::ui::palette::{ERROR, HEAD, WARNING};
+use crate::ui::palette::{ASIDE, ERROR, HEAD, WARNING};
 use unicode_width::UnicodeWidthStr;
 
 /// A column of figures, and how wide it is.
@@ -176,7 +176,7 @@ fn of_stream(row: &StreamRow, columns: &[Column], name_width: usize, letters: Le
         line.push(match column {
             Column::Length => right(&number(row.state.length), width).into(),
             Column::In => right(&rate(row.rate_in.now), width).into(),
-            Column::History => sparkline(&row.rate_in.history, width, letters).into(),
+            Column::History => history(&row.rate_in, width, letters),
             Column::Note if row.state.groups.is_empty() => {
                 Span::styled(fit("no groups", width, letters), Some(WARNING))
             }
@@ -221,7 +221,7 @@ fn cell(column: Column, state: &GroupState, row: &GroupRow, letters: Letters) ->
             figure(behind(state.behind, duration), is_old)
         }
         Column::Out => figure(rate(row.rate_out.now), false),
-        Column::History => sparkline(&row.rate_out.history, width, letters).into(),
+        Column::History => history(&row.rate_out, width, letters),
         Column::Drain => figure(drain(row.drain), row.drain == Drain::Never),
         Column::Consumers => figure(number(state.info.consumers), false),
         Column::Note => {
@@ -230,6 +230,10 @@ fn cell(column: Column, state: &GroupState, row: &GroupRow, letters: Letters) ->
         }
         Column::Length | Column::In => " ".repeat(width).into(),
     }
+}
+
+fn history(rate: &Rate, width: usize, letters: Letters) -> Span {
+    Span::styled(sparkline(&rate.history, width, letters), Some(ASIDE))
 }
 
 pub fn note(reading: Reading) -> &'static str {
