@@ -11,7 +11,8 @@ use anyhow::Context as _;
 use crate::failure::{Failure, quote};
 use crate::local::{Fault, Local};
 use crate::streamer::{
-    Copies, Durability, EntryId, Kind, Location, Secret, Servers, Stop, Tls, Trim, Verify, names, parse_duration,
+    Copies, Durability, EntryId, Kind, Location, RawName, Secret, Servers, Stop, Tls, Trim, Verify, names,
+    parse_duration,
 };
 use crate::ui::{Color, Typed, Ui, Verbosity, ask_secret};
 
@@ -267,12 +268,9 @@ pub fn parse_count<N: FromStr>(text: &str) -> Result<N, &'static str> {
     text.parse().map_err(|_| "expected a whole number from 1 on")
 }
 
-/// Takes a name; an empty one is a variable of the shell that was not set.
-pub fn parse_name(text: &str) -> Result<String, &'static str> {
-    match text {
-        "" => Err("a name must not be empty"),
-        name => Ok(name.to_owned()),
-    }
+/// Takes a name, as it stands or as `base64:…`; an empty one is a variable of the shell that was not set.
+pub fn parse_name(text: &str) -> Result<String, String> {
+    RawName::parse_text(text)
 }
 
 /// Which group: by its own name, or by the name of a listener.

@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::streamer::{hash_tag, slot};
+use crate::streamer::{RawName, hash_tag, slot};
 use crate::ui::Ui;
 
 /// The most partitions of a pattern: a cluster has no more slots.
@@ -73,8 +73,10 @@ pub fn expand(arguments: &[Streams], ui: Ui) -> Vec<String> {
 
 /// Takes the name of a stream, or a pattern of names.
 pub fn parse_streams(text: &str) -> Result<Streams, String> {
-    if text.is_empty() {
-        return Err("a name must not be empty".to_owned());
+    let name = RawName::parse_text(text)?;
+    if name != text {
+        // What was encoded is no pattern.
+        return Ok(Streams::One(name));
     }
     let mut ranges = Ranges { text, from: 0 };
     let Some(range) = ranges.next() else {
@@ -206,6 +208,16 @@ mod tests {
         assert_eq!(names("{t}:{0..1}:{u}"), ["{t}:0:{u}", "{t}:1:{u}"]);
         assert_eq!(names("{o{0..1}}"), ["{o0}", "{o1}"]);
         assert_eq!(names("a:{0..16383}").len(), 16_384);
+    }
+
+    #[test]
+    fn a_name_may_be_encoded() {
+        assert_eq!(names("base64:b3JkZXJz"), ["orders"]);
+        // What is encoded is no pattern.
+        assert_eq!(names("base64:YXswLi4xfQ=="), ["a{0..1}"]);
+        for text in ["base64:", "base64:/w==", "base64:?"] {
+            assert!(parse_streams(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -26,6 +26,14 @@ impl RawName {
         }
     }
 
+    /// The same where only text will do.
+    pub fn parse_text(typed: &str) -> Result<String, String> {
+        match String::from_utf8(Self::parse(typed)?.0) {
+            Ok(name) => Ok(name),
+            Err(_) => Err("this name is not UTF-8, and only `pending` takes such names".to_owned()),
+        }
+    }
+
     /// The name as text, if it is text.
     pub fn text(&self) -> Option<&str> {
         str::from_utf8(&self.0).ok()

@@ -104,6 +104,25 @@ fn names_mean_the_same_in_every_document() {
     }
 }
 
+#[test]
+fn other_verbs_take_encoded_text_and_refuse_the_rest() {
+    let server = Server::start();
+    Test::new(&server)
+        .args(["send", "base64:b3JkZXJz", "1", "--name", "n"])
+        .stdout_any()
+        .run();
+    assert_eq!(server.cli(["KEYS", "*"]), "orders");
+    for args in [
+        &["send", "base64:Y2Fm6A==", "1", "--name", "n"][..],
+        &["consume", "base64:Y2Fm6A==", "-e"],
+        &["subscribe", "orders", "-g", "base64:Y2Fm6A=="],
+        &["ack", "base64:Y2Fm6A==", "1-0", "-g", "g"],
+    ] {
+        Test::new(&server).args(args).status(2).stderr_has(["not UTF-8"]).run();
+    }
+    assert_eq!(server.cli(["KEYS", "*"]), "orders");
+}
+
 fn streams(server: &Server, args: &[&str]) -> Vec<String> {
     let shown = json(server, args);
     let streams = shown.as_array().unwrap().iter();
