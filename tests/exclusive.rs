@@ -2,9 +2,10 @@
 
 mod fences;
 mod shares;
+mod soak;
 mod turns;
 
-use crate::harness::{Running, Server, Test, wait_until};
+use crate::harness::{Running, Server, Signal, Test, wait_until};
 
 const GROUP: &str = "s:billing:cg";
 const LEASE: &str = "redis-streamer:lease:{s}:s:billing:cg";
@@ -40,6 +41,19 @@ fn number(line: &str) -> usize {
 /// The next so many messages that are printed.
 fn take(running: &mut Running, count: usize) -> Vec<usize> {
     (0..count).map(|_| number(&running.line())).collect()
+}
+
+/// Stops it, all its threads.
+fn stop(running: &Running) {
+    running.signal(Signal::STOP);
+    let tasks = format!("/proc/{}/task", running.pid());
+    wait_until("all threads to be stopped", || {
+        let mut tasks = std::fs::read_dir(&tasks).unwrap();
+        tasks.all(|task| {
+            let stat = std::fs::read_to_string(task.unwrap().path().join("stat"));
+            stat.is_ok_and(|stat| stat.contains(") T "))
+        })
+    });
 }
 
 fn wait_settled(server: &Server) {

@@ -1,6 +1,6 @@
 //! A process that does not know that its turn is over: what it can still do, and what it cannot.
 
-use super::{GROUP, LEASE, alone, grouped, noting, take, wait_settled};
+use super::{GROUP, LEASE, alone, grouped, noting, stop, take, wait_settled};
 use crate::harness::{Server, Signal, wait_until};
 use crate::middleman::{Middleman, Verdict, has};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ fn a_process_that_was_stopped_reads_nothing_more() {
         wait_settled(&server);
         let mut second = alone(&server).args(handler).spawn();
         second.wait_stderr("waiting for its turn");
-        first.signal(Signal::STOP);
+        stop(&first);
         server.add_message("s", "3-0", "n", "3");
         assert_eq!(take(&mut second, 1), [3]);
         first.signal(Signal::CONT);
@@ -41,7 +41,7 @@ fn a_handler_of_a_process_that_was_stopped_is_done_again_by_whoever_takes_over()
     let script = "while [ ! -e go ]; do sleep 0.01; done; echo ended >> log";
     let mut first = noting(&server, "", script).spawn();
     wait_until("a handler", || server.lines("log") == ["1-0 1"]);
-    first.signal(Signal::STOP);
+    stop(&first);
     let mut second = noting(&server, "-n 2", script).spawn();
     wait_until("another one", || server.lines("log") == ["1-0 1", "1-0 2"]);
     first.signal(Signal::CONT);

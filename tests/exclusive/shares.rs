@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::harness::{Running, Signal, wait_until};
+use crate::harness::{Cluster, Running, Signal, Test, wait_until};
 use crate::partitions::{World, names};
 
 /// How many partitions each holder has; by no holder those that nobody has.
@@ -118,6 +118,56 @@ fn only_streams_that_both_read_are_shared() {
             assert_eq!(process.wait().status, 143);
         }
     });
+}
+
+#[test]
+fn a_lease_goes_where_its_slot_goes() {
+    let cluster = Cluster::start();
+    let world = World::Three(cluster);
+    let World::Three(cluster) = &world else { return };
+    subscribed(&world, 1);
+    let mut first = consumer(&world, 1, "2s");
+    wait_shared(&world, &[1]);
+    let mut second = consumer(&world, 1, "2s");
+    second.wait_stderr("waiting for its turn");
+    let mut expected = 0;
+    for _ in 0..3 {
+        let (slot, from) = (cluster.slot("p:0"), cluster.node_of("p:0"));
+        let to = cluster
+            .masters()
+            .into_iter()
+            .find(|node| !std::ptr::eq(*node, from))
+            .unwrap();
+        for step in 0..2 {
+            expected += 1;
+            world
+                .node_of("p:0")
+                .add_message("p:0", &format!("{expected}-0"), "n", "1");
+            assert_eq!(super::number(&first.line()), expected);
+            if step == 0 {
+                cluster.move_slots(slot..=slot, to);
+            }
+        }
+    }
+    first.signal(Signal::TERM);
+    assert_eq!(first.wait().status, 143);
+    world.node_of("p:0").add_message("p:0", "100-0", "n", "1");
+    assert_eq!(super::number(&second.line()), 100);
+    second.signal(Signal::TERM);
+    assert_eq!(second.wait().status, 143);
+    assert!(world.node_of("p:0").is_settled("p:0", "g"));
+}
+
+#[test]
+fn a_stream_whose_lease_would_be_in_another_slot_is_refused() {
+    let cluster = Cluster::start();
+    cluster
+        .node_of("a}b")
+        .cli(["XGROUP", "CREATE", "a}b", "g", "0", "MKSTREAM"]);
+    let run = Test::new(&cluster.nodes()[0]).args(["consume", "a}b", "-g", "g", "--exclusive"]);
+    run.status(1)
+        .stderr_has(["stream 'a}b' can have no lease", "hint: "])
+        .run();
 }
 
 #[test]

@@ -220,12 +220,13 @@ struct Consumers {
     group: Running,
     plain: Running,
     manual: Running,
+    exclusive: Running,
     ack: Running,
 }
 
 impl Consumers {
     fn start(all: &Sentinels) -> Self {
-        for group in ["g", "m"] {
+        for group in ["g", "m", "x"] {
             let subscribe = ["subscribe", "s", "-g", group];
             program(all).args(subscribe).stderr_any().run();
         }
@@ -234,6 +235,7 @@ impl Consumers {
             group: consume(&["-g", "g"]),
             plain: consume(&["--from", "beginning"]),
             manual: consume(&["-g", "m", "--ack", "manual"]),
+            exclusive: consume(&["-g", "x", "--exclusive", "--lease", "2s"]),
             ack: program(all).args(["ack", "-", "-g", "m"]).spawn_open(),
         }
     }
@@ -244,16 +246,17 @@ impl Consumers {
         program(all).args(send).stdout_any().stderr_any().run();
         line_of(&mut self.group, body);
         line_of(&mut self.plain, body);
+        line_of(&mut self.exclusive, body);
         let line = line_of(&mut self.manual, body);
         self.ack.feed(&format!("{line}\n"));
         wait_until("all to be acknowledged", || {
             let master = all.master();
-            master.is_settled("s", "g") && master.is_settled("s", "m")
+            ["g", "m", "x"].iter().all(|group| master.is_settled("s", group))
         });
     }
 
     fn end(mut self, messages: usize) {
-        for mut consumer in [self.group, self.plain, self.manual] {
+        for mut consumer in [self.group, self.plain, self.manual, self.exclusive] {
             consumer.signal(Signal::TERM);
             assert_eq!(consumer.wait().status, 143);
         }
