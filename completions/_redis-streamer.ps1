@@ -50,6 +50,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('unsubscribe', 'unsubscribe', [CompletionResultType]::ParameterValue, 'Remove a consumer group, or a consumer of it')
             [CompletionResult]::new('consume', 'consume', [CompletionResultType]::ParameterValue, 'Print the messages of streams, or run a command for each')
             [CompletionResult]::new('ack', 'ack', [CompletionResultType]::ParameterValue, 'Acknowledge messages, and print how many were pending')
+            [CompletionResult]::new('nack', 'nack', [CompletionResultType]::ParameterValue, 'Hand messages back for others to try, or make them dead letters')
             [CompletionResult]::new('pending', 'pending', [CompletionResultType]::ParameterValue, 'Show what is pending, and how far behind groups are')
             [CompletionResult]::new('local', 'local', [CompletionResultType]::ParameterValue, 'Start or stop the private server of --local, or show whether it is at work')
             [CompletionResult]::new('redrive', 'redrive', [CompletionResultType]::ParameterValue, 'Move dead letters back to where they came from')
@@ -321,6 +322,43 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'redis-streamer;nack' {
+            [CompletionResult]::new('-g', '-g', [CompletionResultType]::ParameterName, 'The consumer group')
+            [CompletionResult]::new('--group', '--group', [CompletionResultType]::ParameterName, 'The consumer group')
+            [CompletionResult]::new('-l', '-l', [CompletionResultType]::ParameterName, 'The group STREAM:NAME:cg, by its listener')
+            [CompletionResult]::new('--listener', '--listener', [CompletionResultType]::ParameterName, 'The group STREAM:NAME:cg, by its listener')
+            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Only what is pending under this consumer')
+            [CompletionResult]::new('--consumer', '--consumer', [CompletionResultType]::ParameterName, 'Only what is pending under this consumer')
+            [CompletionResult]::new('--dead-letter', '--dead-letter', [CompletionResultType]::ParameterName, 'Move them to STREAM instead, each once')
+            [CompletionResult]::new('--reason', '--reason', [CompletionResultType]::ParameterName, 'Why, for those who read the dead letters')
+            [CompletionResult]::new('--reconnect-for', '--reconnect-for', [CompletionResultType]::ParameterName, 'Keep trying to reach a lost server for DURATION')
+            [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--url', '--url', [CompletionResultType]::ParameterName, 'The server, or local: [default: $REDIS_STREAMER_URL]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Take what is not given from this profile of the file of profiles [default: $REDIS_STREAMER_PROFILE]')
+            [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Authenticate as this ACL user')
+            [CompletionResult]::new('--password-file', '--password-file', [CompletionResultType]::ParameterName, 'Read the password from the first line of FILE [default: $REDISCLI_AUTH]')
+            [CompletionResult]::new('--sentinel-password-file', '--sentinel-password-file', [CompletionResultType]::ParameterName, 'Read the password of the sentinels from the first line of FILE')
+            [CompletionResult]::new('--cacert', '--cacert', [CompletionResultType]::ParameterName, 'Certificate authorities to trust (PEM) instead of the system''s')
+            [CompletionResult]::new('--cert', '--cert', [CompletionResultType]::ParameterName, 'Client certificate (PEM)')
+            [CompletionResult]::new('--cert-key', '--cert-key', [CompletionResultType]::ParameterName, 'Private key of the client certificate (PEM)')
+            [CompletionResult]::new('--connect-timeout', '--connect-timeout', [CompletionResultType]::ParameterName, 'Time limit for one connection attempt')
+            [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'Keep trying to make the first connection for DURATION, as for a server that is just starting')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour what is printed')
+            [CompletionResult]::new('--strict', '--strict', [CompletionResultType]::ParameterName, 'Fail if any of them was not pending')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one line of JSON')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--local', '--local', [CompletionResultType]::ParameterName, 'Use a private server of your own, started when it is needed: the same as -u local:')
+            [CompletionResult]::new('--askpass', '--askpass', [CompletionResultType]::ParameterName, 'Ask for the password at the terminal, without showing it')
+            [CompletionResult]::new('--insecure', '--insecure', [CompletionResultType]::ParameterName, 'Do not check the server''s certificate')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print only warnings and errors on stderr')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print only warnings and errors on stderr')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Print on stderr what is being done')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Print on stderr what is being done')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'redis-streamer;pending' {
             [CompletionResult]::new('-g', '-g', [CompletionResultType]::ParameterName, 'The consumer group')
             [CompletionResult]::new('--group', '--group', [CompletionResultType]::ParameterName, 'The consumer group')
@@ -549,6 +587,7 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             [CompletionResult]::new('unsubscribe', 'unsubscribe', [CompletionResultType]::ParameterValue, 'Remove a consumer group, or a consumer of it')
             [CompletionResult]::new('consume', 'consume', [CompletionResultType]::ParameterValue, 'Print the messages of streams, or run a command for each')
             [CompletionResult]::new('ack', 'ack', [CompletionResultType]::ParameterValue, 'Acknowledge messages, and print how many were pending')
+            [CompletionResult]::new('nack', 'nack', [CompletionResultType]::ParameterValue, 'Hand messages back for others to try, or make them dead letters')
             [CompletionResult]::new('pending', 'pending', [CompletionResultType]::ParameterValue, 'Show what is pending, and how far behind groups are')
             [CompletionResult]::new('local', 'local', [CompletionResultType]::ParameterValue, 'Start or stop the private server of --local, or show whether it is at work')
             [CompletionResult]::new('redrive', 'redrive', [CompletionResultType]::ParameterValue, 'Move dead letters back to where they came from')
@@ -575,6 +614,9 @@ Register-ArgumentCompleter -Native -CommandName 'redis-streamer' -ScriptBlock {
             break
         }
         'redis-streamer;help;ack' {
+            break
+        }
+        'redis-streamer;help;nack' {
             break
         }
         'redis-streamer;help;pending' {

@@ -17,8 +17,8 @@ Examples:
 
 /// What a command is for, and the examples of its long help, stand above what can be typed.
 const LAYOUT: &str = "{about}{after-help}\n\n{usage-heading} {usage}\n\n{all-args}";
-/// Exit codes stand below it.
-const LAYOUT_OF_ALL: &str = "{about}{after-help}\n\n{usage-heading} {usage}\n\n{all-args}\n\n{before-help}";
+/// Exit codes stand below it. The short help of all commands fills the smallest screen: no line is left below the usage.
+const LAYOUT_OF_ALL: &str = "{about}{after-help}\n\n{usage-heading} {usage}\n{all-args}\n\n{before-help}";
 const EXIT_CODES: &str = "\
 Exit codes:
   0 done                         1 refused, bad data, or partly failed
@@ -46,6 +46,7 @@ pub enum Command {
     Unsubscribe(commands::unsubscribe::Args),
     Consume(commands::consume::Args),
     Ack(commands::ack::Args),
+    Nack(commands::nack::Args),
     Pending(commands::pending::Args),
     Local(commands::local::Args),
     Redrive(commands::redrive::Args),
@@ -113,6 +114,7 @@ impl Cli {
             Command::Unsubscribe(args) => serve(context, |context| commands::unsubscribe::run(args, context)),
             Command::Consume(args) => serve(context, |context| commands::consume::run(args, context)),
             Command::Ack(args) => serve(context, |context| commands::ack::run(args, context)),
+            Command::Nack(args) => serve(context, |context| commands::nack::run(args, context)),
             Command::Pending(args) => serve(context, |context| commands::pending::run(args, context)),
             Command::Local(args) => commands::local::run(args, &self.global.private_server()?, ui),
             Command::Redrive(args) => serve(context, |context| commands::redrive::run(args, context)),

@@ -183,7 +183,7 @@ pub fn excerpt(text: &str) -> String {
 
 mod parse;
 
-pub use parse::{LineError, OwnedField, is_bare_body, parse, parse_message, parse_reference};
+pub use parse::{LineError, OwnedField, Reference, is_bare_body, parse, parse_message, parse_reference};
 
 #[cfg(test)]
 mod tests;

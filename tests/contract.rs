@@ -5,13 +5,14 @@ use crate::silence;
 use std::path::{Path, PathBuf};
 
 /// Every verb, with those that say something of the program itself.
-pub const COMMANDS: [&str; 13] = [
+pub const COMMANDS: [&str; 14] = [
     "send",
     "send-batch",
     "subscribe",
     "unsubscribe",
     "consume",
     "ack",
+    "nack",
     "pending",
     "local",
     "redrive",

@@ -27,6 +27,7 @@ mod manual;
 mod memory;
 mod middleman;
 mod mistyped;
+mod nack;
 mod packaging;
 mod partitions;
 mod pending;

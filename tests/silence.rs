@@ -3,7 +3,7 @@
 use crate::harness::{Home, Server, Test, is_installed_or_left_out};
 
 /// A run of each verb that succeeds, and has something to say when it is not quiet, or to draw on a terminal.
-pub const RUNS: [(&str, &str); 16] = [
+pub const RUNS: [(&str, &str); 17] = [
     ("send", "send orders 1 --name n --id 1700000000000-9"),
     ("send-batch", "send-batch orders lines --name n --rate 40"),
     ("send-batch", "send-batch orders lines --name n --json"),
@@ -13,6 +13,7 @@ pub const RUNS: [(&str, &str); 16] = [
     ("consume", "consume orders -l billing -c till-2 -e"),
     ("consume", "consume orders -l billing -c till-2 -e -- true"),
     ("ack", "ack orders -l billing 1700000000000-1"),
+    ("nack", "nack orders -l billing 1700000000000-1"),
     ("pending", "pending orders -l billing"),
     ("local", "local start"),
     ("redrive", "redrive dead"),

@@ -138,17 +138,39 @@ pub fn is_bare_body(line: &str) -> bool {
     }
 }
 
-/// The stream and the ID a line names, for acknowledging it; what else it holds does not matter.
-pub fn parse_reference(line: &str) -> Result<(Option<Cow<'_, str>>, EntryId), LineError> {
+/// The entry that a line names.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reference<'a> {
+    pub stream: Option<Cow<'a, str>>,
+    pub id: EntryId,
+    /// How often it was delivered, where the line tells.
+    pub deliveries: Option<u64>,
+}
+
+/// The entry that a line names, for acknowledging it or handing it back; what else the line holds does not matter.
+pub fn parse_reference(line: &str) -> Result<Reference<'_>, LineError> {
     #[derive(Deserialize)]
-    struct Reference<'a> {
+    struct Keys<'a> {
         #[serde(borrow, default)]
         stream: Option<Cow<'a, str>>,
         #[serde(borrow)]
         id: &'a RawValue,
+        name: Option<IgnoredAny>,
+        fields: Option<IgnoredAny>,
+        #[serde(borrow)]
+        deliveries: Option<&'a RawValue>,
     }
-    let reference: Reference<'_> = object(line)?;
-    Ok((reference.stream, entry_id(line, reference.id)?))
+    let keys: Keys<'_> = object(line)?;
+    // A whole line tells of deliveries only if there were several.
+    let is_whole = keys.name.is_some() || keys.fields.is_some();
+    Ok(Reference {
+        stream: keys.stream,
+        id: entry_id(line, keys.id)?,
+        deliveries: match keys.deliveries {
+            Some(deliveries) => deliveries.get().parse().ok(),
+            None => is_whole.then_some(1),
+        },
+    })
 }
 
 /// Reads a JSON object; serde takes an array for a struct too.

@@ -293,3 +293,18 @@ proptest! {
         let _ = parse(&format!("{{\"fields\":{fields}}}"));
     }
 }
+
+#[test]
+fn a_line_tells_how_often_it_was_delivered() {
+    let deliveries = |line| parse_reference(line).unwrap().deliveries;
+    assert_eq!(deliveries(r#"{"stream":"s","id":"1-0","name":"n","body":1}"#), Some(1));
+    assert_eq!(deliveries(r#"{"stream":"s","id":"1-0","fields":{"a":"b"}}"#), Some(1));
+    assert_eq!(
+        deliveries(r#"{"stream":"s","id":"1-0","name":"n","body":1,"deliveries":3}"#),
+        Some(3)
+    );
+    assert_eq!(deliveries(r#"{"id":"1-0","deliveries":2}"#), Some(2));
+    // Cut down to what names the entry, it does not.
+    assert_eq!(deliveries(r#"{"stream":"s","id":"1-0"}"#), None);
+    assert_eq!(deliveries(r#"{"id":"1-0","deliveries":"many"}"#), None);
+}

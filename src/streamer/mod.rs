@@ -20,6 +20,7 @@ mod trim;
 mod wire;
 
 pub use consumer::ack::{Ack, AckOutcome, Acknowledger};
+pub use consumer::nack::{Nack, NackOutcome, NackTo, Nacker};
 pub use consumer::{
     Acknowledge, AfterBatch, Batch, CLAIM_IDLE, DeadLetters, Details, Dispatch, Ended, Event, Extent, Failure,
     Handlers, Job, Jobs, Lease, Link, Member, Name, Next, OnFailure, Output, Pipeline, Plain, PlainSettings, Quota,

@@ -82,6 +82,27 @@ fn use_row(server: &Server, label: &str, words: &[String]) -> Output {
             let run = as_eve().args(["unsubscribe", "s", "-g", "g", "--force"]).args(consumer);
             run.spawn().wait()
         }
+        "nack" | "nack — --dead-letter" => {
+            three(server);
+            grant(server, words);
+            let letters = ["--dead-letter", "dl", "--reason", "r"];
+            let letters = letters.iter().filter(|_| label.contains("--dead-letter"));
+            as_eve()
+                .args(["nack", "s", "-g", "g", "1-0"])
+                .args(letters)
+                .spawn()
+                .wait()
+        }
+        "nack, after a lost connection" => {
+            three(server);
+            grant(server, words);
+            let late = Fate::LateAt(b"XPENDING", End::Fin, LATER, ServerSide::Open);
+            let proxy = Proxy::start(server.socket(), [late]);
+            let nack = ["-u", &proxy.url(), "nack", "s", "-g", "g", "1-0"];
+            let output = as_eve().args(nack).spawn().wait();
+            proxy.settle();
+            output
+        }
         "redrive" => {
             letter(server);
             server.cli(["SET", "redis-streamer:redrive:{dl}:dl", "somebody", "PX", "3000"]);
@@ -147,6 +168,8 @@ fn what_is_used_if_it_is_allowed_can_be_done_without() {
             DEAD_LETTER,
             "consume in a group — --exclusive",
             "ack",
+            "nack",
+            "nack — --dead-letter",
             "redrive",
             "redrive — another one is at work, or was killed",
             "subscribe",
@@ -155,6 +178,7 @@ fn what_is_used_if_it_is_allowed_can_be_done_without() {
         ]),
         extras("send-batch"),
         extras(MEMBER),
+        extras("nack"),
         extras("redrive"),
         extras("unsubscribe"),
         extras("pending"),

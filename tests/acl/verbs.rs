@@ -250,6 +250,12 @@ fn looking() -> Vec<Case> {
             &["ack", "ack — none of the entries was pending"],
             &["ack", "s", "-g", "g", "9-9"],
         ),
+        Case::new(&["nack"], &["nack", "s", "-g", "g", "1-0"]),
+        Case::new(
+            &["nack", "nack — --dead-letter"],
+            &["nack", "s", "-g", "g", "1-0", "--dead-letter", "dl", "--reason", "r"],
+        )
+        .untested(&["+xack"]),
         Case::new(&["pending"], &["pending"]),
         Case::new(&["pending"], &["pending", "--json"]),
         Case::new(&["pending"], &["pending", "--max-pending", "9", "--max-idle", "1h"]).untested(&[

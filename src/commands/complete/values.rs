@@ -66,8 +66,8 @@ pub fn kind(arg: &Arg) -> Option<Kind> {
         (_, "POINT") => Kind::Words(POINTS),
         (
             _,
-            "CHAR" | "CMD" | "DURATION" | "GLOB" | "ID" | "N" | "NAME" | "NAME=VALUE" | "POINTER" | "TEMPLATE" | "URL"
-            | "USER" | "WINDOW",
+            "CHAR" | "CMD" | "DURATION" | "GLOB" | "ID" | "N" | "NAME" | "NAME=VALUE" | "POINTER" | "TEMPLATE" | "TEXT"
+            | "URL" | "USER" | "WINDOW",
         ) => Kind::Free,
         _ => return None,
     })

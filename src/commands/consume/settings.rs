@@ -71,6 +71,11 @@ impl Args {
                 "--pretty is for people to read: a handler gets its message on one line",
             ));
         }
+        if self.worker && (given.null || given.template.is_some()) {
+            return Err(Failure::usage(
+                "a worker answers each line with a line: --null and --template do not go with --worker",
+            ));
+        }
         let record =
             match (&given.template, given.body, given.time) {
                 (Some(_), true, _) => Err(Failure::usage("--template does not go with --body")
@@ -351,6 +356,8 @@ mod tests {
             "s --pretty --template {id}",
             "s --body --time",
             "s -g g --pretty -- true",
+            "s -g g --worker --null -- true",
+            "s -g g --worker --template {id} -- true",
         ] {
             assert!(format(line).is_err(), "{line}");
         }

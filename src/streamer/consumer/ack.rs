@@ -1,13 +1,12 @@
 //! Acknowledgements from outside: of entries of any streams, by whoever knows their IDs.
 
-use std::time::{Duration, Instant};
-
+use super::attempts::Attempts;
 use super::requests::write_ack;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
 use crate::streamer::inspect::groups;
 use crate::streamer::servers::{Connections, Supervisor};
-use crate::streamer::stop::{Ending, Halt};
+use crate::streamer::stop::Halt;
 use crate::streamer::wire::Address;
 
 /// An entry to acknowledge.
@@ -29,21 +28,15 @@ pub enum AckOutcome {
     AnswerLost,
 }
 
-/// How long to go on trying to reach a lost server after the work was asked to end, and the answer that was waited for
-/// did not come.
-const GRACE: Duration = Duration::from_secs(5);
-
 /// Acknowledges over connections that are made again when they are lost.
 pub struct Acknowledger<'a> {
-    connections: Connections,
-    supervisor: Supervisor<'a>,
+    attempts: Attempts<'a>,
 }
 
 impl<'a> Acknowledger<'a> {
     pub fn new(connections: Connections, supervisor: Supervisor<'a>) -> Self {
         Self {
-            connections,
-            supervisor,
+            attempts: Attempts::new(connections, supervisor),
         }
     }
 
@@ -58,34 +51,14 @@ impl<'a> Acknowledger<'a> {
             return Ok(());
         }
         let mut progress = vec![Progress::Unsent; acks.len()];
-        self.supervised(|connections| acknowledge_all(connections, acks, &mut progress, &mut tell))
+        self.attempts
+            .until_done(|connections| acknowledge_all(connections, acks, &mut progress, &mut tell))
     }
 
     /// Fails if there is no such group: an acknowledgement in it is answered as in any other.
     pub fn see_group(&mut self, stream: &str, group: &str) -> Result<(), Halt<Error>> {
-        self.supervised(|connections| connections.at(stream, |connection| groups::see_group(connection, stream, group)))
-    }
-
-    fn supervised<T>(&mut self, mut work: impl FnMut(&mut Connections) -> Result<T, Error>) -> Result<T, Halt<Error>> {
-        loop {
-            let failure = match work(&mut self.connections) {
-                Ok(done) => {
-                    self.supervisor.succeeded();
-                    return Ok(done);
-                }
-                Err(failure) => failure,
-            };
-            self.connections.clear();
-            // The work connects where it has to, and does what it can at the nodes that are there.
-            match self.supervisor.mend(failure, || Ok(())) {
-                Err(Halt::Ended(Ending::Signal(_))) => {
-                    let until = Instant::now() + GRACE;
-                    self.supervisor.begin_grace(until);
-                    self.connections.set_deadline(Some(until));
-                }
-                mended => mended?,
-            }
-        }
+        self.attempts
+            .until_done(|connections| connections.at(stream, |connection| groups::see_group(connection, stream, group)))
     }
 }
 

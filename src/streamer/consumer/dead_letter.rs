@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::member::Member;
 use super::messages::{Key, State};
 use super::requests::{Page, Whose, write_ack};
-use crate::streamer::entry::Field;
+use crate::streamer::entry::{EntryId, Field};
 use crate::streamer::error::Error;
 use crate::streamer::letter::{DEAD_DELIVERIES, DEAD_GROUP, DEAD_ID, DEAD_REASON, DEAD_STREAM};
 use crate::streamer::producer::add::{AddOptions, Missing, receive_added, write_add};
@@ -23,6 +23,83 @@ pub enum DeadLetter {
     AddedOnly,
     /// It is somebody else's by now.
     Elsewhere,
+}
+
+/// Where a message came from, and how often it was delivered there.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    pub stream: &'a str,
+    pub group: &'a str,
+    pub id: EntryId,
+    pub deliveries: u64,
+}
+
+/// Writes the command that adds a dead letter: the message's own fields, and where it came from and why.
+pub fn write_dead_letter(out: &mut Vec<u8>, to: &str, own: &[(Vec<u8>, Vec<u8>)], origin: Origin<'_>, reason: &str) {
+    let (id, deliveries) = (origin.id.to_string(), origin.deliveries.to_string());
+    let mut fields: Vec<Field<'_>> = own.iter().map(|(n, v)| (n.as_slice(), v.as_slice())).collect();
+    fields.extend([
+        (DEAD_STREAM, origin.stream.as_bytes()),
+        (DEAD_GROUP, origin.group.as_bytes()),
+        (DEAD_ID, id.as_bytes()),
+        (DEAD_DELIVERIES, deliveries.as_bytes()),
+        (DEAD_REASON, reason.as_bytes()),
+    ]);
+    let options = AddOptions {
+        id: None,
+        missing: Missing::Create,
+        trim: None,
+    };
+    write_add(out, to.as_bytes(), options, &fields);
+}
+
+/// Opens a transaction, if the server lets this user. A command in it that fails as it runs does not undo the
+/// others: so the key is looked at before.
+pub fn begin_transaction(connection: &mut Connection, to: &str) -> Result<bool, Error> {
+    let commands = [redis::cmd("XLEN").arg(to).clone(), redis::cmd("MULTI")];
+    let mut answers = connection.query_all(&commands)?.into_iter();
+    let (length, multi) = (answers.next(), answers.next());
+    let is_open = matches!(multi, Some(Ok(_)));
+    let Err(refusal) = length.transpose() else {
+        return Ok(is_open);
+    };
+    if is_open {
+        // Of nothing: needs no right of its own, as DISCARD would. To refuse it ends the transaction, too.
+        let _ = connection.query_all(&[redis::cmd("EXEC")])?;
+    }
+    match Error::refused(refusal, to, None) {
+        // The user may not look. What is added by itself is acknowledged only if that went well.
+        Error::Denied(_) => Ok(false),
+        error => Err(error),
+    }
+}
+
+/// Executes the transaction that adds so many dead letters, and acknowledges their messages.
+pub fn finish_transaction(
+    connection: &mut Connection,
+    mut packed: Vec<u8>,
+    letters: usize,
+    to: &str,
+) -> Result<(), Error> {
+    redis::cmd("EXEC").write_packed_command(&mut packed);
+    connection.send(&packed)?;
+    // The last is the acknowledgement.
+    let queued = (0..=letters)
+        .map(|_| connection.answer())
+        .collect::<Result<Vec<_>, _>>()?;
+    let done = connection.answer()?;
+    // What was refused as it was queued is the reason why nothing was done.
+    for queued in queued {
+        queued.map_err(|refusal| Error::refused(refusal, to, None))?;
+    }
+    let results = done.map_err(|refusal| Error::refused(refusal.cause(), to, None))?;
+    let results: Vec<redis::Value> = connection.read(results)?;
+    for result in results {
+        if let redis::Value::ServerError(error) = result {
+            return Err(Error::refused(error.into(), to, None));
+        }
+    }
+    Ok(())
 }
 
 fn add_to(connection: &mut Connection, stream: &str, packed: &[u8]) -> Result<(), Error> {
@@ -50,12 +127,13 @@ impl Member<'_> {
         }
         let mut ack = Vec::new();
         write_ack(&mut ack, stream, &self.settings.group, &[key.id]);
-        if self.begin_transaction(to)? {
-            self.finish_transaction(&[add, ack].concat(), to)?;
+        let connection = &mut self.link.connection;
+        if begin_transaction(connection, to)? {
+            finish_transaction(connection, [add, ack].concat(), 1, to)?;
             return Ok(DeadLetter::Added);
         }
         // Without transactions the message is acknowledged only once the letter is there.
-        add_to(&mut self.link.connection, to, &add)?;
+        add_to(connection, to, &add)?;
         Ok(DeadLetter::AddedOnly)
     }
 
@@ -78,66 +156,18 @@ impl Member<'_> {
         })
     }
 
-    /// Opens a transaction, if the server lets this user. A command in it that fails as it runs does not undo the
-    /// others: so the key is looked at before.
-    fn begin_transaction(&mut self, to: &str) -> Result<bool, Error> {
-        let commands = [redis::cmd("XLEN").arg(to).clone(), redis::cmd("MULTI")];
-        let mut answers = self.link.connection.query_all(&commands)?.into_iter();
-        let (length, multi) = (answers.next(), answers.next());
-        let is_open = matches!(multi, Some(Ok(_)));
-        let Err(refusal) = length.transpose() else {
-            return Ok(is_open);
-        };
-        if is_open {
-            // Of nothing: needs no right of its own, as DISCARD would. To refuse it ends the transaction, too.
-            let _ = self.link.connection.query_all(&[redis::cmd("EXEC")])?;
-        }
-        match Error::refused(refusal, to, None) {
-            // The user may not look. What is added by itself is acknowledged only if that went well.
-            Error::Denied(_) => Ok(false),
-            error => Err(error),
-        }
-    }
-
-    fn finish_transaction(&mut self, packed: &[u8], to: &str) -> Result<(), Error> {
-        let mut request = packed.to_vec();
-        redis::cmd("EXEC").write_packed_command(&mut request);
-        let connection = &mut self.link.connection;
-        connection.send(&request)?;
-        let (added, acked) = (connection.answer()?, connection.answer()?);
-        let done = connection.answer()?;
-        // What was refused as it was queued is the reason why nothing was done.
-        for queued in [added, acked] {
-            queued.map_err(|refusal| Error::refused(refusal, to, None))?;
-        }
-        let results = done.map_err(|refusal| Error::refused(refusal.cause(), to, None))?;
-        let (added, _): (redis::Value, redis::Value) = self.link.connection.read(results)?;
-        match added {
-            redis::Value::ServerError(error) => Err(Error::refused(error.into(), to, None)),
-            _ => Ok(()),
-        }
-    }
-
     fn dead_letter(&self, key: Key, to: &str, reason: &str) -> Vec<u8> {
         let mut packed = Vec::new();
         let Some(open) = self.delivery.messages.get(key) else {
             return packed;
         };
-        let (id, deliveries) = (key.id.to_string(), open.deliveries.to_string());
-        let mut fields: Vec<Field<'_>> = open.fields.iter().map(|(n, v)| (n.as_slice(), v.as_slice())).collect();
-        fields.extend([
-            (DEAD_STREAM, self.settings.streams[key.stream].as_bytes()),
-            (DEAD_GROUP, self.settings.group.as_bytes()),
-            (DEAD_ID, id.as_bytes()),
-            (DEAD_DELIVERIES, deliveries.as_bytes()),
-            (DEAD_REASON, reason.as_bytes()),
-        ]);
-        let options = AddOptions {
-            id: None,
-            missing: Missing::Create,
-            trim: None,
+        let origin = Origin {
+            stream: &self.settings.streams[key.stream],
+            group: &self.settings.group,
+            id: key.id,
+            deliveries: open.deliveries,
         };
-        write_add(&mut packed, to.as_bytes(), options, &fields);
+        write_dead_letter(&mut packed, to, &open.fields, origin, reason);
         packed
     }
 

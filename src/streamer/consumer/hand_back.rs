@@ -10,6 +10,7 @@ use super::requests::{Pending, Requests, WaitFor};
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
 use crate::streamer::wire::Connection;
+use crate::streamer::wire::resp::Malformed;
 
 /// How many entries one command names: a server shall have other things to do, too.
 const MOST: usize = 1000;
@@ -31,7 +32,8 @@ impl HandBack {
     /// Hands back entries as they were listed, to be delivered next as if so often before. Where the server has no XNACK
     /// (Redis 8.8), they go to a consumer of a fixed name, idle since the epoch.
     ///
-    /// Those that were idle for about as long (`spread`) go in one command.
+    /// Those that were idle for about as long (`spread`) go in one command. Returns those that went, as far as the server
+    /// tells: with XNACK all that were still pending.
     pub fn hand_back(
         &mut self,
         connection: &mut Connection,
@@ -40,13 +42,13 @@ impl HandBack {
         rows: &[Pending],
         deliveries: u64,
         spread: Duration,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<EntryId>, Error> {
         let group = Some(requests.group.as_str());
         if self.has_nack {
             let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
             let nack = requests.nack(stream, &ids, deliveries);
             match connection.ask::<redis::Value>(&nack, stream, group) {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(ids),
                 // Unknown to the server, or to its ACL.
                 Err(Error::Refused(refusal)) if refusal.is_unknown() => self.has_nack = false,
                 Err(Error::Denied(_)) => self.has_nack = false,
@@ -73,25 +75,34 @@ pub fn put_aside(
 ) -> Result<(), Error> {
     // What one read brought is of one age.
     let parts = by_idle(rows, Duration::ZERO);
-    leave(connection, requests, stream, parts, WaitFor::Acknowledgement)
+    leave(connection, requests, stream, parts, WaitFor::Acknowledgement).map(drop)
 }
 
-/// Leaves entries to wait for somebody, all in one piece.
+/// Leaves entries to wait for somebody, all in one piece; returns those that were left.
 fn leave(
     connection: &mut Connection,
     requests: &Requests,
     stream: &str,
     parts: Vec<(Duration, Vec<EntryId>)>,
     to: WaitFor,
-) -> Result<(), Error> {
+) -> Result<Vec<EntryId>, Error> {
     let some = parts
         .iter()
         .flat_map(|(idle, ids)| ids.chunks(MOST).map(|ids| (*idle, ids)));
     let claims: Vec<_> = some.map(|(idle, ids)| requests.leave(stream, idle, ids, to)).collect();
+    let mut left = Vec::new();
     for answer in connection.query_all(&claims)? {
-        answer.map_err(|refusal| Error::refused(refusal, stream, Some(&requests.group)))?;
+        let answer = answer.map_err(|refusal| Error::refused(refusal, stream, Some(&requests.group)))?;
+        left.extend(claimed(connection, answer)?);
     }
-    Ok(())
+    Ok(left)
+}
+
+/// The entries that XCLAIM … JUSTID names.
+pub fn claimed(connection: &Connection, answer: redis::Value) -> Result<Vec<EntryId>, Error> {
+    let ids: Vec<String> = connection.read(answer)?;
+    let malformed = || connection.malformed(Malformed("expected an entry ID"));
+    ids.iter().map(|id| id.parse().map_err(|_| malformed())).collect()
 }
 
 /// Parts entries by how long they were idle; those of a part differ by less than `spread`. Their IDs are in order, with

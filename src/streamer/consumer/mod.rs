@@ -1,6 +1,7 @@
 //! Consuming: a member of a group with all that becomes of its messages, and reading without a group.
 
 pub mod ack;
+mod attempts;
 mod claims;
 mod dead_letter;
 mod delivery;
@@ -16,6 +17,7 @@ mod ledger;
 mod link;
 mod member;
 mod messages;
+pub mod nack;
 mod pipeline;
 mod plain;
 mod positions;

@@ -173,6 +173,15 @@ pub fn write_ack(out: &mut Vec<u8>, stream: &str, group: &str, ids: &[EntryId]) 
     }
 }
 
+/// XCLAIM by which an entry that was idle for so long stays with the consumer that has it, idle for no time again: nobody
+/// else claims it then for being stale.
+pub fn hold(stream: &str, group: &str, consumer: &[u8], idle: Duration, id: EntryId) -> redis::Cmd {
+    let mut claim = redis::cmd("XCLAIM");
+    claim.arg(stream).arg(group).arg(consumer);
+    claim.arg(idle.as_millis() as u64).arg(id.to_string()).arg("JUSTID");
+    claim
+}
+
 /// What entries wait for that a consumer leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitFor {

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use anyhow::Context as _;
 
 use crate::failure::Failure;
-use crate::line;
-use crate::streamer::EntryId;
+use crate::line::{self, Reference};
 use crate::ui::Input;
 
 /// How much is read at a time.
@@ -56,8 +55,8 @@ impl References {
         self.lines
     }
 
-    /// The next entry named in what was read, with its stream where the line tells.
-    pub fn next(&mut self) -> anyhow::Result<Option<(Option<String>, EntryId)>> {
+    /// The next entry named in what was read.
+    pub fn next(&mut self) -> anyhow::Result<Option<Reference<'static>>> {
         loop {
             let rest = &self.bytes[self.at..];
             let end = match memchr::memchr(b'\n', rest) {
@@ -67,15 +66,16 @@ impl References {
             };
             self.at += end;
             self.lines += 1;
-            if let Some((stream, id)) = parse(&rest[..end], self.lines)? {
-                return Ok(Some((stream.map(Cow::into_owned), id)));
+            if let Some(Reference { stream, id, deliveries }) = parse(&rest[..end], self.lines)? {
+                return Ok(Some(Reference {
+                    stream: stream.map(|stream| Cow::Owned(stream.into_owned())),
+                    id,
+                    deliveries,
+                }));
             }
         }
     }
 }
-
-/// An entry, with its stream where the line tells.
-type Reference<'a> = (Option<Cow<'a, str>>, EntryId);
 
 /// The entry that a line names; `None` for an empty one.
 fn parse(line: &[u8], number: u64) -> Result<Option<Reference<'_>>, Failure> {
@@ -96,5 +96,9 @@ fn parse(line: &[u8], number: u64) -> Result<Option<Reference<'_>>, Failure> {
     let id = text
         .parse()
         .map_err(|error| Failure::data(format!("stdin:{number}:1: {error}: {}", line::excerpt(text))))?;
-    Ok(Some((None, id)))
+    Ok(Some(Reference {
+        stream: None,
+        id,
+        deliveries: None,
+    }))
 }

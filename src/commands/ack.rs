@@ -1,0 +1,130 @@
+//! `ack`: acknowledges entries, named by IDs or by the lines `consume` printed.
+
+use crate::commands::Context;
+use crate::commands::references::{self, Became, Format, Named, NotPending, Source, Tally};
+use crate::options::{GroupArgs, ReconnectArgs};
+use crate::partitions::{Streams, parse_streams};
+use crate::render::counted;
+use crate::streamer::{Ack, AckOutcome, Acknowledger, Connections, Ending, Halt, Notice, Supervisor};
+
+/// Acknowledge messages, and print how many were pending
+///
+/// Stdin is bare IDs, or lines as consume prints them; a line's own stream wins over STREAM. Each is acknowledged as
+/// soon as it is read.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  redis-streamer ack orders -l billing 1700000000000-0
+  redis-streamer consume orders -l billing --ack manual -e | worker |
+    redis-streamer ack orders -l billing -
+  redis-streamer ack 'orders:{0..15}' -l billing - < done.jsonl")]
+pub struct Args {
+    /// The stream, or a pattern such as 'orders:{0..15}'
+    #[arg(value_parser = parse_streams)]
+    stream: Streams,
+    /// The entries, or - for stdin [default: stdin]
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    #[command(flatten)]
+    group: GroupArgs,
+    /// Fail if any of them was not pending
+    #[arg(long)]
+    strict: bool,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    reconnect: ReconnectArgs,
+}
+
+/// What to do.
+struct Settings {
+    streams: Streams,
+    group: GroupArgs,
+    source: Source,
+    not_pending: NotPending,
+    format: Format,
+    reconnect: ReconnectArgs,
+}
+
+impl Settings {
+    fn new(args: Args, context: &Context) -> anyhow::Result<Self> {
+        args.group.require(args.stream.first())?;
+        Ok(Self {
+            source: Source::new(&args.ids, &args.stream, context)?,
+            streams: args.stream,
+            group: args.group,
+            not_pending: NotPending::new(args.strict),
+            format: Format::new(args.json),
+            reconnect: args.reconnect,
+        })
+    }
+}
+
+pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
+    let settings = Settings::new(args, context)?;
+    settings.streams.warn(context.ui);
+    let notify = |notice: Notice<'_>| context.notice(notice);
+    let mut supervisor = Supervisor::new(&context.servers, &notify, settings.reconnect.reconnect_for, None);
+    context.say_connecting();
+    let first = match supervisor.start(context.wait, || context.try_to_connect_to(settings.streams.first())) {
+        Ok(connection) => connection,
+        Err(Halt::Failed(error)) => return Err(error.into()),
+        Err(Halt::Ended(ending)) => return Ok(ending),
+    };
+    let connections = Connections::new(&context.servers, Some(first));
+    let mut acks = Acks {
+        acknowledger: Acknowledger::new(connections, supervisor),
+        context,
+        tally: Tally::default(),
+    };
+    let Settings {
+        streams, group, source, ..
+    } = &settings;
+    let ended = references::read(source, streams, group, context, |batch| acks.settle(batch));
+    let Acks {
+        mut acknowledger,
+        tally,
+        ..
+    } = acks;
+    let words = ("acknowledged", "acknowledged");
+    references::finish(context, &tally, ended, settings.format, words, || {
+        if let (0, Some((stream, group))) = (tally.all().done, tally.first_missed()) {
+            match acknowledger.see_group(stream, group) {
+                Ok(()) | Err(Halt::Ended(_)) => {}
+                Err(Halt::Failed(error)) => return Err(error.into()),
+            }
+        }
+        references::judge(&tally, settings.not_pending)
+    })
+}
+
+/// Acknowledges batches, and counts.
+struct Acks<'a> {
+    acknowledger: Acknowledger<'a>,
+    context: &'a Context,
+    tally: Tally,
+}
+
+impl Acks<'_> {
+    fn settle(&mut self, batch: &[Named]) -> anyhow::Result<()> {
+        let acks: Vec<_> = batch
+            .iter()
+            .map(|Named { stream, group, id, .. }| Ack { stream, group, id: *id })
+            .collect();
+        let mut is_settled = vec![false; acks.len()];
+        let tally = &mut self.tally;
+        let done = self.acknowledger.acknowledge(&acks, |place, outcome| {
+            is_settled[place] = true;
+            let became = match outcome {
+                AckOutcome::Acked => Became::Done,
+                AckOutcome::AnswerLost => Became::AnswerLost,
+                AckOutcome::NotPending => Became::NotPending,
+            };
+            tally.add(&batch[place], became);
+        });
+        references::settled(self.context, done, batch, &is_settled, |count| {
+            format!("{} may not have been made", counted(count, "acknowledgement"))
+        })
+    }
+}
