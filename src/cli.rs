@@ -6,6 +6,7 @@ use crate::commands::{self, Context};
 use crate::failure::{self, Failure};
 use crate::layers::Layers;
 use crate::options::Global;
+use crate::slips;
 use crate::streamer::{Ending, Stop};
 use crate::ui::{Color, Ui, Verbosity, help_width, palette};
 
@@ -144,7 +145,9 @@ pub struct Typed {
 
 impl Typed {
     pub fn read() -> Result<Self, clap::Error> {
-        let matches = Cli::laid_out().try_get_matches()?;
+        let matches = Cli::laid_out()
+            .try_get_matches()
+            .map_err(|answer| slips::with_tip(answer, &Cli::laid_out()))?;
         let cli = Cli::from_arg_matches(&matches)?;
         Ok(Self { cli, matches })
     }

@@ -307,6 +307,11 @@ fn hint_for(error: &Error) -> Option<String> {
         Error::NoGroup { stream, group } => format!("create it: {}", subscribe_command(stream, group)),
         Error::LeaseLost { .. } => "run it again: it waits for its turn".to_owned(),
         Error::WrongType { stream } => format!("see what it is: redis-cli TYPE {}", quote(stream)),
+        Error::NoStream { stream } if stream.contains(['*', '?']) => {
+            "* and ? are patterns with --glob, in consume, pending and subscribe; list the streams there are: \
+             redis-streamer pending"
+                .to_owned()
+        }
         Error::NoStream { .. } => {
             "list the streams there are: redis-streamer pending; the first message sent without --no-create makes one"
                 .to_owned()

@@ -16,6 +16,7 @@ mod pointer;
 mod profiles;
 mod render;
 mod signals;
+mod slips;
 mod streamer;
 mod ui;
 

@@ -34,6 +34,25 @@ fn grouped() -> Server {
 }
 
 #[test]
+fn words_of_other_tools() {
+    let server = Server::start();
+    let uses: [&[&str]; 9] = [
+        &["XADD", "s", "*", "k", "v"],
+        &["xgroup", "create", "s", "g"],
+        &["-p", "6379", "pending"],
+        &["send", "s", "--nmae", "n", "1"],
+        &["send", "s", "1", "--text", "n"],
+        &["send", "s:0", "s:1", "s:2", "1", "--name", "n"],
+        &["send", "s", "{\"name\":\"n\",\"body\":1}"],
+        &["consume", "s", "--json"],
+        &["consume", "s", "--format", "{id}"],
+    ];
+    all_fail("errors/slips", &server, 2, &uses);
+    all_fail("errors/unquoted-glob", &server, 1, &[&["pending", "or*"]]);
+    assert_eq!(server.cli(["DBSIZE"]), "0");
+}
+
+#[test]
 fn no_server() {
     let server = Server::start();
     server.kill9();

@@ -81,6 +81,11 @@ enum Source<'a> {
     Stdin,
 }
 
+/// Whether it looks like a whole message, as consume prints them.
+fn is_line(body: &str) -> bool {
+    body.starts_with('{') && ["\"name\"", "\"body\""].iter().all(|key| body.contains(key))
+}
+
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let body = match (&args.name, &args.body) {
         (Some(_), _) => {
@@ -95,9 +100,13 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
                 None => "nothing to send: neither --name nor --field is given",
             };
             let stream = quote(&args.stream.to_string());
-            return Err(Failure::usage(why)
-                .hint(format!("redis-streamer send {stream} BODY --name NAME"))
-                .into());
+            let hint = match body {
+                Some(body) if is_line(body) => {
+                    format!("lines as consume prints them go to: redis-streamer send-batch {stream}")
+                }
+                _ => format!("redis-streamer send {stream} BODY --name NAME"),
+            };
+            return Err(Failure::usage(why).hint(hint).into());
         }
     };
     let mut fields: Vec<(&[u8], &[u8])> = Vec::new();

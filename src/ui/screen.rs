@@ -1,7 +1,9 @@
 //! The whole terminal, for what is drawn again and again. It is left as it was found, however that comes: by the end, a
 //! failure, a panic, a signal, or a stop for a while.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +16,7 @@ use crossterm::style::{Attribute, Print, SetAttribute};
 use crossterm::terminal::{
     self, Clear, ClearType, DisableLineWrap, EnableLineWrap, EnterAlternateScreen, LeaveAlternateScreen,
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, getpid, kill_process};
 use signal_hook::consts::{SIGCONT, SIGTSTP};
 
@@ -65,6 +68,8 @@ pub enum Input {
     Key(Key),
     /// All is to be drawn anew.
     Redraw,
+    /// The terminal has gone.
+    Gone,
 }
 
 /// Whether the terminal is ours at the moment.
@@ -72,6 +77,8 @@ static IS_OURS: AtomicBool = AtomicBool::new(false);
 
 pub struct Screen {
     paint: Paint,
+    /// Where keys come from.
+    keys: File,
     /// What each line shows.
     drawn: Vec<String>,
     /// Somebody asked the process to stop for a while.
@@ -93,9 +100,11 @@ impl Screen {
         let (stops, continues) = (Arc::default(), Arc::default());
         signal_hook::flag::register(SIGTSTP, Arc::clone(&stops))?;
         signal_hook::flag::register(SIGCONT, Arc::clone(&continues))?;
+        let keys = keys()?;
         enter()?;
         Ok(Self {
             paint,
+            keys,
             drawn: Vec::new(),
             stops,
             continues,
@@ -152,13 +161,40 @@ impl Screen {
         if self.continues.swap(false, Ordering::SeqCst) {
             return self.take_again().map(Some);
         }
-        match event::poll(wait) {
-            Ok(false) => return Ok(None),
-            // A signal, which is looked at next time.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(None),
-            is_there => is_there?,
-        };
-        match event::read()? {
+        // Keys that came along with the one before are there at once.
+        for wait in [Duration::ZERO, wait] {
+            // crossterm reads a terminal that has gone again and again, and never comes back: it is not let near one.
+            match self.wait(wait)? {
+                Terminal::Gone => return Ok(Some(Input::Gone)),
+                Terminal::There => {}
+            }
+            match event::poll(Duration::ZERO) {
+                Ok(true) => return self.take(event::read()?),
+                Ok(false) => {}
+                // A signal, which is looked at next time.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits for a key, a signal, or the end of the terminal.
+    fn wait(&self, wait: Duration) -> io::Result<Terminal> {
+        let mut fds = [PollFd::new(&self.keys, PollFlags::IN)];
+        let most = Timespec::try_from(wait).map_err(io::Error::other)?;
+        match poll(&mut fds, Some(&most)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(match fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) {
+            true => Terminal::Gone,
+            false => Terminal::There,
+        })
+    }
+
+    fn take(&mut self, event: Event) -> io::Result<Option<Input>> {
+        match event {
             Event::Resize(..) => {
                 self.drawn.clear();
                 Ok(Some(Input::Redraw))
@@ -197,6 +233,20 @@ impl Drop for Screen {
     fn drop(&mut self) {
         leave();
     }
+}
+
+enum Terminal {
+    There,
+    Gone,
+}
+
+/// The terminal that crossterm reads keys from.
+fn keys() -> io::Result<File> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        return stdin.as_fd().try_clone_to_owned().map(File::from);
+    }
+    File::open("/dev/tty")
 }
 
 enum Pressed {

@@ -103,6 +103,23 @@ fn the_terminal_is_left_as_it_was_however_it_ends() {
 }
 
 #[test]
+fn it_ends_with_its_terminal() {
+    let server = super::orders();
+    // Also where nobody is told by a signal, as under nohup.
+    for trap in ["true", "trap '' HUP"] {
+        let run =
+            format!("{trap}; (trap '' HUP; until [ -s status ]; do sleep 0.05; done) & {WATCH}; echo $? > status");
+        std::fs::write(server.work().join("run"), run).unwrap();
+        let script = "rm -f shown status; export TERM=xterm-256color LC_ALL=C.UTF-8
+             script -qefc 'trap : HUP; sh run' shown < /dev/null > /dev/null 2>&1 & terminal=$!
+             until grep -qs 'enter open' shown; do sleep 0.05; done
+             kill -KILL $terminal
+             until [ -s status ]; do sleep 0.05; done; cat status";
+        Test::shell(&server, script).stdout("129\n").stderr_any().run();
+    }
+}
+
+#[test]
 fn a_shell_has_the_terminal_while_it_is_stopped() {
     let server = super::orders();
     let command = format!("set -m; {WATCH}; stty -a | tr '\\n' ' '; echo stopped; fg");

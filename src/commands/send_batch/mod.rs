@@ -108,7 +108,7 @@ pub struct Args {
     /// Write {"file","line","id"} for each entry to FILE
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     receipts: Option<PathBuf>,
-    /// Print the summary as JSON, on stdout
+    /// Print the summary as one line of JSON
     #[arg(long)]
     json: bool,
     /// Keep the progress in FILE, to resume there

@@ -29,7 +29,7 @@ pub struct Args {
     streams: Vec<Streams>,
     #[command(flatten)]
     group: GroupArgs,
-    /// Remove this consumer, and leave the group; may be repeated
+    /// Remove this consumer, and leave the group (repeatable)
     ///
     /// What is pending under it is handed back first
     #[arg(short, long, value_name = "NAME", value_parser = parse_name)]

@@ -98,6 +98,7 @@ impl Watch<'_> {
             match input {
                 None => {}
                 Some(ScreenInput::Redraw) => is_new = true,
+                Some(ScreenInput::Gone) => return Ok(Ending::Signal(signal_hook::consts::SIGHUP)),
                 Some(ScreenInput::Key(key)) => {
                     is_new = true;
                     match self.view.press(key, &self.model) {
