@@ -19,7 +19,7 @@ use super::settings::Settings;
 use super::words::Lines;
 use crate::commands::{Context, join};
 use crate::streamer::producer::{self, Arrival, Batch, Journal, LastId, Progress, Source, Trouble, Why, Written};
-use crate::streamer::{Ending, Error, Notice, now_ms};
+use crate::streamer::{Ending, Notice, now_ms};
 
 /// What happens while the input is read.
 enum Event {
@@ -114,7 +114,7 @@ fn send_all(
         let of_nowhere = of(0, &nowhere);
         let tell = move || {
             let mut told = Teller::new(of_nowhere, account, halt);
-            halt.unless_well(tell_unsent(&mut unsendable, &mut told, halt, None))
+            halt.unless_well(tell_unsendable(&mut unsendable, &mut told, halt))
         };
         let started = thread::Builder::new().spawn_scoped(scope, tell);
         sending.push((nowhere, started.inspect_err(|_| halt.all())));
@@ -132,14 +132,7 @@ fn send_all(
                     let (of, name) = (of(number, &stream), stream.clone());
                     let send = move || {
                         let mut told = Teller::new(of, account, halt);
-                        halt.unless_well(send_one(
-                            settings,
-                            context,
-                            (&name, number),
-                            &mut arrivals,
-                            &mut told,
-                            halt,
-                        ))
+                        halt.unless_well(send_one(settings, context, (&name, number), &mut arrivals, &mut told))
                     };
                     let started = thread::Builder::new().spawn_scoped(scope, send);
                     sending.push((stream, started.inspect_err(|_| halt.all())));
@@ -161,27 +154,14 @@ fn send_one(
     stream: (&str, usize),
     arrivals: &mut Arrivals,
     told: &mut Teller<'_, '_>,
-    halt: &Halt,
 ) -> Ended {
     let sending = sending(settings, context, stream, None, None);
     let notify = |notice: Notice<'_>| context.notice(notice);
-    match producer::start(&context.servers, &sending, &context.stop, &notify) {
-        Ok(started) => started.run(arrivals, told),
-        // The others have nothing to do with it.
-        Err(Trouble::Server { error, in_doubt: None }) if is_of_the_stream(&error) => {
-            tell_unsent(arrivals, told, halt, Some(&error))
-        }
-        Err(trouble) => Err(trouble),
-    }
+    producer::start(&context.servers, &sending, &context.stop, &notify)?.run(arrivals, told)
 }
 
-/// Whether a failure says something of one stream alone, which another attempt would not change.
-fn is_of_the_stream(error: &Error) -> bool {
-    matches!(error, Error::WrongType { .. } | Error::KeyDenied { .. })
-}
-
-/// Tells of lines that nothing is sent of: they cannot be sent to any stream, or theirs refuses all.
-fn tell_unsent(lines: &mut Arrivals, told: &mut Teller<'_, '_>, halt: &Halt, refusal: Option<&Error>) -> Ended {
+/// Tells of the lines that cannot be sent to any stream.
+fn tell_unsendable(lines: &mut Arrivals, told: &mut Teller<'_, '_>, halt: &Halt) -> Ended {
     let mut records = 0;
     loop {
         let (batch, is_last) = match lines.next(WAIT) {
@@ -193,7 +173,7 @@ fn tell_unsent(lines: &mut Arrivals, told: &mut Teller<'_, '_>, halt: &Halt, ref
             Arrival::Nothing => continue,
         };
         records += batch.records.len() as u64;
-        tell_batch(&batch, records, told, refusal).map_err(Trouble::Host)?;
+        tell_batch(&batch, records, told).map_err(Trouble::Host)?;
         if is_last {
             return Ok(());
         }
@@ -201,12 +181,10 @@ fn tell_unsent(lines: &mut Arrivals, told: &mut Teller<'_, '_>, halt: &Halt, ref
     }
 }
 
-fn tell_batch(batch: &Batch, records: u64, told: &mut Teller<'_, '_>, refusal: Option<&Error>) -> anyhow::Result<()> {
+fn tell_batch(batch: &Batch, records: u64, told: &mut Teller<'_, '_>) -> anyhow::Result<()> {
     for record in &batch.records {
-        match (&record.command, refusal) {
-            (Err(unfit), _) => told.rejected(batch, record, Why::Unfit(unfit))?,
-            (Ok(_), Some(error)) => told.rejected(batch, record, Why::Refused(error))?,
-            (Ok(_), None) => {}
+        if let Err(unfit) = &record.command {
+            told.rejected(batch, record, Why::Unfit(unfit))?;
         }
     }
     let progress = Progress {
