@@ -221,8 +221,8 @@ impl Screen {
     }
 
     fn take_again(&mut self) -> io::Result<Input> {
-        // What the shell left of our settings is not known.
-        terminal::disable_raw_mode()?;
+        // What the shell left of our settings is not known: they are taken anew, once for each time they are given back.
+        leave();
         enter()?;
         self.drawn.clear();
         Ok(Input::Redraw)
