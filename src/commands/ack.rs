@@ -1,11 +1,9 @@
 //! `ack`: acknowledges entries, named by IDs or by the lines `consume` printed.
 
 use crate::commands::Context;
-use crate::commands::references::{self, Became, Format, Named, NotPending, Source, Tally};
-use crate::options::{GroupArgs, ReconnectArgs};
-use crate::partitions::{Streams, parse_streams};
+use crate::commands::references::{self, Became, EntryArgs, Named, ReportArgs, Settings, Tally};
 use crate::render::counted;
-use crate::streamer::{Ack, AckOutcome, Acknowledger, Connections, Ending, Halt, Notice, Supervisor};
+use crate::streamer::{Ack, AckOutcome, Acknowledger, Ending, Halt, Notice};
 
 /// Acknowledge messages, and print how many were pending
 ///
@@ -19,69 +17,26 @@ Examples:
     redis-streamer ack orders -l billing -
   redis-streamer ack 'orders:{0..15}' -l billing - < done.jsonl")]
 pub struct Args {
-    /// The stream, or a pattern such as 'orders:{0..15}'
-    #[arg(value_parser = parse_streams)]
-    stream: Streams,
-    /// The entries, or - for stdin [default: stdin]
-    #[arg(value_name = "ID")]
-    ids: Vec<String>,
     #[command(flatten)]
-    group: GroupArgs,
-    /// Fail if any of them was not pending
-    #[arg(long)]
-    strict: bool,
-    /// Print one line of JSON
-    #[arg(long)]
-    json: bool,
+    entries: EntryArgs,
     #[command(flatten)]
-    reconnect: ReconnectArgs,
-}
-
-/// What to do.
-struct Settings {
-    streams: Streams,
-    group: GroupArgs,
-    source: Source,
-    not_pending: NotPending,
-    format: Format,
-    reconnect: ReconnectArgs,
-}
-
-impl Settings {
-    fn new(args: Args, context: &Context) -> anyhow::Result<Self> {
-        args.group.require(args.stream.first())?;
-        Ok(Self {
-            source: Source::new(&args.ids, &args.stream, context)?,
-            streams: args.stream,
-            group: args.group,
-            not_pending: NotPending::new(args.strict),
-            format: Format::new(args.json),
-            reconnect: args.reconnect,
-        })
-    }
+    report: ReportArgs,
 }
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
-    let settings = Settings::new(args, context)?;
-    settings.streams.warn(context.ui);
+    let settings = Settings::new(args.entries, args.report, context)?;
     let notify = |notice: Notice<'_>| context.notice(notice);
-    let mut supervisor = Supervisor::new(&context.servers, &notify, settings.reconnect.reconnect_for, None);
-    context.say_connecting();
-    let first = match supervisor.start(context.wait, || context.try_to_connect_to(settings.streams.first())) {
-        Ok(connection) => connection,
+    let (connections, supervisor) = match settings.connect(context, &notify) {
+        Ok(connected) => connected,
         Err(Halt::Failed(error)) => return Err(error.into()),
         Err(Halt::Ended(ending)) => return Ok(ending),
     };
-    let connections = Connections::new(&context.servers, Some(first));
     let mut acks = Acks {
         acknowledger: Acknowledger::new(connections, supervisor),
         context,
         tally: Tally::default(),
     };
-    let Settings {
-        streams, group, source, ..
-    } = &settings;
-    let ended = references::read(source, streams, group, context, |batch| acks.settle(batch));
+    let ended = references::read(&settings, context, |batch| acks.settle(batch));
     let Acks {
         mut acknowledger,
         tally,

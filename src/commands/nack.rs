@@ -1,12 +1,12 @@
 //! `nack`: hands back entries, named by IDs or by the lines `consume` printed, or makes them dead letters.
 
 use crate::commands::Context;
-use crate::commands::references::{self, Became, Format, Named, NotPending, Source, Tally};
+use crate::commands::references::{self, Became, EntryArgs, Named, ReportArgs, Settings, Tally};
 use crate::failure::Failure;
-use crate::options::{GroupArgs, ReconnectArgs, parse_name};
-use crate::partitions::{Streams, parse_stream, parse_streams};
+use crate::options::parse_name;
+use crate::partitions::parse_stream;
 use crate::render::counted;
-use crate::streamer::{Connections, Ending, Halt, Nack, NackOutcome, NackTo, Nacker, Notice, Supervisor};
+use crate::streamer::{Ending, Halt, Nack, NackOutcome, NackTo, Nacker, Notice};
 
 /// Hand messages back for others to try, or make them dead letters
 ///
@@ -21,14 +21,8 @@ Examples:
   redis-streamer nack orders -l billing 1700000000000-0 \\
     --dead-letter orders:dead --reason 'unknown customer'")]
 pub struct Args {
-    /// The stream, or a pattern such as 'orders:{0..15}'
-    #[arg(value_parser = parse_streams)]
-    stream: Streams,
-    /// The entries, or - for stdin [default: stdin]
-    #[arg(value_name = "ID")]
-    ids: Vec<String>,
     #[command(flatten)]
-    group: GroupArgs,
+    entries: EntryArgs,
     /// Only what is pending under this consumer
     #[arg(short, long, value_name = "NAME", value_parser = parse_name)]
     consumer: Option<String>,
@@ -40,89 +34,46 @@ pub struct Args {
     /// Why, for those who read the dead letters
     #[arg(long, value_name = "TEXT", requires = "dead_letter")]
     reason: Option<String>,
-    /// Fail if any of them was not pending
-    #[arg(long)]
-    strict: bool,
-    /// Print one line of JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    reconnect: ReconnectArgs,
+    report: ReportArgs,
 }
 
-/// What to do.
-struct Settings {
-    streams: Streams,
-    group: GroupArgs,
-    source: Source,
-    consumer: Option<String>,
-    to: NackTo,
-    not_pending: NotPending,
-    format: Format,
-    reconnect: ReconnectArgs,
-}
-
-impl Settings {
-    fn new(args: Args, context: &Context) -> anyhow::Result<Self> {
-        args.group.require(args.stream.first())?;
-        if let Some(dead) = args
-            .dead_letter
-            .as_ref()
-            .filter(|dead| args.stream.names().contains(dead))
-        {
-            return Err(
-                Failure::usage(format!("--dead-letter {dead} is where the messages are"))
-                    .hint("name another stream with --dead-letter")
-                    .into(),
-            );
+impl Args {
+    /// Where they are to go.
+    fn destination(&self) -> Result<NackTo, Failure> {
+        match (&self.dead_letter, &self.reason) {
+            (Some(dead), _) if self.entries.streams().names().contains(dead) => Err(Failure::usage(format!(
+                "--dead-letter {dead} is where the messages are"
+            ))
+            .hint("name another stream with --dead-letter")),
+            (Some(stream), Some(reason)) => Ok(NackTo::DeadLetters {
+                stream: stream.clone(),
+                reason: reason.clone(),
+            }),
+            _ => Ok(NackTo::Others),
         }
-        Ok(Self {
-            source: Source::new(&args.ids, &args.stream, context)?,
-            streams: args.stream,
-            group: args.group,
-            consumer: args.consumer,
-            to: match (args.dead_letter, args.reason) {
-                (Some(stream), Some(reason)) => NackTo::DeadLetters { stream, reason },
-                _ => NackTo::Others,
-            },
-            not_pending: NotPending::new(args.strict),
-            format: Format::new(args.json),
-            reconnect: args.reconnect,
-        })
     }
 }
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
-    let settings = Settings::new(args, context)?;
-    settings.streams.warn(context.ui);
+    let to = args.destination()?;
+    let settings = Settings::new(args.entries, args.report, context)?;
     let notify = |notice: Notice<'_>| context.notice(notice);
-    let mut supervisor = Supervisor::new(&context.servers, &notify, settings.reconnect.reconnect_for, None);
-    context.say_connecting();
-    let first = match supervisor.start(context.wait, || context.try_to_connect_to(settings.streams.first())) {
-        Ok(connection) => connection,
+    let (connections, supervisor) = match settings.connect(context, &notify) {
+        Ok(connected) => connected,
         Err(Halt::Failed(error)) => return Err(error.into()),
         Err(Halt::Ended(ending)) => return Ok(ending),
     };
-    let connections = Connections::new(&context.servers, Some(first));
-    let words = match settings.to {
+    let words = match to {
         NackTo::Others => ("handed_back", "handed back"),
         NackTo::DeadLetters { .. } => ("dead_letters", "dead letters"),
     };
     let mut nacks = Nacks {
-        nacker: Nacker::new(
-            &context.servers,
-            connections,
-            supervisor,
-            settings.consumer.clone(),
-            settings.to.clone(),
-        ),
+        nacker: Nacker::new(&context.servers, connections, supervisor, args.consumer, to),
         context,
         tally: Tally::default(),
     };
-    let Settings {
-        streams, group, source, ..
-    } = &settings;
-    let ended = references::read(source, streams, group, context, |batch| nacks.settle(batch));
+    let ended = references::read(&settings, context, |batch| nacks.settle(batch));
     let tally = nacks.tally;
     references::finish(context, &tally, ended, settings.format, words, || {
         judge_deleted(&tally)?;

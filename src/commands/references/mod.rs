@@ -5,13 +5,83 @@ mod tally;
 
 use crate::commands::{Context, print, print_json};
 use crate::failure::Failure;
-use crate::options::GroupArgs;
-use crate::partitions::Streams;
+use crate::options::{GroupArgs, ReconnectArgs};
+use crate::partitions::{Streams, parse_streams};
 use crate::render::{counted, one_line};
 use crate::signals;
-use crate::streamer::{Ending, EntryId, Error, Halt};
+use crate::streamer::{Connections, Ending, EntryId, Error, Halt, Notice, Supervisor};
 use input::References;
 pub use tally::{Became, Tally};
+
+/// Which entries.
+#[derive(clap::Args)]
+pub struct EntryArgs {
+    /// The stream, or a pattern such as 'orders:{0..15}'
+    #[arg(value_parser = parse_streams)]
+    stream: Streams,
+    /// The entries, or - for stdin [default: stdin]
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    #[command(flatten)]
+    group: GroupArgs,
+}
+
+impl EntryArgs {
+    /// The streams that IDs may be of, where lines do not name their own.
+    pub fn streams(&self) -> &Streams {
+        &self.stream
+    }
+}
+
+/// What is said of them, and what of it is a failure.
+#[derive(clap::Args)]
+pub struct ReportArgs {
+    /// Fail if any of them was not pending
+    #[arg(long)]
+    strict: bool,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    reconnect: ReconnectArgs,
+}
+
+/// What to do, but for what is done to each entry.
+pub struct Settings {
+    pub streams: Streams,
+    pub group: GroupArgs,
+    pub source: Source,
+    pub not_pending: NotPending,
+    pub format: Format,
+    reconnect: ReconnectArgs,
+}
+
+impl Settings {
+    pub fn new(entries: EntryArgs, report: ReportArgs, context: &Context) -> anyhow::Result<Self> {
+        entries.group.require(entries.stream.first())?;
+        Ok(Self {
+            source: Source::new(&entries.ids, &entries.stream, context)?,
+            streams: entries.stream,
+            group: entries.group,
+            not_pending: NotPending::new(report.strict),
+            format: Format::new(report.json),
+            reconnect: report.reconnect,
+        })
+    }
+
+    /// Makes the first connection; the others follow as they are needed, and lost ones are made again.
+    pub fn connect<'a>(
+        &self,
+        context: &'a Context,
+        notify: &'a (dyn Fn(Notice<'_>) + Sync),
+    ) -> Result<(Connections, Supervisor<'a>), Halt<Error>> {
+        self.streams.warn(context.ui);
+        let mut supervisor = Supervisor::new(&context.servers, notify, self.reconnect.reconnect_for, None);
+        context.say_connecting();
+        let first = supervisor.start(context.wait, || context.try_to_connect_to(self.streams.first()))?;
+        Ok((Connections::new(&context.servers, Some(first)), supervisor))
+    }
+}
 
 /// Where the entries are named.
 pub enum Source {
@@ -72,19 +142,17 @@ const BATCH: usize = 1000;
 /// Reads what is named, and hands it over as it comes: a worker's lines are not to wait for its end. What came before a
 /// bad line is handed over all the same.
 pub fn read(
-    source: &Source,
-    streams: &Streams,
-    group: &GroupArgs,
+    settings: &Settings,
     context: &Context,
     settle: impl FnMut(&[Named]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut batches = Batches {
-        streams,
-        group,
+        streams: &settings.streams,
+        group: &settings.group,
         waiting: Vec::new(),
         settle,
     };
-    let read = match source {
+    let read = match &settings.source {
         Source::Given(ids) => {
             signals::listen(&context.stop, || {}, || {})?;
             ids.iter().try_for_each(|id| batches.take(None, *id, None))
