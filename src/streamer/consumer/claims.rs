@@ -61,24 +61,16 @@ impl Member<'_> {
                 self.lost_claims.clear();
                 break;
             }
-            let page = Page {
-                from,
-                to: EntryId::MAX,
-                count: count.clamp(1, PAGE),
-                of: Whose::Ours,
-            };
+            let page = Page::from(from, count.clamp(1, PAGE), Whose::Ours);
             let rows = self.pending(stream, page)?;
-            let next = rows
-                .last()
-                .filter(|_| rows.len() == page.count)
-                .and_then(|row| row.id.next());
+            let next = page.behind(&rows);
             let mut lost: Vec<_> = rows.into_iter().filter(|row| self.is_lost(stream, row.id)).collect();
             if is_after_loss {
                 lost.iter_mut().for_each(Pending::forget_delivery);
             }
             let walked = self.claim(stream, &lost, sink)?;
             // Only now: had the claim's reply been lost, these would be looked for again.
-            let (stream, from) = next.map_or((stream + 1, EntryId::MIN), |next| (stream, next));
+            let (stream, from) = next.map_or((stream + 1, EntryId::MIN), |page| (stream, page.from));
             self.own_search = Some(OwnSearch {
                 stream,
                 from,
@@ -115,12 +107,7 @@ impl Member<'_> {
                 self.stale_search = None;
                 break;
             }
-            let page = Page {
-                from,
-                to: EntryId::MAX,
-                count: size,
-                of: Whose::Anybodys,
-            };
+            let page = Page::from(from, size, Whose::Anybodys);
             let rows = self.pending(stream, page)?;
             let is_full = rows.len() == page.count;
             let stale = |row: &Pending| {

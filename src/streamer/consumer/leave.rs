@@ -163,16 +163,10 @@ impl Member<'_> {
         }
         let mut denied = None;
         for stream in 0..self.settings.streams.len() {
-            let mut from = Some(EntryId::MIN);
-            while let Some(start) = from {
-                let page = Page {
-                    from: start,
-                    to: EntryId::MAX,
-                    count: PAGE,
-                    of: Whose::Ours,
-                };
+            let mut next = Some(Page::from(EntryId::MIN, PAGE, Whose::Ours));
+            while let Some(page) = next {
                 let rows = self.pending(stream, page)?;
-                from = rows.last().filter(|_| rows.len() == PAGE).and_then(|row| row.id.next());
+                next = page.behind(&rows);
                 let those = |rest| {
                     let is_one = |row: &&Pending| self.rest(stream, row.id) == rest;
                     rows.iter().filter(is_one).copied().collect::<Vec<_>>()
@@ -264,12 +258,7 @@ impl Member<'_> {
             self.tell_name_kept("the server does not let this user close an old connection, which may still be served");
             return Ok(());
         }
-        let any = Page {
-            from: EntryId::MIN,
-            to: EntryId::MAX,
-            count: 1,
-            of: Whose::Ours,
-        };
+        let any = Page::from(EntryId::MIN, 1, Whose::Ours);
         for (stream, name) in self.settings.streams.iter().enumerate() {
             let leaves_pending = self.settings.acknowledge.leaves_pending();
             if leaves_pending && !self.pending(stream, any)?.is_empty() {

@@ -56,17 +56,11 @@ pub fn remove_consumer(
 fn hand_back_all(connection: &mut Connection, requests: &Requests, stream: &str) -> Result<u64, Error> {
     let mut hand_back = HandBack::default();
     let mut count = 0;
-    let mut from = Some(EntryId::MIN);
-    while let Some(start) = from {
-        let page = Page {
-            from: start,
-            to: EntryId::MAX,
-            count: PAGE,
-            of: Whose::Ours,
-        };
+    let mut next = Some(Page::from(EntryId::MIN, PAGE, Whose::Ours));
+    while let Some(page) = next {
         let rows = requests.pending(connection, stream, page)?;
         let rows = rows.map_err(|refusal| refused(refusal, requests, stream))?;
-        from = rows.last().filter(|_| rows.len() == PAGE).and_then(|row| row.id.next());
+        next = page.behind(&rows);
         count += rows.len() as u64;
         for (deliveries, rows) in by_count(&rows, |row| row.deliveries) {
             hand_back.hand_back(connection, requests, stream, &rows, deliveries, SPREAD)?;
@@ -91,15 +85,9 @@ fn remove(connection: &mut Connection, requests: &Requests, stream: &str) -> Res
         .arg(u32::MAX)
         .arg(consumer);
     delete.arg("DELCONSUMER").arg(stream).arg(group).arg(consumer);
-    let commands = [redis::cmd("MULTI"), list, delete, redis::cmd("EXEC")];
-    let mut answers = connection.query_all(&commands)?;
-    let done = answers.pop();
-    // What was refused as it was queued is the reason why nothing was done.
-    for queued in answers {
-        queued.map_err(|refusal| refused(refusal, requests, stream))?;
-    }
-    let done = done.unwrap_or(Ok(redis::Value::Nil));
-    let done = done.map_err(|refusal| refused(refusal.cause(), requests, stream))?;
+    let done = connection.transact(&[list, delete])?;
+    let done = done.map_err(|refusal| refused(refusal, requests, stream))?;
+    let done = done.unwrap_or(redis::Value::Nil);
     let (list, dropped): (redis::Value, redis::Value) = connection.read(done)?;
     let answer = |value| match value {
         redis::Value::ServerError(error) => Err(refused(error.into(), requests, stream)),

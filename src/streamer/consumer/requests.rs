@@ -201,6 +201,22 @@ pub struct Page {
 }
 
 impl Page {
+    /// So many at most, from an entry on.
+    pub fn from(from: EntryId, count: usize, of: Whose) -> Self {
+        Self {
+            from,
+            to: EntryId::MAX,
+            count,
+            of,
+        }
+    }
+
+    /// The page behind these rows of it, unless they were the last.
+    pub fn behind(self, rows: &[Pending]) -> Option<Self> {
+        let last = rows.last().filter(|_| rows.len() == self.count);
+        last.and_then(|row| row.id.next()).map(|from| Self { from, ..self })
+    }
+
     /// One entry, if it is pending.
     pub fn of_one(id: EntryId, of: Whose) -> Self {
         Self {

@@ -7,7 +7,6 @@ use super::lease::Lease;
 use super::member::Member;
 use super::messages::Key;
 use super::requests::{Page, Pending, Whose};
-use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
 
 /// How many pending entries are listed at a time.
@@ -19,15 +18,9 @@ impl Member<'_> {
         // What is done and not acknowledged is pending, too.
         self.settle()?;
         while let Some(search) = self.own_search {
-            let page = Page {
-                from: search.from,
-                to: EntryId::MAX,
-                count: count.clamp(1, PAGE),
-                of: Whose::Anybodys,
-            };
+            let page = Page::from(search.from, count.clamp(1, PAGE), Whose::Anybodys);
             let rows = self.pending(0, page)?;
-            let is_full = rows.len() == page.count;
-            let next = rows.last().filter(|_| is_full).and_then(|row| row.id.next());
+            let next = page.behind(&rows);
             let mut lost: Vec<_> = rows
                 .into_iter()
                 .filter(|row| !self.delivery.messages.knows(Key { stream: 0, id: row.id }))
@@ -38,7 +31,10 @@ impl Member<'_> {
             }
             let walked = self.claim_in_order(lease, &lost, sink)?;
             // Only now: had the claim's reply been lost, these would be looked for again.
-            self.own_search = next.map(|from| OwnSearch { from, ..search });
+            self.own_search = next.map(|page| OwnSearch {
+                from: page.from,
+                ..search
+            });
             if walked.entries > 0 {
                 return Ok(Some(walked));
             }

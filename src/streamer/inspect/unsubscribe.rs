@@ -66,28 +66,20 @@ pub fn remove_idle_group(connection: &mut Connection, stream: &str, group: &str)
         connection.ask::<()>(redis::cmd("WATCH").arg(stream), stream, None)?;
         let looked = group_use(connection, stream, group);
         let is_to_go = matches!(&looked, Ok(found) if found.is_idle());
+        // Of nothing, so that the stream is watched no more.
         let commands = if is_to_go {
-            vec![redis::cmd("MULTI"), destroy(stream, group), redis::cmd("EXEC")]
+            vec![destroy(stream, group)]
         } else {
-            // Of nothing: the stream is watched no more.
-            vec![redis::cmd("MULTI"), redis::cmd("EXEC")]
+            Vec::new()
         };
-        let mut answers = connection.query_all(&commands)?;
-        let done = answers.pop();
+        let done = connection.transact(&commands)?;
         let found = looked?;
         if !is_to_go {
             return Ok(GroupRemoval::InUse(Box::new(found)));
         }
-        let refused = |refusal| Error::refused(refusal, stream, Some(group));
-        for queued in answers {
-            queued.map_err(refused)?;
-        }
-        match done
-            .unwrap_or(Ok(redis::Value::Nil))
-            .map_err(|refusal| refused(refusal.cause()))?
-        {
-            redis::Value::Nil => seen = Some(found),
-            done => {
+        match done.map_err(|refusal| Error::refused(refusal, stream, Some(group)))? {
+            None => seen = Some(found),
+            Some(done) => {
                 let (destroyed,): (u64,) = connection.read(done)?;
                 return removed(destroyed, stream, group);
             }

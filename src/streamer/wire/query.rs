@@ -5,7 +5,7 @@ use redis::{Cmd, FromRedisValue, Value};
 use super::connection::Connection;
 use super::reply::Answer;
 use super::resp::Malformed;
-use crate::streamer::error::Error;
+use crate::streamer::error::{Error, ServerError};
 
 impl Connection {
     /// Sends a command and returns its reply; a refusal is an error.
@@ -22,6 +22,29 @@ impl Connection {
         }
         self.send(&packed)?;
         commands.iter().map(|_| self.answer()).collect()
+    }
+
+    /// Executes commands together, if no key that is watched has changed, and returns their replies as one; `None` if one
+    /// has. A refusal says why nothing was done. MULTI is answered before anything follows: were it refused, that would be
+    /// executed as it comes.
+    pub fn transact(&mut self, commands: &[Cmd]) -> Result<Result<Option<Value>, ServerError>, Error> {
+        self.send(&redis::cmd("MULTI").get_packed_command())?;
+        if let Err(refusal) = self.answer()? {
+            return Ok(Err(refusal));
+        }
+        let exec = redis::cmd("EXEC");
+        let commands: Vec<_> = commands.iter().chain([&exec]).cloned().collect();
+        let mut answers = self.query_all(&commands)?;
+        let done = answers.pop().unwrap_or(Ok(Value::Nil));
+        // What was refused as it was queued is the reason why nothing was done.
+        if let Some(refusal) = answers.into_iter().find_map(Result::err) {
+            return Ok(Err(refusal));
+        }
+        Ok(match done {
+            Ok(Value::Nil) => Ok(None),
+            Ok(replies) => Ok(Some(replies)),
+            Err(refusal) => Err(refusal.cause()),
+        })
     }
 
     /// A query about a stream, perhaps a group of it, so that a refusal can name them.

@@ -134,16 +134,10 @@ where
     /// Executes commands together, if nothing that is watched has changed. Says whether it was so; if not, the next look
     /// tells more.
     fn transact(&self, connection: &mut Connection, commands: &[Cmd]) -> Result<bool, Error> {
-        let mut all = vec![redis::cmd("MULTI")];
-        all.extend_from_slice(commands);
-        all.push(redis::cmd("EXEC"));
-        let answers = connection.query_all(&all)?;
-        let key = &self.lease_key(self.places[0]);
-        let mut last = Value::Nil;
-        for answer in answers {
-            last = answer.map_err(|refusal| Error::refused(refusal.cause(), key, None))?;
-        }
-        Ok(last != Value::Nil)
+        let key = self.lease_key(self.places[0]);
+        let done = connection.transact(commands)?;
+        let done = done.map_err(|refusal| Error::refused(refusal, &key, None))?;
+        Ok(done.is_some())
     }
 
     fn renewed(&self, place: usize, sent: Moment) {
