@@ -59,10 +59,13 @@ pub enum Command {
 }
 
 impl Cli {
-    /// What was typed, with the profile under it that counts.
-    fn with_profile(matches: &ArgMatches, ui: Ui) -> anyhow::Result<Self> {
+    /// What was typed, with the profile under it that counts, if one does.
+    fn with_profile(self, matches: &ArgMatches, ui: Ui) -> anyhow::Result<Self> {
         let layers = Layers::read(matches, None)?;
         commands::profiles::say(&layers, ui);
+        if layers.profile().is_none() {
+            return Ok(self);
+        }
         // What the profile says was held against the same rules as it was read.
         let refused = |error: clap::Error| Failure::usage(error.to_string());
         let matches = layers.under(Self::laid_out()).try_get_matches().map_err(refused)?;
@@ -120,7 +123,7 @@ impl Cli {
             Command::Local(args) => commands::local::run(args, &self.global.private_server()?, ui),
             Command::Redrive(args) => serve(context, |context| commands::redrive::run(args, context)),
             Command::Profiles(args) => commands::profiles::run(args, matches, &Self::laid_out(), ui),
-            Command::Trim(args) => commands::trim::run(args, &context()?),
+            Command::Trim(args) => serve(context, |context| commands::trim::run(args, context)),
             Command::Complete(args) => commands::complete::run(args, Self::laid_out(), ui),
             Command::Completions(args) => commands::completions::run(args, Self::laid_out(), ui),
             Command::Man(args) => commands::man::run(args, Self::laid_out(), ui),
@@ -158,7 +161,7 @@ impl Typed {
 
     pub fn run(self, ui: Ui) -> anyhow::Result<Ending> {
         let cli = if self.cli.command.asks_a_server() {
-            Cli::with_profile(&self.matches, ui)?
+            self.cli.with_profile(&self.matches, ui)?
         } else {
             self.cli
         };
