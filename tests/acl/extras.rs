@@ -36,6 +36,16 @@ fn use_row(server: &Server, label: &str, words: &[String]) -> Output {
             let late = Fate::Late(60_000, End::Fin, LATER, ServerSide::Open);
             send_over(server, &client.collect::<Vec<_>>(), late, &[])
         }
+        "send-batch --keep-streams" => {
+            three(server);
+            grant(server, words);
+            let line = "{\"stream\":\"s\",\"name\":\"n\",\"body\":1}\n";
+            as_eve()
+                .args(["send-batch", "--keep-streams"])
+                .stdin(line)
+                .spawn()
+                .wait()
+        }
         "consume" => {
             three(server);
             grant(server, words);

@@ -281,3 +281,23 @@ fn streams_are_trimmed_and_fields_added_as_elsewhere() {
     keep(&server, "-q --retention 1h").stdin(lines(2, 10)).run();
     assert_eq!(server.cli(["XLEN", "k:0"]), "7");
 }
+
+#[test]
+fn lines_of_a_key_that_is_no_stream_are_rejected_and_the_others_sent() {
+    World::each(|world| {
+        world.node_of("wrong").cli(["SET", "wrong", "x"]);
+        let line = |n: usize| {
+            let stream = if n.is_multiple_of(2) { "wrong" } else { "k" };
+            format!("{{\"stream\":\"{stream}\",\"name\":\"n\",\"body\":{n}}}\n")
+        };
+        let lines: Vec<_> = (1..=1000).map(line).collect();
+        let rejected: Vec<_> = lines.iter().filter(|line| line.contains("wrong")).cloned().collect();
+        keep(world.server(), "--rejects rejects")
+            .stdin(lines.concat())
+            .status(1)
+            .stderr_has(["500 lines not sent", "key 'wrong' is not a stream"])
+            .run();
+        assert_eq!(world.node_of("k").bodies("k").len(), 500);
+        assert_eq!(world.server().lines("rejects").join("\n") + "\n", rejected.concat());
+    });
+}

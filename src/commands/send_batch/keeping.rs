@@ -19,7 +19,7 @@ use super::settings::Settings;
 use super::words::Lines;
 use crate::commands::{Context, join};
 use crate::streamer::producer::{self, Arrival, Batch, Journal, LastId, Progress, Source, Trouble, Why, Written};
-use crate::streamer::{Ending, Notice, now_ms};
+use crate::streamer::{Connections, Ending, Error, Notice, length, now_ms};
 
 /// What happens while the input is read.
 enum Event {
@@ -114,7 +114,7 @@ fn send_all(
         let of_nowhere = of(0, &nowhere);
         let tell = move || {
             let mut told = Teller::new(of_nowhere, account, halt);
-            halt.unless_well(tell_unsendable(&mut unsendable, &mut told, halt))
+            halt.unless_well(tell_unsent(&mut unsendable, &mut told, halt, None))
         };
         let started = thread::Builder::new().spawn_scoped(scope, tell);
         sending.push((nowhere, started.inspect_err(|_| halt.all())));
@@ -132,7 +132,14 @@ fn send_all(
                     let (of, name) = (of(number, &stream), stream.clone());
                     let send = move || {
                         let mut told = Teller::new(of, account, halt);
-                        halt.unless_well(send_one(settings, context, (&name, number), &mut arrivals, &mut told))
+                        halt.unless_well(send_one(
+                            settings,
+                            context,
+                            (&name, number),
+                            &mut arrivals,
+                            &mut told,
+                            halt,
+                        ))
                     };
                     let started = thread::Builder::new().spawn_scoped(scope, send);
                     sending.push((stream, started.inspect_err(|_| halt.all())));
@@ -154,14 +161,26 @@ fn send_one(
     stream: (&str, usize),
     arrivals: &mut Arrivals,
     told: &mut Teller<'_, '_>,
+    halt: &Halt,
 ) -> Ended {
     let sending = sending(settings, context, stream, None, None);
     let notify = |notice: Notice<'_>| context.notice(notice);
+    if let Some(refusal) = refusal(context, stream.0) {
+        // The others have nothing to do with it.
+        return tell_unsent(arrivals, told, halt, Some(&refusal));
+    }
     producer::start(&context.servers, &sending, &context.stop, &notify)?.run(arrivals, told)
 }
 
-/// Tells of the lines that cannot be sent to any stream.
-fn tell_unsendable(lines: &mut Arrivals, told: &mut Teller<'_, '_>, halt: &Halt) -> Ended {
+/// Why a key takes no entry at all, as far as that can be seen before one is sent. Other failures are the producer's.
+fn refusal(context: &Context, stream: &str) -> Option<Error> {
+    let mut connections = Connections::new(&context.servers, None);
+    let error = connections.at(stream, |connection| length(connection, stream)).err()?;
+    matches!(error, Error::WrongType { .. } | Error::KeyDenied { .. }).then_some(error)
+}
+
+/// Tells of lines that nothing is sent of: they cannot be sent to any stream, or theirs refuses all.
+fn tell_unsent(lines: &mut Arrivals, told: &mut Teller<'_, '_>, halt: &Halt, refusal: Option<&Error>) -> Ended {
     let mut records = 0;
     loop {
         let (batch, is_last) = match lines.next(WAIT) {
@@ -173,7 +192,7 @@ fn tell_unsendable(lines: &mut Arrivals, told: &mut Teller<'_, '_>, halt: &Halt)
             Arrival::Nothing => continue,
         };
         records += batch.records.len() as u64;
-        tell_batch(&batch, records, told).map_err(Trouble::Host)?;
+        tell_batch(&batch, records, told, refusal).map_err(Trouble::Host)?;
         if is_last {
             return Ok(());
         }
@@ -181,10 +200,12 @@ fn tell_unsendable(lines: &mut Arrivals, told: &mut Teller<'_, '_>, halt: &Halt)
     }
 }
 
-fn tell_batch(batch: &Batch, records: u64, told: &mut Teller<'_, '_>) -> anyhow::Result<()> {
+fn tell_batch(batch: &Batch, records: u64, told: &mut Teller<'_, '_>, refusal: Option<&Error>) -> anyhow::Result<()> {
     for record in &batch.records {
-        if let Err(unfit) = &record.command {
-            told.rejected(batch, record, Why::Unfit(unfit))?;
+        match (&record.command, refusal) {
+            (Err(unfit), _) => told.rejected(batch, record, Why::Unfit(unfit))?,
+            (Ok(_), Some(error)) => told.rejected(batch, record, Why::Refused(error))?,
+            (Ok(_), None) => {}
         }
     }
     let progress = Progress {
