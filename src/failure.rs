@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::local::{Fault, Reason};
-use crate::streamer::{Ending, Error, NoFsync, TlsFault};
+use crate::streamer::{Ending, Error, NoFsync, RawName, TlsFault};
 
 /// All that was asked for is done, or nobody wants more.
 const DONE: u8 = 0;
@@ -303,6 +303,10 @@ fn hint_for(error: &Error) -> Option<String> {
         }
         Error::Denied(_) => {
             "give --user and --askpass, --password-file, $REDISCLI_AUTH, or a URL with user and password".to_owned()
+        }
+        // Which `subscribe` does not take.
+        Error::NoGroup { stream, group } if [stream, group].into_iter().any(|name| RawName::parse_text(name).is_err()) => {
+            format!("see which groups there are: redis-streamer pending {}", quote(stream))
         }
         Error::NoGroup { stream, group } => format!("create it: {}", subscribe_command(stream, group)),
         Error::LeaseLost { .. } => "run it again: it waits for its turn".to_owned(),

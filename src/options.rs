@@ -297,15 +297,50 @@ impl GroupArgs {
 
     /// The group's name on a stream, for commands that cannot do without.
     pub fn require(&self, stream: &str) -> Result<String, Failure> {
-        self.on(stream).ok_or_else(|| {
-            Failure::usage("which group? neither --group nor --listener is given")
-                .hint("name the group with -g GROUP, or its listener with -l NAME")
-        })
+        self.on(stream).ok_or_else(which_group)
     }
 
     /// What stands for the listener in the names of consumers.
     pub fn label(&self) -> Option<&str> {
         self.listener.as_deref().or(self.group.as_deref())
+    }
+}
+
+fn which_group() -> Failure {
+    Failure::usage("which group? neither --group nor --listener is given")
+        .hint("name the group with -g GROUP, or its listener with -l NAME")
+}
+
+/// The same where names need not be text.
+#[derive(clap::Args, Clone, Debug)]
+#[group(required = false, multiple = false)]
+pub struct RawGroupArgs {
+    /// The consumer group
+    #[arg(short, long, value_name = "GROUP", value_parser = RawName::parse)]
+    group: Option<RawName>,
+    /// The group STREAM:NAME:cg, by its listener
+    #[arg(short, long, value_name = "NAME", value_parser = parse_name)]
+    listener: Option<String>,
+}
+
+impl RawGroupArgs {
+    /// Whether no group was asked for.
+    pub fn is_none(&self) -> bool {
+        self.group.is_none() && self.listener.is_none()
+    }
+
+    /// The group's name on a stream, if one was asked for.
+    pub fn on(&self, stream: &RawName) -> Option<RawName> {
+        match (&self.group, &self.listener) {
+            (Some(group), _) => Some(group.clone()),
+            (None, Some(listener)) => Some(names::group_of_listener(stream, listener)),
+            (None, None) => None,
+        }
+    }
+
+    /// The group's name on a stream, for commands that cannot do without.
+    pub fn require(&self, stream: &RawName) -> Result<RawName, Failure> {
+        self.on(stream).ok_or_else(which_group)
     }
 }
 

@@ -63,6 +63,44 @@ impl fmt::Display for Streams {
     }
 }
 
+/// What STREAM names where names need not be text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RawStreams {
+    /// What was typed as `base64:…`.
+    Raw(RawName),
+    Text(Streams),
+}
+
+impl RawStreams {
+    /// The names, in order.
+    pub fn names(&self) -> Vec<RawName> {
+        match self {
+            Self::Raw(name) => vec![name.clone()],
+            Self::Text(streams) => streams.names().iter().map(|name| name.as_str().into()).collect(),
+        }
+    }
+
+    /// As it was typed, but for what was encoded.
+    pub fn pattern(&self) -> RawName {
+        match self {
+            Self::Raw(name) => name.clone(),
+            Self::Text(streams) => streams.to_string().as_str().into(),
+        }
+    }
+
+    /// Whether a pattern names them.
+    pub fn are_partitions(&self) -> bool {
+        matches!(self, Self::Text(streams) if streams.are_partitions())
+    }
+
+    /// Warns of a pattern that spreads nothing over a cluster.
+    pub fn warn(&self, ui: Ui) {
+        if let Self::Text(streams) = self {
+            streams.warn(ui);
+        }
+    }
+}
+
 /// All streams that several arguments name; warns once of each pattern that spreads nothing over a cluster.
 pub fn expand(arguments: &[Streams], ui: Ui) -> Vec<String> {
     for streams in arguments {
@@ -86,6 +124,16 @@ pub fn parse_streams(text: &str) -> Result<Streams, String> {
         return Err("a pattern has one range, and this has several".to_owned());
     }
     range.expand(text).map(Streams::Partitions)
+}
+
+/// Takes the name of a stream, be it text or not, or a pattern of names.
+pub fn parse_raw_streams(text: &str) -> Result<RawStreams, String> {
+    let name = RawName::parse(text)?;
+    if name.text() == Some(text) {
+        parse_streams(text).map(RawStreams::Text)
+    } else {
+        Ok(RawStreams::Raw(name))
+    }
 }
 
 /// Takes the name of one stream.

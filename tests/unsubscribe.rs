@@ -419,3 +419,81 @@ fn a_group_at_the_last_id_there_can_be_lacks_nothing() {
     );
     unsubscribe(&server, "").stderr("removed group g on s\n").run();
 }
+
+/// A stream, a group and a consumer whose names are not UTF-8; the consumer has an entry.
+fn bytes() -> Server {
+    let server = Server::start();
+    server.command([&b"XADD"[..], b"caf\xe8", b"1-0", b"k", b"v"]);
+    server.command([&b"XGROUP"[..], b"CREATE", b"caf\xe8", b"g\xff", b"0"]);
+    let read = [&b"GROUP"[..], b"g\xff", b"c\xfe", b"STREAMS", b"caf\xe8", b">"];
+    server.command([&[&b"XREADGROUP"[..]], &read[..]].concat());
+    server
+}
+
+#[test]
+fn what_dead_consumers_advises_can_be_pasted() {
+    let server = bytes();
+    server.cli(["SET", "still", "here"]);
+    let shown = Test::new(&server)
+        .args(["pending", "--dead-consumers", "0s"])
+        .stdout_any()
+        .run()
+        .stdout();
+    let advised = shown.lines().last().unwrap().trim();
+    let command = "redis-streamer unsubscribe 'base64:Y2Fm6A==' -g 'base64:Z/8=' --consumer 'base64:Y/4='";
+    assert_eq!(advised.replace('\'', ""), command.replace('\'', ""), "{shown}");
+    let words = advised.replace('\'', "");
+    let words = || words.split_whitespace().skip(1);
+    // It has just been at work.
+    Test::new(&server)
+        .args(words())
+        .status(1)
+        .stderr_has(["consumer c\\xfe of group g\\xff on caf\\xe8 is not removed: it was at work "])
+        .run();
+    Test::new(&server)
+        .args(words())
+        .arg("--force")
+        .stderr("removed consumer c\\xfe of group g\\xff on caf\\xe8; 1 entry handed back to the others\n")
+        .run();
+    let pending = server.command([&b"XPENDING"[..], b"caf\xe8", b"g\xff", b"-", b"+", b"9"]);
+    let pending = format!("{pending:?}");
+    assert!(pending.contains("1-0") && pending.contains("handed-back"), "{pending}");
+    Test::new(&server)
+        .args(words())
+        .status(1)
+        .stderr_has([
+            "consumer c\\xfe of group g\\xff on caf\\xe8 is not there",
+            "hint: see what there is: redis-streamer pending base64:Y2Fm6A== -g base64:Z/8=",
+        ])
+        .run();
+}
+
+#[test]
+fn groups_of_names_that_are_not_text_go() {
+    let server = bytes();
+    // With a ledger, as of --dedup, and beside a listener's group.
+    let ledger = b"stream:caf\xe8:group:g\xff:processed";
+    server.command([&b"ZADD"[..], ledger, b"1", b"1-0"]);
+    server.command([&b"XGROUP"[..], b"CREATE", b"caf\xe8", b"caf\xe8:billing:cg", b"$"]);
+    let unsubscribe = |args: &[&str]| Test::new(&server).args(["unsubscribe", "base64:Y2Fm6A=="]).args(args);
+    let row = json(unsubscribe(&["-g", "base64:Z/8=", "--dry-run", "--json", "--force"]));
+    assert_eq!(row["stream"], serde_json::json!({"base64": "Y2Fm6A=="}));
+    assert_eq!(row["group"], serde_json::json!({"base64": "Z/8="}));
+    assert_eq!(row["ledger"], 1);
+    unsubscribe(&["-g", "base64:Z/8="])
+        .status(1)
+        .stderr_has([
+            "group g\\xff on caf\\xe8 is not removed: 1 entry pending, c\\xfe was at work ",
+            "hint: see it: redis-streamer pending base64:Y2Fm6A== -g base64:Z/8=; --force",
+        ])
+        .run();
+    unsubscribe(&["-g", "base64:Z/8=", "--force"])
+        .stderr("removed group g\\xff on caf\\xe8, and with it 1 entry pending, its ledger of 1 processed entry\n")
+        .run();
+    unsubscribe(&["-l", "billing"])
+        .stderr("removed group caf\\xe8:billing:cg on caf\\xe8\n")
+        .run();
+    let groups = server.command([&b"XINFO"[..], b"GROUPS", b"caf\xe8"]);
+    assert_eq!(groups, redis::Value::Array(Vec::new()));
+    assert_eq!(server.cli(["DBSIZE"]), "1");
+}

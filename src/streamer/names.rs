@@ -63,6 +63,18 @@ pub fn ledger(stream: &str, group: &str) -> String {
     format!("stream:{stream}:group:{group}:processed")
 }
 
+/// The same of names that need not be text.
+pub fn ledger_of(stream: &RawName, group: &RawName) -> RawName {
+    let parts: [&[u8]; 5] = [
+        b"stream:",
+        stream.as_bytes(),
+        b":group:",
+        group.as_bytes(),
+        b":processed",
+    ];
+    RawName::from(parts.concat())
+}
+
 /// A new consumer name that nobody else has: `LISTENER.HOST.PID.8HEX`.
 pub fn new_consumer(listener: &str) -> String {
     let host = sanitise(&host(), MAX_HOST);

@@ -30,7 +30,7 @@ impl RawName {
     pub fn parse_text(typed: &str) -> Result<String, String> {
         match String::from_utf8(Self::parse(typed)?.0) {
             Ok(name) => Ok(name),
-            Err(_) => Err("this name is not UTF-8, and only `pending` takes such names".to_owned()),
+            Err(_) => Err("this name is not UTF-8, and only `pending` and `unsubscribe` take such names".to_owned()),
         }
     }
 

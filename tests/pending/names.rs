@@ -57,6 +57,10 @@ fn names_that_are_told_in_base64_can_be_typed() {
         .stdout_any()
         .stderr_has(["hint: see who has what: redis-streamer pending base64:Y2Fm6A== -g base64:Y2Fm6Dr/"])
         .run();
+    pending(&server, &[stream, "-g", "nope"])
+        .status(1)
+        .stderr_has(["hint: see which groups there are: redis-streamer pending base64:Y2Fm6A=="])
+        .run();
     pending(&server, &["base64:Y2Fm"])
         .status(1)
         .stderr_has(["there is no stream 'caf'"])
@@ -117,8 +121,16 @@ fn other_verbs_take_encoded_text_and_refuse_the_rest() {
         &["consume", "base64:Y2Fm6A==", "-e"],
         &["subscribe", "orders", "-g", "base64:Y2Fm6A=="],
         &["ack", "base64:Y2Fm6A==", "1-0", "-g", "g"],
+        &["nack", "orders", "1-0", "-g", "g", "-c", "base64:Y2Fm6A=="],
+        &["trim", "base64:Y2Fm6A==", "--acked"],
+        &["redrive", "base64:Y2Fm6A=="],
+        &["send-batch", "base64:Y2Fm6A=="],
     ] {
-        Test::new(&server).args(args).status(2).stderr_has(["not UTF-8"]).run();
+        Test::new(&server)
+            .args(args)
+            .status(2)
+            .stderr_has(["this name is not UTF-8, and only `pending` and `unsubscribe` take such names"])
+            .run();
     }
     assert_eq!(server.cli(["KEYS", "*"]), "orders");
 }

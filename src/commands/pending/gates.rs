@@ -191,6 +191,9 @@ fn look_at(stream: &RawName, group: &RawName) -> String {
 }
 
 fn subscribe(stream: &RawName) -> String {
+    if stream.text().is_none() {
+        return "its name is not UTF-8: make a group with XGROUP CREATE of redis-cli".to_owned();
+    }
     format!(
         "make a group: redis-streamer subscribe {} -l NAME",
         one_line(&quote(&stream.typed()))

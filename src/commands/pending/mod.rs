@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use crate::commands::{Context, layout, print, print_json, print_tables};
 use crate::failure::Failure;
-use crate::options::{parse_count, parse_interval, parse_name};
+use crate::options::{RawGroupArgs, parse_count, parse_interval};
+use crate::partitions::{RawStreams, parse_raw_streams};
 use crate::streamer::{
     Away, Connections, Ending, Error, Look, RawName, StreamState, Survey, parse_duration, stream_state, survey,
     survey_of,
@@ -22,7 +23,7 @@ use crate::streamer::{
 use crate::ui::Ui;
 use gates::{Checked, Gates};
 use group::GroupView;
-use settings::{Format, GroupScope, Scope, Settings, Typed, View, parse_typed};
+use settings::{Format, GroupScope, Scope, Settings, View};
 use tables::Shape;
 
 /// Show what is pending, and how far behind groups are
@@ -46,17 +47,13 @@ Examples:
   redis-streamer pending orders --max-lag 1000 --max-behind 5m || echo behind")]
 pub struct Args {
     /// The streams, or a pattern such as 'orders:{0..15}' [default: all]
-    #[arg(value_name = "STREAM", value_parser = parse_typed)]
-    streams: Vec<Typed>,
+    #[arg(value_name = "STREAM", value_parser = parse_raw_streams)]
+    streams: Vec<RawStreams>,
     /// Take STREAMs as patterns with * and ?
     #[arg(long, requires = "streams")]
     glob: bool,
-    /// The consumer group
-    #[arg(short, long, value_name = "GROUP", value_parser = RawName::parse)]
-    group: Option<RawName>,
-    /// The group STREAM:NAME:cg, by its listener
-    #[arg(short, long, value_name = "NAME", value_parser = parse_name, conflicts_with = "group")]
-    listener: Option<String>,
+    #[command(flatten)]
+    group: RawGroupArgs,
     /// Show only entries idle for at least DURATION
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, hide_short_help = true)]
     idle: Option<Duration>,
@@ -92,11 +89,7 @@ pub struct Args {
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let settings = Settings::of(&args)?;
     if !args.glob {
-        for typed in &args.streams {
-            if let Typed::Streams(streams) = typed {
-                streams.warn(context.ui);
-            }
-        }
+        args.streams.iter().for_each(|streams| streams.warn(context.ui));
     }
     if let Some(interval) = settings.watch {
         return watch::run(&settings.scope, &settings.look, interval, context);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Args;
 use super::gates::Gates;
 use crate::failure::{Failure, quote};
-use crate::partitions::{Streams, parse_streams};
-use crate::streamer::{COUNT_LIMIT, CountLimit, Glob, Look, Need, Oldest, RawName, names};
+use crate::partitions::RawStreams;
+use crate::streamer::{COUNT_LIMIT, CountLimit, Glob, Look, Need, Oldest, RawName};
 
 /// How many entries a table has unless told otherwise: with the tables above it fits on a screen.
 const MAX_ENTRIES: usize = 20;
@@ -16,47 +16,6 @@ const COUNTED_OFTEN: CountLimit = CountLimit {
     entries: 1000,
     bytes: 1024 * 1024,
 };
-
-/// STREAM as typed: a name, a pattern of partitions, or `base64:…`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Typed {
-    Raw(RawName),
-    Streams(Streams),
-}
-
-/// Takes STREAM.
-pub fn parse_typed(text: &str) -> Result<Typed, String> {
-    let name = RawName::parse(text)?;
-    if name.text() == Some(text) {
-        parse_streams(text).map(Typed::Streams)
-    } else {
-        Ok(Typed::Raw(name))
-    }
-}
-
-impl Typed {
-    fn names(&self) -> Vec<RawName> {
-        match self {
-            Self::Raw(name) => vec![name.clone()],
-            Self::Streams(streams) => streams
-                .names()
-                .iter()
-                .map(|name| RawName::from(name.as_str()))
-                .collect(),
-        }
-    }
-
-    fn glob(&self) -> Glob {
-        Glob::new(match self {
-            Self::Raw(name) => name.clone(),
-            Self::Streams(streams) => RawName::from(streams.to_string().as_str()),
-        })
-    }
-
-    fn are_partitions(&self) -> bool {
-        matches!(self, Self::Streams(streams) if streams.are_partitions())
-    }
-}
 
 /// What is shown.
 pub struct Settings {
@@ -171,16 +130,16 @@ fn whole_scope(args: &Args) -> Result<Scope, Failure> {
 
 fn streams(args: &Args) -> Scope {
     match args.streams.as_slice() {
-        globs if args.glob => Scope::Server(globs.iter().map(Typed::glob).collect()),
+        globs if args.glob => Scope::Server(globs.iter().map(|glob| Glob::new(glob.pattern())).collect()),
         [] => Scope::Server(Vec::new()),
         [one] if !one.are_partitions() => Scope::Stream(one.names().swap_remove(0)),
-        several => Scope::Streams(several.iter().flat_map(Typed::names).collect()),
+        several => Scope::Streams(several.iter().flat_map(RawStreams::names).collect()),
     }
 }
 
 /// The stream and the group, if a group was named: it is one of one stream.
 fn one_group(args: &Args) -> Result<Option<(RawName, RawName)>, Failure> {
-    if args.group.is_none() && args.listener.is_none() {
+    if args.group.is_none() {
         return Ok(None);
     }
     let example = |stream: &str| format!("name one, such as: redis-streamer pending {stream} -g GROUP");
@@ -204,9 +163,7 @@ fn one_group(args: &Args) -> Result<Option<(RawName, RawName)>, Failure> {
             );
         }
     };
-    let listener = |name: &String| names::group_of_listener(&stream, name);
-    let group = args.group.clone().or_else(|| args.listener.as_ref().map(listener));
-    Ok(group.map(|group| (stream, group)))
+    Ok(args.group.on(&stream).map(|group| (stream, group)))
 }
 
 /// Only a group's consumers and entries can be narrowed down.

@@ -139,7 +139,7 @@ impl Item {
 
     fn hint(&self) -> String {
         let Subject { stream, group, .. } = &self.subject;
-        let (stream, group) = (quote(stream), quote(group));
+        let (stream, group) = (quote(&stream.typed()), quote(&group.typed()));
         match &self.found {
             Found::Consumer { info, .. } if holds_what_was_handed_back(info) => {
                 format!("any consumer of the group gets them at once: redis-streamer consume {stream} -g {group}")
@@ -199,10 +199,13 @@ impl Item {
         let Found::Group { ledger: Some(1..), .. } = &self.found else {
             return Done::Removed;
         };
-        let ledger = names::ledger(&self.subject.stream, &self.subject.group);
+        let ledger = names::ledger_of(&self.subject.stream, &self.subject.group);
         match connections.at(&ledger, |connection| remove_ledger(connection, &ledger)) {
             Ok(()) => Done::Removed,
-            Err(error) => Done::RemovedOnly(format!("the ledger {} is still there: {error}", one_line(&ledger))),
+            Err(error) => Done::RemovedOnly(format!(
+                "the ledger {} is still there: {error}",
+                one_line(&ledger.to_string())
+            )),
         }
     }
 }
@@ -210,7 +213,7 @@ impl Item {
 fn look_at_group(subject: &Subject, connections: &mut Connections) -> Result<Found, Error> {
     let Subject { stream, group, .. } = subject;
     let found = connections.at(stream, |connection| group_use(connection, stream, group))?;
-    let ledger = names::ledger(stream, group);
+    let ledger = names::ledger_of(stream, group);
     let ledger = match connections.at(&ledger, |connection| ledger_size(connection, &ledger)) {
         Ok(entries) => Some(entries),
         // Nobody's business, or something else: it is left.
@@ -220,11 +223,10 @@ fn look_at_group(subject: &Subject, connections: &mut Connections) -> Result<Fou
     Ok(Found::Group { group: found, ledger })
 }
 
-fn look_at_consumer(subject: &Subject, consumer: &str, connections: &mut Connections) -> Result<Found, Error> {
+fn look_at_consumer(subject: &Subject, consumer: &RawName, connections: &mut Connections) -> Result<Found, Error> {
     let Subject { stream, group, .. } = subject;
-    let (stream, group) = (RawName::from(stream.as_str()), RawName::from(group.as_str()));
-    let (_, consumers) = connections.at(&stream, |connection| group_info(connection, &stream, &group))?;
-    let info = consumers.into_iter().find(|info| info.name.is(consumer));
+    let (_, consumers) = connections.at(stream, |connection| group_info(connection, stream, group))?;
+    let info = consumers.into_iter().find(|info| info.name == *consumer);
     Ok(info.map_or(Found::Nothing, |info| Found::Consumer { info, handed_back: 0 }))
 }
 

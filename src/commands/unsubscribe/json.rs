@@ -15,10 +15,10 @@ pub fn document(items: &[Item]) -> serde_json::Result<String> {
 
 #[derive(Serialize)]
 struct Row<'a> {
-    stream: &'a str,
-    group: &'a str,
+    stream: NameJson<'a>,
+    group: NameJson<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    consumer: Option<&'a str>,
+    consumer: Option<NameJson<'a>>,
     #[serde(flatten)]
     facts: Facts<'a>,
     /// What `--force` is needed for.
@@ -56,9 +56,9 @@ impl<'a> Row<'a> {
             consumer,
         } = &item.subject;
         Self {
-            stream,
-            group,
-            consumer: consumer.as_deref(),
+            stream: NameJson(stream),
+            group: NameJson(group),
+            consumer: consumer.as_ref().map(NameJson),
             facts: Facts::of(&item.found),
             in_the_way: item.in_the_way(Losses::Refused),
             removed: item.is_removed,

@@ -5,10 +5,10 @@ mod json;
 
 use crate::commands::{Context, print, print_json};
 use crate::failure::{Failure, quote};
-use crate::options::{GroupArgs, parse_name};
-use crate::partitions::{Streams, expand, parse_streams};
+use crate::options::RawGroupArgs;
+use crate::partitions::{RawStreams, parse_raw_streams};
 use crate::render::one_line;
-use crate::streamer::{Connections, Ending, Error};
+use crate::streamer::{Connections, Ending, Error, RawName};
 use item::{Done, Item};
 
 /// Remove a consumer group, or a consumer of it
@@ -25,15 +25,15 @@ Examples:
   redis-streamer unsubscribe orders -l billing -c till-1 --force")]
 pub struct Args {
     /// The streams; 'orders:{0..15}' for orders:0 to orders:15
-    #[arg(required = true, value_name = "STREAM", value_parser = parse_streams)]
-    streams: Vec<Streams>,
+    #[arg(required = true, value_name = "STREAM", value_parser = parse_raw_streams)]
+    streams: Vec<RawStreams>,
     #[command(flatten)]
-    group: GroupArgs,
+    group: RawGroupArgs,
     /// Remove this consumer, and leave the group (repeatable)
     ///
     /// What is pending under it is handed back first
-    #[arg(short, long, value_name = "NAME", value_parser = parse_name)]
-    consumer: Vec<String>,
+    #[arg(short, long, value_name = "NAME", value_parser = RawName::parse)]
+    consumer: Vec<RawName>,
     /// Remove it although something is lost with it, or it is at work
     #[arg(long)]
     force: bool,
@@ -57,17 +57,18 @@ struct Settings {
 /// A group of a stream, or a consumer of it.
 #[derive(Clone, Debug)]
 pub struct Subject {
-    pub stream: String,
-    pub group: String,
-    pub consumer: Option<String>,
+    pub stream: RawName,
+    pub group: RawName,
+    pub consumer: Option<RawName>,
 }
 
 impl Subject {
     /// What messages call it.
     fn name(&self) -> String {
-        let (group, stream) = (one_line(&self.group), one_line(&self.stream));
+        let shown = |name: &RawName| one_line(&name.to_string());
+        let (group, stream) = (shown(&self.group), shown(&self.stream));
         match &self.consumer {
-            Some(consumer) => format!("consumer {} of group {group} on {stream}", one_line(consumer)),
+            Some(consumer) => format!("consumer {} of group {group} on {stream}", shown(consumer)),
             None => format!("group {group} on {stream}"),
         }
     }
@@ -95,7 +96,8 @@ enum Format {
 impl Settings {
     fn new(args: Args, context: &Context) -> Result<Self, Failure> {
         let mut subjects = Vec::new();
-        for stream in expand(&args.streams, context.ui) {
+        args.streams.iter().for_each(|streams| streams.warn(context.ui));
+        for stream in args.streams.iter().flat_map(RawStreams::names) {
             let group = args.group.require(&stream)?;
             let subject = |consumer| Subject {
                 stream: stream.clone(),
@@ -154,8 +156,12 @@ fn see_any(items: &[Item]) -> Result<(), Failure> {
     } = &items[0].subject;
     let more = if items.len() > 1 { ", nor are the others" } else { "" };
     let look = match consumer {
-        Some(_) => format!("redis-streamer pending {} -g {}", quote(stream), quote(group)),
-        None => format!("redis-streamer pending {}", quote(stream)),
+        Some(_) => format!(
+            "redis-streamer pending {} -g {}",
+            quote(&stream.typed()),
+            quote(&group.typed())
+        ),
+        None => format!("redis-streamer pending {}", quote(&stream.typed())),
     };
     let missing = format!("{} is not there{more}", items[0].subject.name());
     Err(Failure::data(missing).hint(format!("see what there is: {look}")))

@@ -9,6 +9,7 @@ use super::messages::by_age;
 use super::requests::{Pending, Requests, WaitFor};
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
+use crate::streamer::raw_name::RawName;
 use crate::streamer::wire::Connection;
 use crate::streamer::wire::resp::Malformed;
 
@@ -38,16 +39,15 @@ impl HandBack {
         &mut self,
         connection: &mut Connection,
         requests: &Requests,
-        stream: &str,
+        stream: &RawName,
         rows: &[Pending],
         deliveries: u64,
         spread: Duration,
     ) -> Result<Vec<EntryId>, Error> {
-        let group = Some(requests.group.as_str());
         if self.has_nack {
             let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
             let nack = requests.nack(stream, &ids, deliveries);
-            match connection.ask::<redis::Value>(&nack, stream, group) {
+            match connection.ask::<redis::Value>(&nack, &stream.typed(), Some(&requests.group.typed())) {
                 Ok(_) => return Ok(ids),
                 // Unknown to the server, or to its ACL.
                 Err(Error::Refused(refusal)) if refusal.is_unknown() => self.has_nack = false,
@@ -70,7 +70,7 @@ impl HandBack {
 pub fn put_aside(
     connection: &mut Connection,
     requests: &Requests,
-    stream: &str,
+    stream: &RawName,
     rows: &[Pending],
 ) -> Result<(), Error> {
     // What one read brought is of one age.
@@ -82,7 +82,7 @@ pub fn put_aside(
 fn leave(
     connection: &mut Connection,
     requests: &Requests,
-    stream: &str,
+    stream: &RawName,
     parts: Vec<(Duration, Vec<EntryId>)>,
     to: WaitFor,
 ) -> Result<Vec<EntryId>, Error> {
@@ -92,7 +92,8 @@ fn leave(
     let claims: Vec<_> = some.map(|(idle, ids)| requests.leave(stream, idle, ids, to)).collect();
     let mut left = Vec::new();
     for answer in connection.query_all(&claims)? {
-        let answer = answer.map_err(|refusal| Error::refused(refusal, stream, Some(&requests.group)))?;
+        let answer =
+            answer.map_err(|refusal| Error::refused(refusal, &stream.typed(), Some(&requests.group.typed())))?;
         left.extend(claimed(connection, answer)?);
     }
     Ok(left)

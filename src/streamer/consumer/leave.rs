@@ -174,7 +174,12 @@ impl Member<'_> {
                 let (undone, printed) = (those(Rest::HandedBack), those(Rest::PutAside));
                 self.hand_back(stream, &undone)?;
                 let name = &self.settings.streams[stream];
-                match put_aside(&mut self.link.connection, &self.requests, name, &printed) {
+                match put_aside(
+                    &mut self.link.connection,
+                    &self.requests,
+                    &name.as_str().into(),
+                    &printed,
+                ) {
                     // It waits under this name instead.
                     Err(error @ Error::Denied(_)) => denied = Some(error),
                     done => done?,
@@ -241,7 +246,7 @@ impl Member<'_> {
         for (tries, rows) in tries {
             let (connection, name) = (&mut self.link.connection, &self.settings.streams[stream]);
             self.hand_back
-                .hand_back(connection, &self.requests, name, &rows, tries, spread)?;
+                .hand_back(connection, &self.requests, &name.as_str().into(), &rows, tries, spread)?;
         }
         for id in ids {
             self.delivery.messages.forget(Key { stream, id });

@@ -161,8 +161,8 @@ impl<'a> Member<'a> {
             run,
             settings,
             requests: Requests {
-                group: settings.group.clone(),
-                consumer: consumer.to_owned(),
+                group: settings.group.as_str().into(),
+                consumer: consumer.into(),
             },
             link,
             delivery: Delivery::new(run, settings, positions),

@@ -354,17 +354,18 @@ impl Hands<'_> {
 
     fn hand_back(&mut self, connection: &mut Connection, work: &mut Work<'_>, rows: Vec<Row>) -> Result<(), Error> {
         let requests = Requests {
-            group: work.group.to_owned(),
-            consumer: HANDED_BACK.to_owned(),
+            group: work.group.into(),
+            consumer: HANDED_BACK.into(),
         };
         let mut pending: Vec<_> = rows.iter().map(|row| row.pending).collect();
         pending.sort_by_key(|pending| pending.id);
         work.doubt(&rows);
+        let stream = work.stream.into();
         let mut went = HashSet::new();
         for (deliveries, some) in by_count(&pending, |row| row.deliveries) {
             let left = self
                 .hand_back
-                .hand_back(connection, &requests, work.stream, &some, deliveries, Duration::ZERO);
+                .hand_back(connection, &requests, &stream, &some, deliveries, Duration::ZERO);
             match left {
                 Ok(left) => went.extend(left),
                 Err(error) => {

@@ -7,6 +7,7 @@ use super::hand_back::HandBack;
 use super::requests::{Page, Pending, Requests, Whose, by_count};
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::{Error, ServerError};
+use crate::streamer::raw_name::RawName;
 use crate::streamer::wire::Connection;
 
 /// How many entries are handed back at a time.
@@ -30,13 +31,13 @@ pub enum Removal {
 /// lists what is pending and removes the name, and what a consumer at work took just before is given back to it.
 pub fn remove_consumer(
     connection: &mut Connection,
-    stream: &str,
-    group: &str,
-    consumer: &str,
+    stream: &RawName,
+    group: &RawName,
+    consumer: &RawName,
 ) -> Result<Removal, Error> {
     let requests = Requests {
-        group: group.to_owned(),
-        consumer: consumer.to_owned(),
+        group: group.clone(),
+        consumer: consumer.clone(),
     };
     let handed_back = hand_back_all(connection, &requests, stream)?;
     let (listed, dropped) = remove(connection, &requests, stream)?;
@@ -46,14 +47,14 @@ pub fn remove_consumer(
     match give_back(connection, &requests, stream, &listed) {
         Ok(()) => Ok(Removal::AtWork { taken: dropped }),
         Err(_) => Err(Error::Dropped {
-            stream: stream.to_owned(),
-            consumer: consumer.to_owned(),
+            stream: stream.typed(),
+            consumer: consumer.typed(),
             entries: dropped,
         }),
     }
 }
 
-fn hand_back_all(connection: &mut Connection, requests: &Requests, stream: &str) -> Result<u64, Error> {
+fn hand_back_all(connection: &mut Connection, requests: &Requests, stream: &RawName) -> Result<u64, Error> {
     let mut hand_back = HandBack::default();
     let mut count = 0;
     let mut next = Some(Page::from(EntryId::MIN, PAGE, Whose::Ours));
@@ -74,17 +75,21 @@ type Listed = (String, Vec<u8>, u64, u64);
 
 /// Lists what is pending under the consumer and removes it, at one moment. Returns the list, and how many entries the
 /// server dropped.
-fn remove(connection: &mut Connection, requests: &Requests, stream: &str) -> Result<(Vec<Listed>, u64), Error> {
+fn remove(connection: &mut Connection, requests: &Requests, stream: &RawName) -> Result<(Vec<Listed>, u64), Error> {
     let Requests { group, consumer } = requests;
     let (mut list, mut delete) = (redis::cmd("XPENDING"), redis::cmd("XGROUP"));
     // Nothing as a rule.
-    list.arg(stream)
-        .arg(group)
+    list.arg(stream.as_bytes())
+        .arg(group.as_bytes())
         .arg("-")
         .arg("+")
         .arg(u32::MAX)
-        .arg(consumer);
-    delete.arg("DELCONSUMER").arg(stream).arg(group).arg(consumer);
+        .arg(consumer.as_bytes());
+    delete.arg("DELCONSUMER");
+    delete
+        .arg(stream.as_bytes())
+        .arg(group.as_bytes())
+        .arg(consumer.as_bytes());
     let done = connection.transact(&[list, delete])?;
     let done = done.map_err(|refusal| refused(refusal, requests, stream))?;
     let done = done.unwrap_or(redis::Value::Nil);
@@ -97,7 +102,12 @@ fn remove(connection: &mut Connection, requests: &Requests, stream: &str) -> Res
 }
 
 /// Makes entries pending under the consumer again, delivered as often as they were.
-fn give_back(connection: &mut Connection, requests: &Requests, stream: &str, listed: &[Listed]) -> Result<(), Error> {
+fn give_back(
+    connection: &mut Connection,
+    requests: &Requests,
+    stream: &RawName,
+    listed: &[Listed],
+) -> Result<(), Error> {
     let row = |(id, _, _, deliveries): &Listed| {
         EntryId::from_wire(id.as_bytes()).map(|id| Pending {
             id,
@@ -111,12 +121,12 @@ fn give_back(connection: &mut Connection, requests: &Requests, stream: &str, lis
         for rows in rows.chunks(PAGE) {
             let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
             let claim = requests.make_pending(stream, &ids, deliveries);
-            connection.ask::<redis::Value>(&claim, stream, Some(&requests.group))?;
+            connection.ask::<redis::Value>(&claim, &stream.typed(), Some(&requests.group.typed()))?;
         }
     }
     Ok(())
 }
 
-fn refused(refusal: ServerError, requests: &Requests, stream: &str) -> Error {
-    Error::refused(refusal, stream, Some(&requests.group))
+fn refused(refusal: ServerError, requests: &Requests, stream: &RawName) -> Error {
+    Error::refused(refusal, &stream.typed(), Some(&requests.group.typed()))
 }

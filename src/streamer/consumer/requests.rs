@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::{Error, ServerError};
 use crate::streamer::names::{AWAITING_ACK, HANDED_BACK};
+use crate::streamer::raw_name::RawName;
 use crate::streamer::wire::resp::{argument, command, id_argument, write_command};
 use crate::streamer::wire::{Connection, PendingRow, receive_pending};
 
@@ -24,8 +25,8 @@ pub struct Read {
 /// Who asks.
 #[derive(Clone, Debug)]
 pub struct Requests {
-    pub group: String,
-    pub consumer: String,
+    pub group: RawName,
+    pub consumer: RawName,
 }
 
 impl Requests {
@@ -75,7 +76,7 @@ impl Requests {
     }
 
     /// XCLAIM that leaves entries, idle for so long, to wait under a name of nobody.
-    pub fn leave(&self, stream: &str, idle: Duration, ids: &[EntryId], to: WaitFor) -> redis::Cmd {
+    pub fn leave(&self, stream: &RawName, idle: Duration, ids: &[EntryId], to: WaitFor) -> redis::Cmd {
         match to {
             WaitFor::Anybody { deliveries } => {
                 let mut claim = self.claim_for(HANDED_BACK, stream, idle, ids);
@@ -92,17 +93,17 @@ impl Requests {
     }
 
     /// XCLAIM that makes entries pending under this consumer that are pending no more, delivered so often.
-    pub fn make_pending(&self, stream: &str, ids: &[EntryId], deliveries: u64) -> redis::Cmd {
+    pub fn make_pending(&self, stream: &RawName, ids: &[EntryId], deliveries: u64) -> redis::Cmd {
         let mut claim = self.claim_for(&self.consumer, stream, Duration::ZERO, ids);
         claim.arg("RETRYCOUNT").arg(deliveries).arg("FORCE").arg("JUSTID");
         claim
     }
 
     /// XNACK (Redis 8.8), with which entries are nobody's, and delivered so often.
-    pub fn nack(&self, stream: &str, ids: &[EntryId], deliveries: u64) -> redis::Cmd {
+    pub fn nack(&self, stream: &RawName, ids: &[EntryId], deliveries: u64) -> redis::Cmd {
         let mut nack = redis::cmd("XNACK");
-        nack.arg(stream)
-            .arg(&self.group)
+        nack.arg(stream.as_bytes())
+            .arg(self.group.as_bytes())
             .arg("SILENT")
             .arg("IDS")
             .arg(ids.len());
@@ -130,9 +131,18 @@ impl Requests {
         );
     }
 
-    fn claim_for(&self, consumer: &str, stream: &str, idle: Duration, ids: &[EntryId]) -> redis::Cmd {
+    fn claim_for(
+        &self,
+        consumer: impl AsRef<[u8]>,
+        stream: impl AsRef<[u8]>,
+        idle: Duration,
+        ids: &[EntryId],
+    ) -> redis::Cmd {
         let mut claim = redis::cmd("XCLAIM");
-        claim.arg(stream).arg(&self.group).arg(consumer);
+        claim
+            .arg(stream.as_ref())
+            .arg(self.group.as_bytes())
+            .arg(consumer.as_ref());
         claim.arg(idle.as_millis() as u64);
         for id in ids {
             claim.arg(id.to_string());
@@ -144,17 +154,17 @@ impl Requests {
     pub fn pending(
         &self,
         connection: &mut Connection,
-        stream: &str,
+        stream: impl AsRef<[u8]>,
         page: Page,
     ) -> Result<Result<Vec<Pending>, ServerError>, Error> {
         let mut request = redis::cmd("XPENDING");
-        request.arg(stream).arg(&self.group);
+        request.arg(stream.as_ref()).arg(self.group.as_bytes());
         request
             .arg(page.from.to_string())
             .arg(page.to.to_string())
             .arg(page.count);
         if page.of == Whose::Ours {
-            request.arg(&self.consumer);
+            request.arg(self.consumer.as_bytes());
         }
         connection.send(&request.get_packed_command())?;
         let us = self.consumer.as_bytes();
@@ -299,8 +309,8 @@ mod tests {
     #[test]
     fn reads_say_what_they_want() {
         let requests = Requests {
-            group: "g".to_owned(),
-            consumer: "c".to_owned(),
+            group: "g".into(),
+            consumer: "c".into(),
         };
         let mut out = Vec::new();
         let read = Read {

@@ -137,12 +137,12 @@ impl Counter {
 /// Counts the entries behind one ID up to another, as far as a person is told.
 pub fn count_between(
     connection: &mut Connection,
-    stream: &str,
+    stream: &RawName,
     behind: EntryId,
     up_to: EntryId,
 ) -> Result<Count, Error> {
     let mut counter = Counter::new(behind, up_to);
-    let counted = counter.go_on(connection, &RawName::from(stream), COUNT_LIMIT)?;
-    counted.map_err(|refusal| Error::refused(refusal, stream, None))?;
+    let counted = counter.go_on(connection, stream, COUNT_LIMIT)?;
+    counted.map_err(|refusal| Error::refused(refusal, &stream.typed(), None))?;
     Ok(counter.count())
 }

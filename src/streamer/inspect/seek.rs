@@ -73,7 +73,8 @@ pub fn look_at_move(
     group: &str,
     to: Position,
 ) -> Result<Option<Move>, Error> {
-    let (info, mut consumers) = match group_info(connection, &RawName::from(stream), &RawName::from(group)) {
+    let stream = &RawName::from(stream);
+    let (info, mut consumers) = match group_info(connection, stream, &RawName::from(group)) {
         Err(Error::NoGroup { .. } | Error::NoStream { .. }) => return Ok(None),
         found => found?,
     };

@@ -30,8 +30,8 @@ impl GroupUse {
 }
 
 /// Looks at a group.
-pub fn group_use(connection: &mut Connection, stream: &str, group: &str) -> Result<GroupUse, Error> {
-    let (info, consumers) = group_info(connection, &RawName::from(stream), &RawName::from(group))?;
+pub fn group_use(connection: &mut Connection, stream: &RawName, group: &RawName) -> Result<GroupUse, Error> {
+    let (info, consumers) = group_info(connection, stream, group)?;
     // The server's own figure is wrong at times, and nothing must be lost by that.
     let undelivered = match (
         count_between(connection, stream, info.last_delivered, EntryId::MAX)?,
@@ -60,10 +60,14 @@ const ATTEMPTS: usize = 20;
 
 /// Removes a group if nobody would miss it. Entries that are added meanwhile are noticed, and what is delivered was
 /// added before.
-pub fn remove_idle_group(connection: &mut Connection, stream: &str, group: &str) -> Result<GroupRemoval, Error> {
+pub fn remove_idle_group(
+    connection: &mut Connection,
+    stream: &RawName,
+    group: &RawName,
+) -> Result<GroupRemoval, Error> {
     let mut seen = None;
     for _ in 0..ATTEMPTS {
-        connection.ask::<()>(redis::cmd("WATCH").arg(stream), stream, None)?;
+        connection.ask::<()>(redis::cmd("WATCH").arg(stream.as_bytes()), &stream.typed(), None)?;
         let looked = group_use(connection, stream, group);
         let is_to_go = matches!(&looked, Ok(found) if found.is_idle());
         // Of nothing, so that the stream is watched no more.
@@ -77,7 +81,7 @@ pub fn remove_idle_group(connection: &mut Connection, stream: &str, group: &str)
         if !is_to_go {
             return Ok(GroupRemoval::InUse(Box::new(found)));
         }
-        match done.map_err(|refusal| Error::refused(refusal, stream, Some(group)))? {
+        match done.map_err(|refusal| Error::refused(refusal, &stream.typed(), Some(&group.typed())))? {
             None => seen = Some(found),
             Some(done) => {
                 let (destroyed,): (u64,) = connection.read(done)?;
@@ -90,39 +94,39 @@ pub fn remove_idle_group(connection: &mut Connection, stream: &str, group: &str)
 }
 
 /// Removes a group, whatever goes with it.
-pub fn remove_group(connection: &mut Connection, stream: &str, group: &str) -> Result<GroupRemoval, Error> {
-    let destroyed: u64 = connection.ask(&destroy(stream, group), stream, Some(group))?;
+pub fn remove_group(connection: &mut Connection, stream: &RawName, group: &RawName) -> Result<GroupRemoval, Error> {
+    let destroyed: u64 = connection.ask(&destroy(stream, group), &stream.typed(), Some(&group.typed()))?;
     removed(destroyed, stream, group)
 }
 
-fn removed(destroyed: u64, stream: &str, group: &str) -> Result<GroupRemoval, Error> {
+fn removed(destroyed: u64, stream: &RawName, group: &RawName) -> Result<GroupRemoval, Error> {
     if destroyed == 0 {
         return Err(no_group(stream, group));
     }
     Ok(GroupRemoval::Removed)
 }
 
-fn no_group(stream: &str, group: &str) -> Error {
+fn no_group(stream: &RawName, group: &RawName) -> Error {
     Error::NoGroup {
-        stream: stream.to_owned(),
-        group: group.to_owned(),
+        stream: stream.typed(),
+        group: group.typed(),
     }
 }
 
-fn destroy(stream: &str, group: &str) -> redis::Cmd {
+fn destroy(stream: &RawName, group: &RawName) -> redis::Cmd {
     let mut destroy = redis::cmd("XGROUP");
-    destroy.arg("DESTROY").arg(stream).arg(group);
+    destroy.arg("DESTROY").arg(stream.as_bytes()).arg(group.as_bytes());
     destroy
 }
 
 /// How many entries a group's ledger of processed ones holds.
-pub fn ledger_size(connection: &mut Connection, ledger: &str) -> Result<u64, Error> {
-    connection.ask(redis::cmd("ZCARD").arg(ledger), ledger, None)
+pub fn ledger_size(connection: &mut Connection, ledger: &RawName) -> Result<u64, Error> {
+    connection.ask(redis::cmd("ZCARD").arg(ledger.as_bytes()), &ledger.typed(), None)
 }
 
 /// Removes a group's ledger.
-pub fn remove_ledger(connection: &mut Connection, ledger: &str) -> Result<(), Error> {
+pub fn remove_ledger(connection: &mut Connection, ledger: &RawName) -> Result<(), Error> {
     connection
-        .ask::<u64>(redis::cmd("UNLINK").arg(ledger), ledger, None)
+        .ask::<u64>(redis::cmd("UNLINK").arg(ledger.as_bytes()), &ledger.typed(), None)
         .map(drop)
 }
