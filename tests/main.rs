@@ -42,6 +42,7 @@ mod signals;
 mod silence;
 mod snapshots;
 mod subscribe;
+mod targets;
 mod terminal;
 mod trim;
 mod unsubscribe;

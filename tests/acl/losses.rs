@@ -282,11 +282,13 @@ fn a_member_that_waits_ends_at_once() {
 fn a_dead_letter_with_half_a_transaction() {
     let server = Server::start();
     let words = rights(&[MEMBER, AS_OF_NOW, "consume in a group — --dead-letter"]);
-    let halves: [(&[&str], usize); 4] = [
+    let halves: [(&[&str], usize); 6] = [
+        (&["+multi", "+exec", "+watch", "+xlen"], 2),
         (&["+multi", "+exec", "+xlen"], 2),
         (&["+exec"], 2),
         (&["+multi"], 2),
-        (&["+multi", "+xlen"], 0),
+        (&["+multi", "+xlen"], 2),
+        (&["+multi", "+watch", "+xlen"], 0),
     ];
     for (more, added) in halves {
         three(&server);
@@ -309,7 +311,7 @@ fn a_dead_letter_with_half_a_transaction() {
 fn dead_letters_that_may_not_be_looked_at() {
     let server = Server::start();
     let mut words = rights(&[MEMBER, AS_OF_NOW, "consume in a group — --dead-letter"]);
-    words.extend(["+multi", "+exec"].map(str::to_owned));
+    words.extend(["+multi", "+exec", "+watch"].map(str::to_owned));
     three(&server);
     server.cli(["SET", "dl", "no stream"]);
     grant(&server, &words);

@@ -53,14 +53,52 @@ pub fn write_dead_letter(out: &mut Vec<u8>, to: &str, own: &[(Vec<u8>, Vec<u8>)]
     write_add(out, to.as_bytes(), options, &fields);
 }
 
-/// Opens a transaction, if the server lets this user. A command in it that fails as it runs does not undo the
-/// others: so the key is looked at before.
-pub fn begin_transaction(connection: &mut Connection, to: &str) -> Result<bool, Error> {
-    let commands = [redis::cmd("XLEN").arg(to).clone(), redis::cmd("MULTI")];
-    let mut answers = connection.query_all(&commands)?.into_iter();
-    let (length, multi) = (answers.next(), answers.next());
-    let is_open = matches!(multi, Some(Ok(_)));
-    let Err(refusal) = length.transpose() else {
+/// How often a transaction is begun anew because somebody else wrote to its target meanwhile.
+const MOST_TRIES: usize = 32;
+
+/// What became of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transacted {
+    Done,
+    /// Nothing was: the server does not let this user, or others write to the target all the time.
+    Impossible,
+}
+
+/// Adds so many dead letters to a stream and acknowledges their messages, by the commands given, in one transaction.
+///
+/// A command that fails as a transaction is executed does not undo the others: so the target is looked at before, and
+/// watched. If it changed in between, nothing was done, and it is begun anew. `before_exec` is called before each try.
+pub fn transact(
+    connection: &mut Connection,
+    to: &str,
+    mut packed: Vec<u8>,
+    letters: usize,
+    mut before_exec: impl FnMut(),
+) -> Result<Transacted, Error> {
+    redis::cmd("EXEC").write_packed_command(&mut packed);
+    for _ in 0..MOST_TRIES {
+        if !begin(connection, to)? {
+            return Ok(Transacted::Impossible);
+        }
+        before_exec();
+        connection.send(&packed)?;
+        if finish(connection, letters, to)? {
+            return Ok(Transacted::Done);
+        }
+    }
+    Ok(Transacted::Impossible)
+}
+
+/// Opens a transaction that is not executed if the target changes, if the server lets this user.
+fn begin(connection: &mut Connection, to: &str) -> Result<bool, Error> {
+    let commands = [
+        redis::cmd("WATCH").arg(to).clone(),
+        redis::cmd("XLEN").arg(to).clone(),
+        redis::cmd("MULTI"),
+    ];
+    let mut answers = connection.query_all(&commands)?;
+    let is_open = answers.pop().is_some_and(|multi| multi.is_ok());
+    let Some(refusal) = answers.into_iter().find_map(Result::err) else {
         return Ok(is_open);
     };
     if is_open {
@@ -74,15 +112,8 @@ pub fn begin_transaction(connection: &mut Connection, to: &str) -> Result<bool, 
     }
 }
 
-/// Executes the transaction that adds so many dead letters, and acknowledges their messages.
-pub fn finish_transaction(
-    connection: &mut Connection,
-    mut packed: Vec<u8>,
-    letters: usize,
-    to: &str,
-) -> Result<(), Error> {
-    redis::cmd("EXEC").write_packed_command(&mut packed);
-    connection.send(&packed)?;
+/// Reads the answers to a transaction; false if its target had changed.
+fn finish(connection: &mut Connection, letters: usize, to: &str) -> Result<bool, Error> {
     // The last is the acknowledgement.
     let queued = (0..=letters)
         .map(|_| connection.answer())
@@ -93,13 +124,16 @@ pub fn finish_transaction(
         queued.map_err(|refusal| Error::refused(refusal, to, None))?;
     }
     let results = done.map_err(|refusal| Error::refused(refusal.cause(), to, None))?;
+    if results == redis::Value::Nil {
+        return Ok(false);
+    }
     let results: Vec<redis::Value> = connection.read(results)?;
     for result in results {
         if let redis::Value::ServerError(error) = result {
             return Err(Error::refused(error.into(), to, None));
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 fn add_to(connection: &mut Connection, stream: &str, packed: &[u8]) -> Result<(), Error> {
@@ -128,11 +162,10 @@ impl Member<'_> {
         let mut ack = Vec::new();
         write_ack(&mut ack, stream, &self.settings.group, &[key.id]);
         let connection = &mut self.link.connection;
-        if begin_transaction(connection, to)? {
-            finish_transaction(connection, [add, ack].concat(), 1, to)?;
+        if transact(connection, to, [add.as_slice(), &ack].concat(), 1, || ())? == Transacted::Done {
             return Ok(DeadLetter::Added);
         }
-        // Without transactions the message is acknowledged only once the letter is there.
+        // Without a transaction the message is acknowledged only once the letter is there.
         add_to(connection, to, &add)?;
         Ok(DeadLetter::AddedOnly)
     }

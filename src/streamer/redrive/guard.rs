@@ -72,6 +72,24 @@ pub enum Committed<T> {
     Overtaken,
 }
 
+/// What became of a transaction that adds to targets.
+pub enum Addition<T> {
+    Committed(Committed<T>),
+    /// A target, by its place, is nothing that can be added to. Nothing was done.
+    TargetRefused(usize, ServerError),
+}
+
+/// How targets are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// If one changes from then on, nothing is done.
+    Watch,
+    Once,
+}
+
+/// How often a transaction is begun anew because somebody else wrote to one of its targets meanwhile.
+const MOST_TRIES: usize = 64;
+
 impl Turn {
     /// What the key says; no change to it from now on goes unnoticed by the next transaction.
     pub fn watch(connection: &mut Connection, key: &str) -> Result<Option<String>, Error> {
@@ -87,19 +105,43 @@ impl Turn {
         connection.read(value)
     }
 
-    /// Begins a transaction of this turn. Keys are looked at on the way: the first refusal of each is returned. A MULTI
-    /// that is refused must be known before anything follows, which would be executed at once.
-    pub fn begin(&self, connection: &mut Connection, looks: &[&str]) -> Result<Vec<Option<ServerError>>, Interrupted> {
-        let (watch, get) = (
-            redis::cmd("WATCH").arg(&self.key).clone(),
-            redis::cmd("GET").arg(&self.key).clone(),
+    /// Begins a transaction of this turn. A MULTI that is refused must be known before anything follows, which would be
+    /// executed at once.
+    pub fn begin(&self, connection: &mut Connection) -> Result<(), Interrupted> {
+        self.begin_beside(connection, &[], Look::Once).map(drop)
+    }
+
+    /// As [`begin`](Self::begin). Targets are looked at on the way: the first refusal of each is returned.
+    fn begin_beside(
+        &self,
+        connection: &mut Connection,
+        targets: &[&str],
+        look: Look,
+    ) -> Result<Vec<Option<ServerError>>, Interrupted> {
+        let asked = |name: &str, key: &str| redis::cmd(name).arg(key).clone();
+        let looks: &[&str] = match look {
+            Look::Watch => &["WATCH", "XLEN"],
+            Look::Once => &["XLEN"],
+        };
+        let mut commands = vec![asked("WATCH", &self.key), asked("GET", &self.key)];
+        commands.extend(
+            targets
+                .iter()
+                .flat_map(|target| looks.iter().map(|look| asked(look, target))),
         );
-        let mut commands = vec![watch, get];
-        commands.extend(looks.iter().map(|key| redis::cmd("XLEN").arg(*key).clone()));
         commands.push(redis::cmd("MULTI"));
         let mut answers = connection.query_all(&commands)?;
         let multi = answers.pop();
-        let looked = answers.split_off(2).into_iter().map(Result::err).collect();
+        let mut looked = answers.split_off(2).into_iter();
+        let looked = targets
+            .iter()
+            .map(|_| {
+                looked
+                    .by_ref()
+                    .take(looks.len())
+                    .fold(None, |first, answer| first.or(answer.err()))
+            })
+            .collect();
         let refused = |refusal| Error::refused(refusal, &self.key, None);
         let mut values = Vec::new();
         for answer in answers.into_iter().chain(multi) {
@@ -110,6 +152,33 @@ impl Turn {
             Some(value) if self.is_owner(&value) => Ok(looked),
             _ => Err(Interrupted::TurnLost),
         }
+    }
+
+    /// Executes commands that add to targets, in this turn. A command that fails as it is executed does not undo the others:
+    /// so targets are looked at before, and watched. Where others write to one in between, nothing was done, and it is
+    /// begun anew; to one that they write to all the time it is added, too, as it was when it was looked at last.
+    pub fn add_to<T>(
+        &self,
+        connection: &mut Connection,
+        targets: &[&str],
+        packed: &[u8],
+        commands: usize,
+        read: impl Fn(&mut Cursor<'_>) -> Result<T, Malformed>,
+    ) -> Result<Addition<T>, Interrupted> {
+        for look in [Look::Watch; MOST_TRIES].into_iter().chain([Look::Once]) {
+            let looked = self.begin_beside(connection, targets, look)?;
+            let refusal = (0..).zip(looked).find_map(|(place, refusal)| Some((place, refusal?)));
+            if let Some((place, refusal)) = refusal {
+                abandon(connection)?;
+                return Ok(Addition::TargetRefused(place, refusal));
+            }
+            match commit(connection, packed.to_vec(), commands, &read)? {
+                // Whether the turn is over, the next beginning tells.
+                Committed::Overtaken if look == Look::Watch => {}
+                committed => return Ok(Addition::Committed(committed)),
+            }
+        }
+        Err(Interrupted::TurnLost)
     }
 
     pub fn is_owner(&self, value: &str) -> bool {
@@ -171,7 +240,7 @@ pub fn commit<T>(
 }
 
 /// Ends a transaction of nothing: to refuse it ends it, too.
-pub fn abandon(connection: &mut Connection) -> Result<(), Error> {
+fn abandon(connection: &mut Connection) -> Result<(), Error> {
     connection.query_all(&[redis::cmd("EXEC")]).map(drop)
 }
 

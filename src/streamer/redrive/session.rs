@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::guard::{Committed, Interrupted, Keys, Turn, abandon, commit};
+use super::guard::{Addition, Committed, Interrupted, Keys, Turn, commit};
 use super::page::Item;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::{Error, ServerError};
@@ -188,30 +188,29 @@ impl<'a> Session<'a> {
             return Err(Interrupted::TurnLost);
         };
         let connection = self.others.of_slot(target)?;
-        let looked = marker.begin(connection, &[target])?;
-        if let Some(refusal) = looked.into_iter().flatten().next() {
-            abandon(connection)?;
-            return refused(TargetRefused { target, refusal });
-        }
         let mut packed = Vec::new();
         for item in items {
             write_item(&mut packed, item);
         }
         let added: Vec<EntryId> = items.iter().map(|item| item.id).collect();
         marker.write_set(&mut packed, &added);
-        let done = commit(connection, packed, items.len() + 1, |cursor| {
+        let done = marker.add_to(connection, &[target], &packed, items.len() + 1, |cursor| {
             let refused = additions(cursor, items.len())?;
             // Where it was forbidden only now, what is in is deleted all the same, and the next transaction is refused.
             let _marked = status(cursor)?;
             Ok(refused)
         })?;
+        let done = match done {
+            Addition::Committed(done) => done,
+            Addition::TargetRefused(_, refusal) => return refused(TargetRefused { target, refusal }),
+        };
         match done {
             Committed::Overtaken => Err(Interrupted::TurnLost),
             Committed::Refused(_, refusal) => refused(TargetRefused { target, refusal }),
             Committed::Done(refused) => {
                 if refused.iter().any(Option::is_some) {
                     // The marker must not say of them that they are in.
-                    marker.begin(connection, &[])?;
+                    marker.begin(connection)?;
                     let is_in = added.iter().zip(&refused).filter(|(_, refused)| refused.is_none());
                     let mut packed = Vec::new();
                     marker.write_set(&mut packed, &is_in.map(|(id, _)| *id).collect::<Vec<_>>());
@@ -228,15 +227,6 @@ impl<'a> Session<'a> {
         let mut targets: Vec<&str> = items.iter().map(|item| &*item.target).collect();
         targets.sort_unstable();
         targets.dedup();
-        let looked = self.turn.begin(&mut self.connection, &targets)?;
-        let refusal = targets
-            .iter()
-            .zip(looked)
-            .find_map(|(target, refusal)| Some((*target, refusal?)));
-        if let Some((target, refusal)) = refusal {
-            abandon(&mut self.connection)?;
-            return refused(TargetRefused { target, refusal });
-        }
         let mut packed = Vec::new();
         self.turn.write_set(&mut packed, &[]);
         for item in items {
@@ -244,12 +234,21 @@ impl<'a> Session<'a> {
         }
         let all: Vec<EntryId> = items.iter().map(|item| item.id).chain(added.iter().copied()).collect();
         packed.extend(deletion(self.stream, &all));
-        let done = commit(&mut self.connection, packed, items.len() + 2, |cursor| {
-            // If not, the next transaction is refused.
-            let _renewed = status(cursor)?;
-            let refused = additions(cursor, items.len())?;
-            Ok((refused, number(cursor)?))
-        })?;
+        let done = self
+            .turn
+            .add_to(&mut self.connection, &targets, &packed, items.len() + 2, |cursor| {
+                // If not, the next transaction is refused.
+                let _renewed = status(cursor)?;
+                let refused = additions(cursor, items.len())?;
+                Ok((refused, number(cursor)?))
+            })?;
+        let done = match done {
+            Addition::Committed(done) => done,
+            Addition::TargetRefused(place, refusal) => {
+                let target = targets[place];
+                return refused(TargetRefused { target, refusal });
+            }
+        };
         match done {
             Committed::Overtaken => Err(Interrupted::TurnLost),
             Committed::Refused(Some(place @ 1..), refusal) if place <= items.len() => refused(TargetRefused {
@@ -279,7 +278,7 @@ impl<'a> Session<'a> {
     /// Keeps the turn while there is nothing to move.
     pub fn renew(&mut self) -> Result<(), Interrupted> {
         if self.renewed.elapsed() > RENEWAL {
-            self.turn.begin(&mut self.connection, &[])?;
+            self.turn.begin(&mut self.connection)?;
             let mut packed = Vec::new();
             self.turn.write_set(&mut packed, &[]);
             settle(commit(&mut self.connection, packed, 1, status)?, &self.turn.key)?;
@@ -293,13 +292,13 @@ impl<'a> Session<'a> {
         let mut settled = Vec::new();
         for (target, marker) in std::mem::take(&mut self.markers) {
             let connection = self.others.of_slot(&target)?;
-            marker.begin(connection, &[])?;
+            marker.begin(connection)?;
             let mut packed = Vec::new();
             marker.write_delete(&mut packed);
             settle(commit(connection, packed, 1, number)?, &marker.key)?;
             settled.push(target);
         }
-        self.turn.begin(&mut self.connection, &[])?;
+        self.turn.begin(&mut self.connection)?;
         let mut packed = Vec::new();
         let targets = Keys(self.stream).targets();
         for target in &settled {
@@ -317,7 +316,7 @@ impl<'a> Session<'a> {
 
     /// Executes one command in one's turn, and keeps the turn.
     fn transact(&mut self, packed: Vec<u8>, read: Reader<u64>) -> Result<u64, Interrupted> {
-        self.turn.begin(&mut self.connection, &[])?;
+        self.turn.begin(&mut self.connection)?;
         let mut request = Vec::new();
         self.turn.write_set(&mut request, &[]);
         request.extend(packed);

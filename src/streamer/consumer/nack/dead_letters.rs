@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Hands, NackOutcome, Progress, Row, Work};
-use crate::streamer::consumer::dead_letter::{Origin, begin_transaction, finish_transaction, write_dead_letter};
+use crate::streamer::consumer::dead_letter::{Origin, Transacted, transact, write_dead_letter};
 use crate::streamer::consumer::hand_back::claimed;
 use crate::streamer::consumer::requests::{hold, write_ack};
 use crate::streamer::entry::OwnedFields;
@@ -72,23 +72,36 @@ impl Hands<'_> {
                 .at(to, |connection| add(connection, to, &letters, &rows, work))?;
             return self.acknowledge(connection, work);
         }
-        if !self.may_transact || !begin_transaction(connection, to)? {
-            add(connection, to, &letters, &rows, work)?;
-            return self.acknowledge(connection, work);
+        if self.may_transact && self.transact(connection, work, &rows, &letters, to)? == Transacted::Done {
+            self.servers.confirm(connection)?;
+            rows.iter().for_each(|row| work.settle(row.index, NackOutcome::Done));
+            return Ok(());
         }
+        add(connection, to, &letters, &rows, work)?;
+        self.acknowledge(connection, work)
+    }
+
+    /// Adds dead letters and acknowledges their messages: both or neither.
+    fn transact(
+        &self,
+        connection: &mut Connection,
+        work: &mut Work<'_>,
+        rows: &[Row],
+        letters: &[Vec<u8>],
+        to: &str,
+    ) -> Result<Transacted, Error> {
         let mut packed = letters.concat();
         let ids: Vec<_> = rows.iter().map(|row| row.pending.id).collect();
         write_ack(&mut packed, work.stream, work.group, &ids);
-        work.doubt(&rows);
-        if let Err(error) = finish_transaction(connection, packed, rows.len(), to) {
-            if !error.is_connection() {
-                work.undo(&rows);
-            }
-            return Err(error);
+        let done = transact(connection, to, packed, rows.len(), || work.doubt(rows));
+        let may_be_done = match &done {
+            Ok(transacted) => *transacted == Transacted::Done,
+            Err(error) => error.is_connection(),
+        };
+        if !may_be_done {
+            work.undo(rows);
         }
-        self.servers.confirm(connection)?;
-        rows.iter().for_each(|row| work.settle(row.index, NackOutcome::Done));
-        Ok(())
+        done
     }
 
     /// Acknowledges what is a dead letter by now.
