@@ -497,3 +497,38 @@ fn groups_of_names_that_are_not_text_go() {
     assert_eq!(groups, redis::Value::Array(Vec::new()));
     assert_eq!(server.cli(["DBSIZE"]), "1");
 }
+
+/// Before Redis 7.2 the server does not see by itself who asks in vain.
+#[test]
+fn a_consumer_that_waits_in_vain_is_at_work() {
+    let server = stream(0);
+    let idle = || -> Vec<u64> {
+        let rows = server.cli(["XINFO", "CONSUMERS", "s", "g"]);
+        let lines: Vec<_> = rows.lines().collect();
+        let idle = lines.windows(2).filter(|pair| pair[0] == "idle");
+        idle.map(|pair| pair[1].parse().unwrap()).collect()
+    };
+    let start = |more: &&[&str]| Test::new(&server).args(["consume", "s", "-g", "g"]).args(*more).spawn();
+    let ways: [&[&str]; 3] = [&[], &["--ack", "read"], &["--", "true"]];
+    let mut consumers: Vec<_> = ways.iter().map(start).collect();
+    wait_until("the consumers to be seen", || idle().len() == ways.len());
+    unsubscribe(&server, "").status(1).stderr_has(["was at work"]).run();
+    // They go on to be.
+    let mut longest = [0; 3];
+    let mut shown = [false; 3];
+    wait_until("the consumers to show themselves again", || {
+        for (place, idle) in idle().into_iter().enumerate() {
+            shown[place] |= idle < longest[place];
+            longest[place] = longest[place].max(idle);
+        }
+        shown == [true; 3]
+    });
+    for consumer in &mut consumers {
+        consumer.signal(Signal::TERM);
+        assert_eq!(consumer.wait().status, 143);
+    }
+    assert_eq!(server.consumers("s", "g"), [""; 0]);
+    // Nor does one that never waits leave its name behind.
+    Test::new(&server).args(["consume", "s", "-g", "g", "-e"]).run();
+    assert_eq!(server.consumers("s", "g"), [""; 0]);
+}

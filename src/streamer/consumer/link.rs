@@ -18,6 +18,8 @@ pub enum Expected {
     Ack { stream: usize, ids: Vec<EntryId> },
     /// Of a look at what was handed back.
     HandedBack,
+    /// Of a read by which the server sees that the consumer is there.
+    Presence,
 }
 
 /// A connection of its own, known at the server so that it can be unblocked, and closed when it is lost.
@@ -28,6 +30,8 @@ pub struct Link {
     /// Commands queued and not yet sent.
     pub queue: Vec<u8>,
     pub expected: VecDeque<Expected>,
+    /// When the consumer is to show next that it is there.
+    pub presence_due: Instant,
     /// Whether it broke, or is out of step.
     pub is_lost: bool,
 }
@@ -77,6 +81,7 @@ impl Link {
             blockable,
             queue: Vec::new(),
             expected: VecDeque::new(),
+            presence_due: Instant::now(),
             is_lost: false,
         })
     }
@@ -95,7 +100,7 @@ impl Link {
     pub fn reads(&self) -> (usize, usize) {
         let counts = self.expected.iter().filter_map(|expected| match expected {
             Expected::Read(count) => Some(*count),
-            Expected::Ack { .. } | Expected::HandedBack => None,
+            Expected::Ack { .. } | Expected::HandedBack | Expected::Presence => None,
         });
         counts.fold((0, 0), |(reads, asked), count| (reads + 1, asked + count))
     }

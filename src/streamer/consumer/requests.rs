@@ -53,6 +53,22 @@ impl Requests {
         write_command(out, &parts);
     }
 
+    /// XREADGROUP of what is pending under this consumer behind any entry there can be: nothing. Before Redis 7.2 a read that
+    /// waits in vain makes its consumer neither known nor look at work; this does.
+    pub fn show_presence(&self, out: &mut Vec<u8>, streams: &[String]) {
+        let mut parts: Vec<&[u8]> = vec![b"XREADGROUP", b"GROUP"];
+        parts.extend([self.group.as_bytes(), self.consumer.as_bytes()]);
+        parts.extend([&b"COUNT"[..], b"1", b"STREAMS"]);
+        parts.extend(streams.iter().map(|stream| stream.as_bytes()));
+        // The very last ID is what the server takes for `>`.
+        parts.extend(
+            streams
+                .iter()
+                .map(|_| &b"18446744073709551615-18446744073709551614"[..]),
+        );
+        write_command(out, &parts);
+    }
+
     /// XREAD that waits for an entry behind this one, whoever is to have it.
     pub fn wait_for_news(&self, out: &mut Vec<u8>, stream: &str, block: Duration, after: &str) {
         let block = block.as_millis().max(1).to_string();

@@ -8,10 +8,14 @@ use super::requests::{Read, Requests};
 use super::settings::{Acknowledge, Settings};
 use crate::streamer::error::{Error, ServerError};
 use crate::streamer::servers::{Unheard, until};
+use crate::streamer::wire::resp::{Cursor, Malformed};
 use crate::streamer::wire::{Entries, Shape};
 
 /// The longest a read waits before it is asked again what was handed back meanwhile.
 const HANDED_BACK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a consumer that waits shows that it is there: well within the minute for which it counts as at work then.
+const PRESENCE_EVERY: Duration = Duration::from_secs(10);
 
 /// What to wait for.
 pub struct Wait<'w> {
@@ -65,7 +69,7 @@ impl Wait<'_> {
         let end = [self.run.deadline, self.until].into_iter().flatten().min();
         let block = link.blockable.longest_block(self.settings.block.min(HANDED_BACK_EVERY));
         let block = until(block, end);
-        self.queue_peeks(link);
+        self.queue_asides(link);
         self.requests
             .wait_for_news(&mut link.queue, &self.settings.streams[0], block, after);
         link.flush()?;
@@ -82,7 +86,13 @@ impl Wait<'_> {
         Ok((has_news, handed_back))
     }
 
-    fn queue_peeks(&self, link: &mut Link) {
+    /// Queues what is asked with each wait.
+    fn queue_asides(&self, link: &mut Link) {
+        if link.presence_due <= Instant::now() {
+            link.presence_due = Instant::now() + PRESENCE_EVERY;
+            self.requests.show_presence(&mut link.queue, &self.settings.streams);
+            link.expected.push_back(Expected::Presence);
+        }
         if self.settings.acknowledge.leaves_pending() {
             for stream in &self.settings.streams {
                 self.requests.peek_handed_back(&mut link.queue, stream);
@@ -92,7 +102,7 @@ impl Wait<'_> {
     }
 
     fn queue(&self, link: &mut Link, block: Duration, claim: Option<Duration>) {
-        self.queue_peeks(link);
+        self.queue_asides(link);
         let read = Read {
             count: self.count,
             block: Some(block),
@@ -105,15 +115,31 @@ impl Wait<'_> {
 
     fn see_handed_back(&self, link: &mut Link) -> Result<HandedBack, Error> {
         let mut seen = HandedBack::Nothing;
-        while link.expected.front() == Some(&Expected::HandedBack) {
-            let rows = link.connection.walk(|cursor| cursor.array())?;
-            link.expected.pop_front();
-            let rows = rows.map_err(|refusal| self.refused(refusal))?;
-            if rows.is_some_and(|rows| rows > 0) {
-                seen = HandedBack::Some;
+        loop {
+            match link.expected.front() {
+                Some(Expected::Presence) => drop(self.answered(link, |_| Ok(()))?),
+                Some(Expected::HandedBack) => {
+                    if self
+                        .answered(link, |cursor| cursor.array())?
+                        .is_some_and(|rows| rows > 0)
+                    {
+                        seen = HandedBack::Some;
+                    }
+                }
+                _ => return Ok(seen),
             }
         }
-        Ok(seen)
+    }
+
+    /// Reads the next reply that is expected.
+    fn answered<T>(
+        &self,
+        link: &mut Link,
+        read: impl FnOnce(&mut Cursor<'_>) -> Result<T, Malformed>,
+    ) -> Result<T, Error> {
+        let answer = link.connection.walk(read)?;
+        link.expected.pop_front();
+        answer.map_err(|refusal| self.refused(refusal))
     }
 
     fn refused(&self, refusal: ServerError) -> Error {
