@@ -291,6 +291,10 @@ fn hint_for(error: &Error) -> Option<String> {
         Error::NoService { known, .. } => format!("the sentinels know: {}", known.join(", ")),
         Error::NotMaster { .. } | Error::FailingOver { .. } => "another server takes its place, as a rule within seconds: use --wait 30s".to_owned(),
         Error::KeyDenied { key, .. } => format!("grant the user the key: ACL SETUSER USER {}", quote(&pattern(key))),
+        Error::Denied(refusal) if refusal.is_denied_in_a_script() => {
+            "grant the user what deletes: ACL SETUSER USER '+eval' '+xack' '+xdel' '+xinfo|groups'; from Redis 8.2 on, +xackdel"
+                .to_owned()
+        }
         Error::Denied(refusal) if refusal.code == "NOPERM" => match refusal.command_denied() {
             Some(command) => format!(
                 "grant the user the command: ACL SETUSER USER {}",
@@ -329,6 +333,10 @@ fn hint_for(error: &Error) -> Option<String> {
             "send what is missing again; `appendonly yes` with `appendfsync always` keeps a server from forgetting"
                 .to_owned()
         }
+        Error::OtherGroups { stream, .. } => format!(
+            "Redis 8.2 can; here leave --delete out, and trim what all groups have acknowledged: redis-streamer trim {} --acked",
+            quote(stream)
+        ),
         Error::AtWork { .. } => "wait for its end; what a killed one left is taken over by the next".to_owned(),
         Error::Untagged { .. } => "a name such as {orders}:dead has a tag, which puts other keys beside it".to_owned(),
         Error::Refused(refusal) | Error::OnItsWay { refusal, .. } => {

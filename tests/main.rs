@@ -13,6 +13,7 @@ mod connection;
 mod consume;
 mod contract;
 mod deadlines;
+mod delete;
 mod durability;
 mod environment;
 mod errors;

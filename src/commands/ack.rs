@@ -1,9 +1,9 @@
 //! `ack`: acknowledges entries, named by IDs or by the lines `consume` printed.
 
-use crate::commands::Context;
 use crate::commands::references::{self, Became, EntryArgs, Named, ReportArgs, Settings, Tally};
+use crate::commands::{Context, undeletable};
 use crate::render::counted;
-use crate::streamer::{Ack, AckOutcome, Acknowledger, Ending, Halt, Notice};
+use crate::streamer::{Ack, AckOutcome, Acknowledger, Done, Ending, Halt, Notice};
 
 /// Acknowledge messages, and print how many were pending
 ///
@@ -19,11 +19,17 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     entries: EntryArgs,
+    /// Delete each entry that every group has acknowledged
+    ///
+    /// Before Redis 8.2: of a stream with no other group
+    #[arg(long)]
+    delete: bool,
     #[command(flatten)]
     report: ReportArgs,
 }
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
+    let done = if args.delete { Done::Deleted } else { Done::Kept };
     let settings = Settings::new(args.entries, args.report, context)?;
     let notify = |notice: Notice<'_>| context.notice(notice);
     let (connections, supervisor) = match settings.connect(context, &notify) {
@@ -32,7 +38,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         Err(Halt::Ended(ending)) => return Ok(ending),
     };
     let mut acks = Acks {
-        acknowledger: Acknowledger::new(connections, supervisor),
+        acknowledger: Acknowledger::new(connections, supervisor, done),
         context,
         tally: Tally::default(),
     };
@@ -50,6 +56,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
                 Err(Halt::Failed(error)) => return Err(error.into()),
             }
         }
+        undeletable(tally.all().undeletable)?;
         references::judge(&tally, settings.not_pending)
     })
 }
@@ -73,6 +80,8 @@ impl Acks<'_> {
             is_settled[place] = true;
             let became = match outcome {
                 AckOutcome::Acked => Became::Done,
+                AckOutcome::Deleted => Became::DoneAndDeleted,
+                AckOutcome::Undeletable => Became::Undeletable,
                 AckOutcome::AnswerLost => Became::AnswerLost,
                 AckOutcome::NotPending => Became::NotPending,
             };

@@ -144,6 +144,18 @@ fn write_all(dir: &Path, files: impl Iterator<Item = (String, Vec<u8>)>, ui: Ui)
     Ok(Ending::Enough)
 }
 
+/// Fails if messages were acknowledged and not deleted as they were to be.
+fn undeletable(count: u64) -> Result<(), Failure> {
+    if count == 0 {
+        return Ok(());
+    }
+    Err(Failure::data(format!(
+        "{} acknowledged and not deleted: there are other groups by now, and the server cannot tell what all of them have acknowledged",
+        counted(count, "message")
+    ))
+    .hint("trim --acked removes what every group has acknowledged"))
+}
+
 /// What came of the work on one of several streams, if there was a thread for it.
 fn join<T>(started: std::io::Result<ScopedJoinHandle<'_, T>>) -> anyhow::Result<T> {
     let started = started.context("cannot start a thread for each stream")?;

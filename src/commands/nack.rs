@@ -76,19 +76,19 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let ended = references::read(&settings, context, |batch| nacks.settle(batch));
     let tally = nacks.tally;
     references::finish(context, &tally, ended, settings.format, words, || {
-        judge_deleted(&tally)?;
+        judge_gone(&tally)?;
         references::judge(&tally, settings.not_pending)
     })
 }
 
 /// What is deleted cannot become a dead letter.
-fn judge_deleted(tally: &Tally) -> anyhow::Result<()> {
-    match tally.all().deleted {
+fn judge_gone(tally: &Tally) -> anyhow::Result<()> {
+    match tally.all().gone {
         0 => Ok(()),
         count => Err(Failure::data(format!(
             "{} left pending, deleted or trimmed by now: {}",
             counted(count, "message"),
-            tally.deleted()
+            tally.gone()
         ))
         .hint("nothing is left of them that could become a dead letter: acknowledge them with ack")
         .into()),
@@ -121,7 +121,7 @@ impl Nacks<'_> {
                 NackOutcome::Done => Became::Done,
                 NackOutcome::AnswerLost => Became::AnswerLost,
                 NackOutcome::NotPending => Became::NotPending,
-                NackOutcome::Gone => Became::Deleted,
+                NackOutcome::Gone => Became::Gone,
             };
             tally.add(&batch[place], became);
         });

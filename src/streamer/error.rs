@@ -69,6 +69,9 @@ pub enum Error {
         consumer: String,
         entries: u64,
     },
+    /// Entries are to be deleted once every group has acknowledged them, which this server cannot tell, and there are
+    /// groups beside this one.
+    OtherGroups { stream: String, group: String },
     /// Another redrive of the stream is at work.
     AtWork { stream: String },
     /// In a cluster no other key can be beside this stream, by its name.
@@ -183,6 +186,13 @@ impl ServerError {
         (self.code == "NOPERM").then_some(command)
     }
 
+    /// The user may not use a command that a script runs. Redis 7 does not say which.
+    pub fn is_denied_in_a_script(&self) -> bool {
+        ["executing the script can't run", "ACL failure in script"]
+            .iter()
+            .any(|words| self.detail.contains(words))
+    }
+
     /// The server does not know the command or the option: it is older, or another product.
     pub fn is_unknown(&self) -> bool {
         self.code == "ERR" && (self.detail.starts_with("unknown command") || self.detail.starts_with("syntax error"))
@@ -214,6 +224,11 @@ impl Error {
                 refusal: error,
             },
             ("NOAUTH" | "WRONGPASS" | "NOPERM", _) => Self::Denied(error),
+            // As it is called outside scripts.
+            _ if error.is_denied_in_a_script() => Self::Denied(ServerError {
+                code: "NOPERM".to_owned(),
+                ..error
+            }),
             ("ASK", _) if !stream.is_empty() => Self::OnItsWay {
                 key: stream.to_owned(),
                 refusal: error,
@@ -324,6 +339,10 @@ impl fmt::Display for Error {
             } => write!(
                 f,
                 "{entries} of the entries of '{stream}' were delivered to {consumer} as its name was removed, and are pending no more"
+            ),
+            Self::OtherGroups { stream, group } => write!(
+                f,
+                "stream '{stream}' has groups beside '{group}', and this server cannot tell what all of them have acknowledged: nothing can be deleted as it is acknowledged"
             ),
             Self::AtWork { stream } => write!(f, "another redrive of '{stream}' is at work"),
             Self::Untagged { stream } => {

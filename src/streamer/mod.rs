@@ -22,7 +22,7 @@ mod wire;
 pub use consumer::ack::{Ack, AckOutcome, Acknowledger};
 pub use consumer::nack::{Nack, NackOutcome, NackTo, Nacker};
 pub use consumer::{
-    Acknowledge, AfterBatch, Batch, CLAIM_IDLE, DeadLetters, Details, Dispatch, Ended, Event, Extent, Failure,
+    Acknowledge, AfterBatch, Batch, CLAIM_IDLE, DeadLetters, Details, Dispatch, Done, Ended, Event, Extent, Failure,
     Handlers, Job, Jobs, Lease, Link, Member, Name, Next, OnFailure, Output, Pipeline, Plain, PlainSettings, Quota,
     Removal, Run, Settings, Start, Tally, TurnFailure, Unwritten, Verdict, dispatch, remove_consumer, take_turns,
 };

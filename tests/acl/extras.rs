@@ -84,6 +84,15 @@ fn use_row(server: &Server, label: &str, words: &[String]) -> Output {
             let run = as_eve().args(["consume", "s", "-g", "g", "-n", "3", "--exclusive"]);
             run.spawn().wait()
         }
+        "consume in a group, --delete" | "ack --delete" => {
+            three(server);
+            grant(server, words);
+            let run = match label {
+                "ack --delete" => ["ack", "s", "-g", "g", "--delete", "1-0"].as_slice(),
+                _ => &["consume", "s", "-g", "g", "-e", "--delete"],
+            };
+            as_eve().args(run).spawn().wait()
+        }
         "unsubscribe, the ledger" | "unsubscribe --consumer, handing back" => {
             three(server);
             server.cli(["ZADD", "stream:s:group:g:processed", "1", "1-0"]);
@@ -177,6 +186,7 @@ fn what_is_used_if_it_is_allowed_can_be_done_without() {
             AS_OF_NOW,
             DEAD_LETTER,
             "consume in a group — --exclusive",
+            "consume in a group — --delete",
             "ack",
             "nack",
             "nack — --dead-letter",
@@ -188,6 +198,7 @@ fn what_is_used_if_it_is_allowed_can_be_done_without() {
         ]),
         extras("send-batch"),
         extras(MEMBER),
+        extras("ack"),
         extras("nack"),
         extras("redrive"),
         extras("unsubscribe"),

@@ -180,6 +180,10 @@ fn consuming() -> Vec<Case> {
         ),
         member(&[MEMBER, AS_OF_NOW], &["consume", "s", "-g", "g", "-e"]),
         member(
+            &[MEMBER, AS_OF_NOW, "consume in a group — --delete"],
+            &["consume", "s", "-g", "g", "-e", "--delete"],
+        ),
+        member(
             &[MEMBER, AS_OF_NOW],
             &["consume", "s", "-g", "g", "-e", "--ack", "manual"],
         ),
@@ -250,6 +254,7 @@ fn looking() -> Vec<Case> {
             &["ack", "ack — none of the entries was pending"],
             &["ack", "s", "-g", "g", "9-9"],
         ),
+        Case::new(&["ack", "ack — --delete"], &["ack", "s", "-g", "g", "--delete", "1-0"]),
         Case::new(&["nack"], &["nack", "s", "-g", "g", "1-0"]),
         Case::new(
             &["nack", "nack — --dead-letter"],

@@ -61,6 +61,10 @@ pub fn tell(ui: Ui, event: &Event<'_>, meant_by: &dyn Fn(&str) -> Option<String>
             "the lease of {} in group {group} was not renewed in time: what was in hand is left to whoever takes over",
             one_line(stream)
         ),
+        Event::Undeletable { stream, group } => format!(
+            "{} has groups beside {group} by now: what is acknowledged is not deleted any more",
+            one_line(stream)
+        ),
         Event::Gone { stream, ids } => gone(stream, ids),
         Event::HandlerFailed {
             stream,

@@ -15,7 +15,7 @@ use crate::streamer::{
     Run, Settings, Tally, TurnFailure, dispatch, take_turns,
 };
 
-use crate::commands::join;
+use crate::commands::{join, undeletable};
 use crate::ui::Ui;
 
 use super::handlers::{Groups, Handler, How, Manner, Pool, Workers};
@@ -237,7 +237,11 @@ impl Members<'_> {
         if let Some(error) = self.stdout.take_failure() {
             return Err(error).context("cannot write to stdout");
         }
-        told(self.args, &self.run, ended?, tally.waiting)
+        let ending = told(self.args, &self.run, ended?, tally.waiting)?;
+        if !matches!(ending, Ending::Signal(_)) {
+            undeletable(self.run.undeletable.load(Ordering::Relaxed))?;
+        }
+        Ok(ending)
     }
 }
 

@@ -101,6 +101,11 @@ pub struct Args {
     /// When a message is acknowledged
     #[arg(long, value_name = "WHEN", default_value = "success", hide_short_help = true, help_heading = GROUP)]
     ack: AckMode,
+    /// Delete each entry that every group has acknowledged
+    ///
+    /// Before Redis 8.2: of streams with no other group
+    #[arg(long, hide_short_help = true, help_heading = GROUP)]
+    delete: bool,
     /// Claim entries that other consumers left pending for DURATION; off claims only what they handed back [default: 5m; off with --ack manual]
     #[arg(long, value_name = "DURATION", hide_short_help = true, value_parser = parse_claim_idle, help_heading = GROUP)]
     claim_idle: Option<ClaimIdle>,
@@ -256,6 +261,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let stdout = Stdout::open(context.ui, stop, format).context("cannot watch stdout")?;
     let quota = Quota::new(args.max.map(NonZeroUsize::get));
     let passed_over = AtomicU64::new(0);
+    let undeletable = AtomicU64::new(0);
     let unblocker = Unblocker::new(&context.servers, stop);
     // Of several, each would take its time.
     let meant_by = |stream: &str| match streams.as_slice() {
@@ -268,6 +274,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         unblocker: &unblocker,
         quota: &quota,
         passed_over: &passed_over,
+        undeletable: &undeletable,
         lease: None,
         deadline,
         reconnect_for: args.reconnect.reconnect_for,

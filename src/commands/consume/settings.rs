@@ -5,8 +5,8 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use crate::failure::Failure;
 use crate::format::{End, Format, Layout, Record};
 use crate::streamer::{
-    Acknowledge, Batch, CLAIM_IDLE, DeadLetters, Dispatch, Extent, Jobs, Matching, Name, OnFailure, PlainSettings,
-    Point, Settings, Start, names,
+    Acknowledge, Batch, CLAIM_IDLE, DeadLetters, Dispatch, Done, Extent, Jobs, Matching, Name, OnFailure,
+    PlainSettings, Point, Settings, Start, names,
 };
 
 use super::handlers::{Handler, Manner};
@@ -105,6 +105,7 @@ impl Args {
             (self.claim_idle.is_some(), "--claim-idle"),
             (self.on_nogroup != OnNoGroup::Fail, "--on-nogroup"),
             (self.dedup.is_some(), "--dedup"),
+            (self.delete, "--delete"),
             (self.exclusive, "--exclusive"),
             (!self.command.is_empty(), "a handler"),
         ];
@@ -135,6 +136,23 @@ impl Args {
             )),
             AckMode::Success if self.claim_idle.is_some() => Err(Failure::usage(
                 "--exclusive takes over what is pending at once, and needs no --claim-idle",
+            )),
+            AckMode::Success => Ok(()),
+        }
+    }
+
+    fn refuse_beside_delete(&self) -> Result<(), Failure> {
+        match self.ack {
+            _ if !self.delete => Ok(()),
+            AckMode::Manual => Err(Failure::usage(
+                "--delete deletes what is acknowledged here, and --ack manual leaves that to the ack command",
+            )
+            .hint("ack has a --delete, too")),
+            AckMode::Read => Err(Failure::usage(
+                "--delete deletes what is done, and with --ack read nobody says what is",
+            )),
+            AckMode::Success if !self.matching.is_empty() => Err(Failure::usage(
+                "--match acknowledges what it passes over: --delete would delete what nobody has done",
             )),
             AckMode::Success => Ok(()),
         }
@@ -174,9 +192,11 @@ impl Args {
             Some(ClaimIdle::Off) => None,
             None => default,
         };
+        self.refuse_beside_delete()?;
         match self.ack {
             AckMode::Success => Ok(Acknowledge::OnSuccess {
                 claim_idle: claim_idle(Some(CLAIM_IDLE)),
+                done: if self.delete { Done::Deleted } else { Done::Kept },
             }),
             AckMode::Manual if !self.command.is_empty() => Err(Failure::usage(
                 "a handler's exit status settles its message: --ack manual does not go with it",
@@ -339,6 +359,10 @@ mod tests {
             "s -g g --exclusive --ack manual",
             "s -g g --exclusive --ack read",
             "s -g g --exclusive --claim-idle 1s",
+            "s --delete",
+            "s -g g --delete --ack manual",
+            "s -g g --delete --ack read",
+            "s -g g --delete --match a",
         ] {
             assert!(plan(line).is_err(), "{line}");
         }

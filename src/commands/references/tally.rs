@@ -12,29 +12,39 @@ pub struct Counts {
     /// Of these, how many are only presumed to be.
     pub answer_lost: u64,
     pub not_pending: u64,
-    /// Those that could not be done, since they are deleted.
+    /// Those that could not be done, since they were deleted before.
+    pub gone: u64,
+    /// Of those that are done, how many are deleted, and how many are not though they were to be.
     pub deleted: u64,
+    pub undeletable: u64,
 }
 
 /// What became of one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Became {
     Done,
+    /// Done, and deleted as asked.
+    DoneAndDeleted,
+    /// Done, and not deleted as asked.
+    Undeletable,
     AnswerLost,
     NotPending,
-    Deleted,
+    /// Nothing that could be done: it was deleted before.
+    Gone,
 }
 
 impl Counts {
     fn add(&mut self, became: Became) {
         match became {
             Became::Done => self.done += 1,
+            Became::DoneAndDeleted => (self.done, self.deleted) = (self.done + 1, self.deleted + 1),
+            Became::Undeletable => (self.done, self.undeletable) = (self.done + 1, self.undeletable + 1),
             Became::AnswerLost => {
                 self.done += 1;
                 self.answer_lost += 1;
             }
             Became::NotPending => self.not_pending += 1,
-            Became::Deleted => self.deleted += 1,
+            Became::Gone => self.gone += 1,
         }
     }
 
@@ -44,11 +54,15 @@ impl Counts {
             done: count,
             answer_lost,
             not_pending,
+            gone,
             deleted,
+            undeletable: _,
         } = self;
         let mut keys = format!("\"{done}\":{count},\"answer_lost\":{answer_lost},\"not_pending\":{not_pending}");
-        if *deleted > 0 {
-            keys += &format!(",\"deleted\":{deleted}");
+        for (key, count) in [("gone", gone), ("deleted", deleted)] {
+            if *count > 0 {
+                keys += &format!(",\"{key}\":{count}");
+            }
         }
         keys
     }
@@ -60,9 +74,9 @@ pub struct Tally {
     all: Counts,
     /// Of each stream and group.
     streams: BTreeMap<(String, String), Counts>,
-    /// The first of those that were not pending, and that are deleted.
+    /// The first of those that were not pending, and that are gone.
     missed: Vec<EntryId>,
-    deleted: Vec<EntryId>,
+    gone: Vec<EntryId>,
     first_missed: Option<(String, String)>,
 }
 
@@ -75,12 +89,12 @@ impl Tally {
         self.all.add(became);
         self.streams.entry(place()).or_default().add(became);
         let first = match became {
-            Became::Done | Became::AnswerLost => return,
+            Became::Done | Became::DoneAndDeleted | Became::Undeletable | Became::AnswerLost => return,
             Became::NotPending => {
                 self.first_missed.get_or_insert_with(place);
                 &mut self.missed
             }
-            Became::Deleted => &mut self.deleted,
+            Became::Gone => &mut self.gone,
         };
         if first.len() < NAMED {
             first.push(named.id);
@@ -103,9 +117,9 @@ impl Tally {
         format!("{missed} of {total} were not pending: {}", listed(&self.missed, missed))
     }
 
-    /// Which are deleted.
-    pub fn deleted(&self) -> String {
-        listed(&self.deleted, self.all.deleted)
+    /// Which are gone.
+    pub fn gone(&self) -> String {
+        listed(&self.gone, self.all.gone)
     }
 
     /// One line of JSON.

@@ -1,7 +1,9 @@
 //! Acknowledgements from outside: of entries of any streams, by whoever knows their IDs.
 
+use std::collections::HashMap;
+
+use super::acknowledgement::{AckCommand, Acked, Done};
 use super::attempts::Attempts;
-use super::requests::write_ack;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
 use crate::streamer::inspect::groups;
@@ -23,6 +25,10 @@ pub struct Ack<'a> {
 pub enum AckOutcome {
     /// The entry was pending until now.
     Acked,
+    /// It was, and is deleted.
+    Deleted,
+    /// It was, and is not deleted as it was to be: the stream has other groups by now.
+    Undeletable,
     NotPending,
     /// The entry is not pending, and the answer to an earlier attempt was lost: that attempt may have done it.
     AnswerLost,
@@ -31,12 +37,43 @@ pub enum AckOutcome {
 /// Acknowledges over connections that are made again when they are lost.
 pub struct Acknowledger<'a> {
     attempts: Attempts<'a>,
+    commands: Commands,
+}
+
+/// The command for each stream, as far as it is known.
+struct Commands {
+    done: Done,
+    known: HashMap<String, AckCommand>,
+}
+
+impl Commands {
+    /// The command for this stream. Where entries are to be deleted, its server is asked once what it has.
+    fn of(&mut self, connections: &mut Connections, Ack { stream, group, .. }: Ack<'_>) -> Result<AckCommand, Error> {
+        if self.done == Done::Kept {
+            return Ok(AckCommand::Ack);
+        }
+        if let Some(known) = self.known.get(stream) {
+            return Ok(*known);
+        }
+        let found = connections.at(stream, |connection| {
+            let command = AckCommand::find(connection, stream, group, self.done)?;
+            command.see_other_groups(connection, stream, group)?;
+            Ok(command)
+        })?;
+        self.known.insert(stream.to_owned(), found);
+        Ok(found)
+    }
 }
 
 impl<'a> Acknowledger<'a> {
-    pub fn new(connections: Connections, supervisor: Supervisor<'a>) -> Self {
+    /// `done` says what becomes of what is acknowledged.
+    pub fn new(connections: Connections, supervisor: Supervisor<'a>, done: Done) -> Self {
         Self {
             attempts: Attempts::new(connections, supervisor),
+            commands: Commands {
+                done,
+                known: HashMap::new(),
+            },
         }
     }
 
@@ -51,8 +88,12 @@ impl<'a> Acknowledger<'a> {
             return Ok(());
         }
         let mut progress = vec![Progress::Unsent; acks.len()];
-        self.attempts
-            .until_done(|connections| acknowledge_all(connections, acks, &mut progress, &mut tell))
+        let Self { attempts, commands } = self;
+        attempts.until_done(|connections| {
+            let done = acknowledge_all(connections, commands, acks, &mut progress, &mut tell);
+            // Another server may serve the streams by the next attempt.
+            done.inspect_err(|_| commands.known.clear())
+        })
     }
 
     /// Fails if there is no such group: an acknowledgement in it is answered as in any other.
@@ -89,9 +130,11 @@ impl Progress {
         }
     }
 
-    fn outcome(self, was_pending: bool) -> AckOutcome {
+    fn outcome(self, done: Acked) -> AckOutcome {
         match self {
-            _ if was_pending => AckOutcome::Acked,
+            _ if done.undeletable > 0 => AckOutcome::Undeletable,
+            _ if done.deleted > 0 => AckOutcome::Deleted,
+            _ if done.acked > 0 => AckOutcome::Acked,
             Self::InDoubt => AckOutcome::AnswerLost,
             _ => AckOutcome::NotPending,
         }
@@ -102,6 +145,7 @@ impl Progress {
 /// its failure is returned in the end.
 fn acknowledge_all(
     connections: &mut Connections,
+    commands: &mut Commands,
     acks: &[Ack<'_>],
     progress: &mut [Progress],
     tell: &mut impl FnMut(usize, AckOutcome),
@@ -122,7 +166,7 @@ fn acknowledge_all(
         }
     }
     for (_, places) in by_node {
-        let done = acknowledge_at_one_node(connections, acks, &places, progress, tell);
+        let done = acknowledge_at_one_node(connections, commands, acks, &places, progress, tell);
         failure = failure.or(done.err());
     }
     failure.map_or(Ok(()), Err)
@@ -130,35 +174,38 @@ fn acknowledge_all(
 
 /// Acknowledges, in one piece, entries that one node holds.
 ///
-/// One XACK an entry, pipelined: XACK of many tells only how many were pending, not which.
+/// One command an entry, pipelined: XACK of many tells only how many were pending, not which.
 fn acknowledge_at_one_node(
     connections: &mut Connections,
+    commands: &mut Commands,
     acks: &[Ack<'_>],
     places: &[usize],
     progress: &mut [Progress],
     tell: &mut impl FnMut(usize, AckOutcome),
 ) -> Result<(), Error> {
+    let found = places.iter().map(|place| commands.of(connections, acks[*place]));
+    let found = found.collect::<Result<Vec<_>, _>>()?;
     let connection = connections.of_slot(acks[places[0]].stream)?;
     let mut packed = Vec::new();
-    for place in places {
+    for (place, command) in places.iter().zip(&found) {
         let Ack { stream, group, id } = acks[*place];
-        write_ack(&mut packed, stream, group, &[id]);
+        command.write(&mut packed, stream, group, &[id]);
         // Also where sending fails: a part of it may arrive.
         progress[*place] = progress[*place].sent();
     }
     connection.send(&packed)?;
     connection.expect(places.len());
     let (mut refused, mut redirected) = (None, Vec::new());
-    for place in places.iter().copied() {
-        match connection.walk(|cursor| cursor.number())? {
-            Ok(acknowledged) => {
-                tell(place, progress[place].outcome(acknowledged > 0));
+    for (place, command) in places.iter().copied().zip(found) {
+        match command.receive(connection)? {
+            Ok(done) => {
+                tell(place, progress[place].outcome(done));
                 progress[place] = Progress::Settled;
             }
             Err(refusal) => {
                 progress[place] = progress[place].refused();
                 if refusal.is_redirection() {
-                    redirected.push(place);
+                    redirected.push((place, command));
                     continue;
                 }
                 let Ack { stream, group, .. } = acks[place];
@@ -166,8 +213,8 @@ fn acknowledge_at_one_node(
             }
         }
     }
-    for place in redirected {
-        acknowledge_elsewhere(connections, acks[place], &mut progress[place], |outcome| {
+    for (place, command) in redirected {
+        acknowledge_elsewhere(connections, command, acks[place], &mut progress[place], |outcome| {
             tell(place, outcome)
         })?;
     }
@@ -177,22 +224,22 @@ fn acknowledge_at_one_node(
 /// Acknowledges an entry whose stream was not where it should have been.
 fn acknowledge_elsewhere(
     connections: &mut Connections,
+    command: AckCommand,
     Ack { stream, group, id }: Ack<'_>,
     progress: &mut Progress,
     tell: impl FnOnce(AckOutcome),
 ) -> Result<(), Error> {
     let mut packed = Vec::new();
-    write_ack(&mut packed, stream, group, &[id]);
-    let acknowledged = connections.at(stream, |connection| {
+    command.write(&mut packed, stream, group, &[id]);
+    let done = connections.at(stream, |connection| {
         *progress = progress.sent();
         connection.send(&packed)?;
-        let acknowledged = connection.walk(|cursor| cursor.number())?;
-        acknowledged.map_err(|refusal| {
+        command.receive(connection)?.map_err(|refusal| {
             *progress = progress.refused();
             Error::refused(refusal, stream, Some(group))
         })
     })?;
-    tell(progress.outcome(acknowledged > 0));
+    tell(progress.outcome(done));
     *progress = Progress::Settled;
     Ok(())
 }
@@ -201,20 +248,31 @@ fn acknowledge_elsewhere(
 mod tests {
     use super::*;
 
+    fn missed() -> Acked {
+        Acked::default()
+    }
+
+    fn acked() -> Acked {
+        Acked {
+            acked: 1,
+            ..Acked::default()
+        }
+    }
+
     #[test]
     fn not_pending_means_something_else_after_a_lost_answer() {
         let first = Progress::Unsent.sent();
-        assert_eq!(first.outcome(false), AckOutcome::NotPending);
-        assert_eq!(first.outcome(true), AckOutcome::Acked);
+        assert_eq!(first.outcome(missed()), AckOutcome::NotPending);
+        assert_eq!(first.outcome(acked()), AckOutcome::Acked);
         let again = first.sent();
-        assert_eq!(again.outcome(false), AckOutcome::AnswerLost);
-        assert_eq!(again.outcome(true), AckOutcome::Acked);
-        assert_eq!(again.refused().sent().outcome(false), AckOutcome::AnswerLost);
+        assert_eq!(again.outcome(missed()), AckOutcome::AnswerLost);
+        assert_eq!(again.outcome(acked()), AckOutcome::Acked);
+        assert_eq!(again.refused().sent().outcome(missed()), AckOutcome::AnswerLost);
     }
 
     #[test]
     fn what_was_refused_was_not_done() {
         let refused = Progress::Unsent.sent().refused();
-        assert_eq!(refused.sent().outcome(false), AckOutcome::NotPending);
+        assert_eq!(refused.sent().outcome(missed()), AckOutcome::NotPending);
     }
 }

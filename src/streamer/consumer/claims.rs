@@ -273,10 +273,12 @@ fn is_claimable(whose: Whose, is_known: bool, acknowledge: Acknowledge) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::streamer::consumer::acknowledgement::Done;
 
     #[test]
     fn what_is_in_hand_or_waits_for_somebody_is_not_claimed() {
         let success = |seconds| Acknowledge::OnSuccess {
+            done: Done::Kept,
             claim_idle: Some(Duration::from_secs(seconds)),
         };
         let elsewhere = Acknowledge::Elsewhere { claim_idle: None };

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::member::Member;
 use super::messages::{Key, State};
-use super::requests::{Page, Whose, write_ack};
+use super::requests::{Page, Whose};
 use crate::streamer::entry::{EntryId, Field};
 use crate::streamer::error::Error;
 use crate::streamer::letter::{DEAD_DELIVERIES, DEAD_GROUP, DEAD_ID, DEAD_REASON, DEAD_STREAM};
@@ -160,7 +160,7 @@ impl Member<'_> {
             return Ok(DeadLetter::AddedOnly);
         }
         let mut ack = Vec::new();
-        write_ack(&mut ack, stream, &self.settings.group, &[key.id]);
+        self.link.acks.write(&mut ack, stream, &self.settings.group, &[key.id]);
         let connection = &mut self.link.connection;
         if transact(connection, to, [add.as_slice(), &ack].concat(), 1, || ())? == Transacted::Done {
             return Ok(DeadLetter::Added);

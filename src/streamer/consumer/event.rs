@@ -39,6 +39,9 @@ pub enum Event<'a> {
         group: &'a str,
         from: Point,
     },
+    /// What is acknowledged is not deleted any more, as it was to be: the stream has another group by now, and the server
+    /// cannot tell what all groups have acknowledged.
+    Undeletable { stream: &'a str, group: &'a str },
     /// Entries were deleted or trimmed while they were pending; they are acknowledged.
     Gone { stream: &'a str, ids: &'a [EntryId] },
     /// A message's handler failed.

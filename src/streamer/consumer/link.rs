@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::acknowledgement::AckCommand;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
 use crate::streamer::servers::{Blockable, Closed, Identity, Servers, identify};
@@ -27,6 +28,8 @@ pub struct Link {
     pub connection: Connection,
     pub identity: Option<Identity>,
     pub blockable: Arc<Blockable>,
+    /// How it acknowledges.
+    pub acks: AckCommand,
     /// Commands queued and not yet sent.
     pub queue: Vec<u8>,
     pub expected: VecDeque<Expected>,
@@ -79,6 +82,7 @@ impl Link {
             connection,
             identity,
             blockable,
+            acks: AckCommand::Ack,
             queue: Vec::new(),
             expected: VecDeque::new(),
             presence_due: Instant::now(),

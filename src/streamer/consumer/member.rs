@@ -1,9 +1,10 @@
 //! One member of a group: its connection, its messages, and how it survives lost connections and vanished groups.
 
 use std::collections::HashSet;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::acknowledgement::AckCommand;
 use super::claims::OwnSearch;
 use super::delivery::Delivery;
 use super::event::Event;
@@ -15,7 +16,7 @@ use super::link::{Expected, Link, OldConnections};
 use super::messages::{Key, Messages};
 use super::positions::Positions;
 use super::quota::Quota;
-use super::requests::{Requests, write_ack};
+use super::requests::Requests;
 use super::settings::{Acknowledge, Extent, Name, Settings};
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::{Error, ServerError};
@@ -35,6 +36,8 @@ pub struct Run<'a> {
     pub quota: &'a Quota,
     /// Counts the messages that are passed over for their names.
     pub passed_over: &'a AtomicU64,
+    /// Counts the messages that were to be deleted, and are not.
+    pub undeletable: &'a AtomicU64,
     /// Without which nothing may be read, where a stream has one reader at a time. Such a member has one stream.
     pub lease: Option<&'a Lease>,
     /// When the run ends in any case.
@@ -156,6 +159,11 @@ impl<'a> Member<'a> {
             .dedup
             .map(|window| Ledger::new(run.servers, &settings.streams, &settings.group, window));
         let leaves_pending = settings.acknowledge.leaves_pending();
+        find_acks(&mut link, settings)?;
+        for stream in &settings.streams {
+            link.acks
+                .see_other_groups(&mut link.connection, stream, &settings.group)?;
+        }
         let positions = positions(&mut link, settings)?;
         let mut member = Self {
             run,
@@ -352,17 +360,32 @@ impl<'a> Member<'a> {
         }
         for (stream, ids) in settled {
             let Settings { streams, group, .. } = self.settings;
-            write_ack(&mut self.link.queue, &streams[stream], group, &ids);
+            self.link
+                .acks
+                .write(&mut self.link.queue, &streams[stream], group, &ids);
             self.link.expected.push_back(Expected::Ack { stream, ids });
+        }
+    }
+
+    /// Tells of messages that are not deleted as they were to be, and counts them.
+    fn tell_undeletable(&self, stream: usize, count: usize) {
+        if count > 0 && self.run.undeletable.fetch_add(count as u64, Ordering::Relaxed) == 0 {
+            let Settings { streams, group, .. } = self.settings;
+            (self.run.tell)(Event::Undeletable {
+                stream: &streams[stream],
+                group,
+            });
         }
     }
 
     /// Takes in the reply to the oldest acknowledgement. It leaves the list only when its reply is here: a lost
     /// connection says it again.
     pub fn confirm(&mut self) -> Result<(), Error> {
-        match self.link.connection.walk(|cursor| cursor.number())? {
-            Ok(_) => {
-                self.link.expected.pop_front();
+        match self.link.acks.receive(&mut self.link.connection)? {
+            Ok(acked) => {
+                if let Some(Expected::Ack { stream, .. }) = self.link.expected.pop_front() {
+                    self.tell_undeletable(stream, acked.undeletable);
+                }
                 Ok(())
             }
             Err(refusal) => {
@@ -374,6 +397,13 @@ impl<'a> Member<'a> {
             }
         }
     }
+}
+
+/// Finds out how this server acknowledges.
+fn find_acks(link: &mut Link, settings: &Settings) -> Result<(), Error> {
+    let Settings { streams, group, .. } = settings;
+    link.acks = AckCommand::find(&mut link.connection, &streams[0], group, settings.acknowledge.done())?;
+    Ok(())
 }
 
 /// Where `AsOfNow` ends, if anything does.
@@ -407,6 +437,7 @@ fn reopen(
     old: &mut OldConnections,
 ) -> Result<Link, Error> {
     let mut link = Link::open(run.servers, &settings.streams, deadline)?;
+    find_acks(&mut link, settings)?;
     old.close(&run.servers.until(deadline), &mut link.connection)?;
     if let Some(lease) = run.lease {
         lease.renew_over(&mut link.connection)?;

@@ -1,6 +1,7 @@
 //! Consuming: a member of a group with all that becomes of its messages, and reading without a group.
 
 pub mod ack;
+mod acknowledgement;
 mod attempts;
 mod claims;
 mod dead_letter;
@@ -30,6 +31,7 @@ mod takeover;
 pub mod triage;
 mod wait;
 
+pub use acknowledgement::Done;
 pub use dispatcher::{Batch, Details, Dispatch, Ended, Failure, Handlers, Job, Jobs, Tally, Verdict, dispatch};
 pub use event::{AfterBatch, Event, Next};
 pub use exclusive::{TurnFailure, take_turns};

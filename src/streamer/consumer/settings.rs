@@ -3,6 +3,7 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
+use super::acknowledgement::Done;
 use super::lease;
 use crate::streamer::error::{Error, ServerError};
 use crate::streamer::matching::Matching;
@@ -112,7 +113,7 @@ pub enum Acknowledge {
     /// As it is read (`NOACK`): at most once. Nothing is ever pending.
     OnRead,
     /// When it is done. What others left pending for so long is claimed; `None` claims only what was handed back.
-    OnSuccess { claim_idle: Option<Duration> },
+    OnSuccess { claim_idle: Option<Duration>, done: Done },
     /// By somebody else, later.
     Elsewhere { claim_idle: Option<Duration> },
 }
@@ -123,11 +124,19 @@ impl Acknowledge {
         self != Self::OnRead
     }
 
+    /// What becomes of an entry that is acknowledged here.
+    pub fn done(self) -> Done {
+        match self {
+            Self::OnSuccess { done, .. } => done,
+            Self::OnRead | Self::Elsewhere { .. } => Done::Kept,
+        }
+    }
+
     /// How long other consumers' entries are left alone. What was handed back is claimed in any case.
     pub fn claim_idle(self) -> Duration {
         let idle = match self {
             Self::OnRead => None,
-            Self::OnSuccess { claim_idle } | Self::Elsewhere { claim_idle } => claim_idle,
+            Self::OnSuccess { claim_idle, .. } | Self::Elsewhere { claim_idle } => claim_idle,
         };
         idle.unwrap_or(names::HANDED_BACK_IDLE)
     }

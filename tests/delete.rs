@@ -1,0 +1,238 @@
+//! `--delete` of `consume` and `ack`: an entry goes once every group has acknowledged it, and not before.
+
+use crate::harness::{Cluster, Dice, End, Fate, Proxy, Server, Signal, Test, wait_until};
+use std::collections::BTreeSet;
+
+/// A stream of entries 1-0 to N-0, with a group that begins before them.
+fn stream(count: usize) -> Server {
+    let server = Server::options().append_only().start();
+    prepare(&server, "s", count);
+    server
+}
+
+fn prepare(server: &Server, stream: &str, count: usize) {
+    server.add_numbered(stream, count);
+    server.cli(["XGROUP", "CREATE", stream, "g", "0"]);
+}
+
+fn consume(server: &Server, args: &str) -> Test {
+    Test::new(server)
+        .args(["consume", "s", "-g", "g", "--delete"])
+        .args(args.split_whitespace())
+}
+
+fn ids(numbers: impl IntoIterator<Item = usize>) -> Vec<String> {
+    numbers.into_iter().map(|number| format!("{number}-0")).collect()
+}
+
+#[test]
+fn what_is_done_is_deleted() {
+    let server = stream(2500);
+    let printed = consume(&server, "-e --body").stdout_any().run().stdout();
+    assert_eq!(printed.lines().count(), 2500);
+    assert_eq!(server.ids("s"), [""; 0]);
+    assert_eq!(server.pending("s", "g"), [""; 0]);
+}
+
+#[test]
+fn what_fails_stays_and_what_becomes_a_dead_letter_goes() {
+    let fails = "! grep -q '\"id\":\"2-0\"'";
+    let answers = "while read -r line; do case $line in *2-0*) echo fail no;; *) echo ok;; esac; done";
+    let letters = "--max-deliveries 1 --dead-letter dl";
+    for (args, script, left, dead) in [
+        ("-e", fails, ids([2]), 0),
+        (&format!("-e {letters}"), fails, ids([]), 1),
+        ("-e --batch 3", fails, ids([2]), 0),
+        ("-e --worker", answers, ids([2]), 0),
+        (&format!("-e --worker {letters}"), answers, ids([]), 1),
+    ] {
+        let server = stream(3);
+        let run = consume(&server, args).args(["--", "sh", "-c", script]);
+        run.status(1).stderr_any().run();
+        assert_eq!(server.ids("s"), left, "{args}");
+        assert_eq!(server.pending("s", "g"), left, "{args}");
+        assert_eq!(server.entries("dl").len(), dead, "{args}");
+    }
+}
+
+#[test]
+fn with_several_groups_the_last_one_deletes() {
+    let server = stream(5);
+    if !server.knows_or_left_out("XACKDEL") {
+        return;
+    }
+    server.cli(["XGROUP", "CREATE", "s", "h", "0"]);
+    consume(&server, "-e").stdout_any().run();
+    assert_eq!(server.ids("s"), ids(1..=5));
+    let h = ["consume", "s", "-g", "h", "-n", "2", "--delete"];
+    Test::new(&server).args(h).stdout_any().run();
+    assert_eq!(server.ids("s"), ids(3..=5));
+    assert_eq!(server.pending("s", "g"), [""; 0]);
+}
+
+#[test]
+fn with_several_groups_an_older_server_refuses() {
+    let server = stream(5);
+    if server.knows("XACKDEL") {
+        return;
+    }
+    server.cli(["XGROUP", "CREATE", "s", "h", "0"]);
+    let said = [
+        "error: stream 's' has groups beside 'g', and this server cannot tell what all of them have acknowledged: nothing can",
+        "hint: Redis 8.2 can; here leave --delete out, and trim what all groups have acknowledged: redis-streamer trim s --acked",
+    ];
+    consume(&server, "-e").status(1).stderr_has(said).run();
+    assert!(!server.is_delivered("s", "g"));
+    server.cli(["XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"]);
+    let ack = ["ack", "s", "-g", "g", "--delete", "1-0", "2-0"];
+    Test::new(&server).args(ack).status(1).stderr_has(said).run();
+    assert_eq!(server.pending("s", "g"), ids(1..=5));
+    assert_eq!(server.ids("s"), ids(1..=5));
+}
+
+/// What the other group may want is kept from the moment on in which it is made.
+#[test]
+fn a_group_that_is_made_meanwhile_misses_nothing() {
+    let server = stream(2);
+    if server.knows("XACKDEL") {
+        return;
+    }
+    let mut running = consume(&server, "-n 4").spawn();
+    running.line();
+    running.line();
+    wait_until("what is done is deleted", || server.ids("s").is_empty());
+    server.cli(["XGROUP", "CREATE", "s", "h", "0"]);
+    for id in ["3-0", "4-0"] {
+        server.add_message("s", id, "n", "1");
+    }
+    let output = running.wait();
+    assert_eq!(output.status, 1);
+    let stderr = output.stderr();
+    assert!(stderr.contains("warning: s has groups beside g by now"), "{stderr}");
+    assert!(
+        stderr.contains("error: 2 messages acknowledged and not deleted"),
+        "{stderr}"
+    );
+    assert_eq!(server.pending("s", "g"), [""; 0]);
+    assert_eq!(server.ids("s"), ids(3..=4));
+}
+
+#[test]
+fn ack_deletes_what_was_pending_alone() {
+    let server = stream(5);
+    server.cli(["XREADGROUP", "GROUP", "g", "c", "COUNT", "3", "STREAMS", "s", ">"]);
+    let ack = |args: &str| {
+        Test::new(&server)
+            .args(["ack", "s", "-g", "g", "--delete"])
+            .args(args.split_whitespace())
+    };
+    // What was not delivered yet stays, and so does what was acknowledged before.
+    server.cli(["XACK", "s", "g", "2-0"]);
+    ack("--json 1-0 2-0 4-0 9-0")
+        .stdout(
+            "{\"acknowledged\":1,\"answer_lost\":0,\"not_pending\":3,\"deleted\":1,\"streams\":[{\"stream\":\"s\",\"group\":\"g\",\
+             \"acknowledged\":1,\"answer_lost\":0,\"not_pending\":3,\"deleted\":1}]}\n",
+        )
+        .run();
+    assert_eq!(server.ids("s"), ids(2..=5));
+    ack("3-0").stdout("1\n").run();
+    assert_eq!(server.ids("s"), ids([2, 4, 5]));
+    ack("3-0").stdout("0\n").run();
+    ack("1-0").stdin("").stdout("0\n").run();
+}
+
+/// The same entries are acknowledged again over the next connection; that they are gone is as well.
+#[test]
+fn a_lost_answer_is_asked_for_again() {
+    let has_command = stream(1).knows("XACKDEL");
+    let command: &[u8] = if has_command { b"XACKDEL" } else { b"EVAL" };
+    // That which asks for what the server can do, and that which acknowledges.
+    for needle in [command, b"2-0"] {
+        let server = stream(100);
+        let proxy = Proxy::start(server.socket(), [Fate::Unanswered(needle, End::Fin)]);
+        let printed = consume(&server, "-e")
+            .args(["-u", &proxy.url()])
+            .stdout_any()
+            .stderr_any();
+        assert_eq!(printed.run().stdout().lines().count(), 100);
+        assert_eq!(server.ids("s"), [""; 0]);
+        assert_eq!(server.pending("s", "g"), [""; 0]);
+    }
+}
+
+/// Entries that were deleted while they were pending are acknowledged, and nobody waits for them.
+#[test]
+fn what_is_gone_already_is_acknowledged() {
+    let server = stream(3);
+    server.cli(["XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"]);
+    server.cli(["XDEL", "s", "2-0"]);
+    let printed = consume(&server, "-c c -e --template {id}").stderr_any();
+    printed.stdout("1-0\n3-0\n").run();
+    assert_eq!(server.pending("s", "g"), [""; 0]);
+    assert_eq!(server.ids("s"), [""; 0]);
+}
+
+/// Whenever it is killed: what was not done is there, and in the end all is done and gone.
+#[test]
+fn a_killed_consumer_deletes_nothing_that_is_not_done() {
+    let server = stream(2000);
+    let mut dice = Dice::new();
+    let mut done = BTreeSet::new();
+    for _ in 0..8 {
+        let mut running = consume(&server, "--claim-idle 1ms --template {id}").spawn_open();
+        running.line();
+        std::thread::sleep(dice.millis(0, 20));
+        running.signal(Signal::KILL);
+        let printed = running.wait().stdout();
+        done.extend(printed.lines().map(str::to_owned));
+        let left: BTreeSet<_> = server.ids("s").into_iter().collect();
+        let all = ids(1..=2000);
+        let lost: Vec<_> = all
+            .iter()
+            .filter(|id| !done.contains(*id) && !left.contains(*id))
+            .collect();
+        assert!(lost.is_empty(), "seed {}: {lost:?}", dice.seed());
+    }
+    let rest = consume(&server, "-e --claim-idle 1ms --template {id}")
+        .stdout_any()
+        .run();
+    done.extend(rest.stdout().lines().map(str::to_owned));
+    assert_eq!(done.len(), 2000);
+    assert_eq!(server.ids("s"), [""; 0]);
+}
+
+#[test]
+fn it_works_on_a_cluster_and_with_one_reader_at_a_time() {
+    let cluster = Cluster::start();
+    for how in ["", "--exclusive"] {
+        let names: Vec<String> = (0..4).map(|number| format!("o{how}:{number}")).collect();
+        for name in &names {
+            prepare(cluster.node_of(name), name, 50);
+        }
+        let run = |args: &str| {
+            let pattern = format!("o{how}:{{0..3}}");
+            let test = Test::without_server().args(["-u", &cluster.url()]);
+            test.arg("consume").arg(pattern).args(args.split_whitespace())
+        };
+        let printed = run(&format!("-g g -e --delete {how}")).stdout_any().run().stdout();
+        assert_eq!(printed.lines().count(), 200);
+        for name in &names {
+            assert_eq!(cluster.node_of(name).ids(name), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let server = stream(1);
+    for (args, said) in [
+        ("--ack manual", "hint: ack has a --delete, too"),
+        ("--ack read", "with --ack read nobody says what is"),
+        ("--match n", "would delete what nobody has done"),
+    ] {
+        consume(&server, args).status(2).stderr_has([said]).run();
+    }
+    let plain = Test::new(&server).args(["consume", "s", "--delete"]);
+    plain.status(2).stderr_has(["--delete needs a group"]).run();
+    assert_eq!(server.ids("s"), ids([1]));
+}
