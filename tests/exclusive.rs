@@ -1,5 +1,6 @@
 //! `consume --exclusive`: one reader a stream, in order, whoever comes and goes; on one server and on a cluster.
 
+mod failovers;
 mod fences;
 mod shares;
 mod soak;

@@ -1,8 +1,11 @@
 //! Partitions: each process has its share, as others come and go.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::harness::{Cluster, Running, Signal, Test, wait_until};
+use crate::harness::{Cluster, Running, Server, Signal, Test, wait_until};
+use crate::middleman::{Middleman, Verdict, has};
 use crate::partitions::{World, names};
 
 /// How many partitions each holder has; by no holder those that nobody has.
@@ -85,6 +88,38 @@ fn partitions_are_shared_evenly_as_processes_come_and_go() {
             assert!(consumers.len() <= 1, "{consumers:?}");
         }
     });
+}
+
+/// What one could not settle as it gave a partition up is for whoever has it next, and no reason to end.
+#[test]
+fn a_partition_is_given_up_while_its_server_is_lost() {
+    let server = Server::start();
+    let world = World::One(server);
+    subscribed(&world, 2);
+    let tries = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&tries);
+    let middleman = Middleman::start(world.server(), move |words| match has(words, "DELCONSUMER") {
+        true => {
+            seen.fetch_add(1, Ordering::SeqCst);
+            Verdict::Cut
+        }
+        false => Verdict::Pass,
+    });
+    let options = "consume p:{0..1} -g g --exclusive --lease 2s --reconnect-for 1h -v";
+    let mut first = world.program(options).args(["-u", &middleman.url()]).spawn();
+    wait_shared(&world, &[2]);
+    let mut second = consumer(&world, 2, "2s");
+    wait_shared(&world, &[1, 1]);
+    assert!(tries.load(Ordering::SeqCst) > 0);
+    for name in names(2) {
+        world.server().add_message(&name, "1-0", "n", "1");
+    }
+    assert_eq!(super::take(&mut first, 1), [1]);
+    assert_eq!(super::take(&mut second, 1), [1]);
+    for process in [&mut first, &mut second] {
+        process.signal(Signal::TERM);
+        assert_eq!(process.wait().status, 143);
+    }
 }
 
 #[test]

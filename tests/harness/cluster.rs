@@ -343,6 +343,16 @@ impl Move<'_> {
         if keys.is_empty() {
             return 0;
         }
+        self.migrate(&keys);
+        keys.len()
+    }
+
+    /// Moves a key.
+    pub fn move_key(&self, key: &str) {
+        self.migrate(&[key.as_bytes().to_vec()]);
+    }
+
+    fn migrate(&self, keys: &[Vec<u8>]) {
         let port = self.to.port().to_string();
         let mut words = vec!["MIGRATE", self.to.host(), &port, "", "0", "10000"];
         if let Some(password) = self.to.password() {
@@ -351,7 +361,6 @@ impl Move<'_> {
         words.push("KEYS");
         let words = words.into_iter().map(str::as_bytes);
         self.from.command(words.chain(keys.iter().map(Vec::as_slice)));
-        keys.len()
     }
 
     /// Gives the slot, none of whose keys may be left, to its new master.

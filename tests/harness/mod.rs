@@ -3,6 +3,7 @@
 //! Nothing here sleeps for luck: every wait polls a condition and has a deadline.
 
 mod abilities;
+mod changing;
 mod chaos;
 #[cfg(test)]
 mod checks;
@@ -23,6 +24,7 @@ mod tls;
 mod wait;
 
 pub use abilities::{is_installed_or_left_out, left_out};
+pub use changing::{Change, Changing};
 pub use chaos::Dice;
 pub use cluster::Cluster;
 pub use local::{Home, set_mode};

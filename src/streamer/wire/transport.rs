@@ -182,8 +182,11 @@ impl Breaker {
 /// Tries every address of the host before the deadline. Each has its share of the time that is left, so that one that
 /// never answers leaves some for the next.
 fn connect_tcp(host: &str, port: u16, deadline: Instant) -> io::Result<TcpStream> {
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
     let addresses = look_up(host, port, deadline)?;
+    let mut failure = match addresses.is_empty() {
+        true => io::Error::new(io::ErrorKind::NotFound, "the host name has no address"),
+        false => io::Error::new(io::ErrorKind::TimedOut, "the time to connect is over"),
+    };
     for (tried, address) in addresses.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);

@@ -256,7 +256,7 @@ where
             match &mut stream.held {
                 Some(held) if !is_share && !held.is_given_up && held.ended.is_none() => {
                     held.is_given_up = true;
-                    held.stop.end(Ending::Enough);
+                    held.stop.end(Ending::Halted);
                     self.tell(look.place, |stream, group| Event::LeaseGivenUp { stream, group });
                 }
                 None if (is_share || is_left) && look.value.is_none() && !stream.is_done => {
