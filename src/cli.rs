@@ -149,7 +149,7 @@ pub struct Typed {
 impl Typed {
     pub fn read() -> Result<Self, clap::Error> {
         let matches = Cli::laid_out()
-            .try_get_matches()
+            .try_get_matches_from(slips::without_help_twice(std::env::args_os().collect()))
             .map_err(|answer| slips::with_tip(answer, &Cli::laid_out()))?;
         let cli = Cli::from_arg_matches(&matches)?;
         Ok(Self { cli, matches })

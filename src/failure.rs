@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::local::{Fault, Reason};
-use crate::streamer::{Ending, Error, NoFsync, RawName, TlsFault};
+use crate::streamer::{Ending, Error, NoFsync, RawName, TlsFault, names};
 
 /// All that was asked for is done, or nobody wants more.
 const DONE: u8 = 0;
@@ -252,7 +252,7 @@ fn hint_for_end(reason: Reason, log: &Path) -> String {
 fn hint_for(error: &Error) -> Option<String> {
     Some(match error {
         Error::InvalidUrl(_) => {
-            "a URL reads redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… with TLS, redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE"
+            "a server is HOST:PORT, local: (--local), or a URL: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… with TLS, redis+unix:///PATH, redis+cluster://HOST,… or redis+sentinel://HOST,…/SERVICE"
                 .to_owned()
         }
         Error::Certificate { .. } => "--cacert, --cert and --cert-key take files in PEM form".to_owned(),
@@ -424,16 +424,19 @@ fn pattern(key: &str) -> String {
 
 /// The command that creates a group, with `--listener` where the group's name is a listener's.
 fn subscribe_command(stream: &str, group: &str) -> String {
-    let listener = group
-        .strip_prefix(stream)
-        .and_then(|rest| rest.strip_prefix(':'))
-        .and_then(|rest| rest.strip_suffix(":cg"))
-        .filter(|listener| !listener.is_empty());
-    let member = match listener {
-        Some(listener) => format!("-l {}", quote(listener)),
+    format!(
+        "redis-streamer subscribe {} {}",
+        quote(stream),
+        group_option(stream, group)
+    )
+}
+
+/// How a group is named on the command line: by its listener, if its name is that of one.
+pub fn group_option(stream: &str, group: &str) -> String {
+    match names::listener_of(stream, group) {
+        Some(listener) => format!("-l {}", quote(&listener)),
         None => format!("-g {}", quote(group)),
-    };
-    format!("redis-streamer subscribe {} {member}", quote(stream))
+    }
 }
 
 /// A word as a shell takes it.

@@ -342,6 +342,15 @@ impl RawGroupArgs {
     pub fn require(&self, stream: &RawName) -> Result<RawName, Failure> {
         self.on(stream).ok_or_else(which_group)
     }
+
+    /// The option as it was typed, for a command that is advised.
+    pub fn option(&self) -> String {
+        match (&self.group, &self.listener) {
+            (Some(group), _) => format!("-g {}", quote(&group.typed())),
+            (None, Some(listener)) => format!("-l {}", quote(listener)),
+            (None, None) => String::new(),
+        }
+    }
 }
 
 /// When what was sent counts as safe.

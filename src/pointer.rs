@@ -28,8 +28,10 @@ impl FromStr for Pointer {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = || {
-            "expected a JSON pointer: /name, /fields/NAME, /body or /body/… (the file of a TLS key goes with --cert-key)"
-            .to_owned()
+            let meant = in_body(text).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+            format!(
+                "expected a JSON pointer: /name, /fields/NAME, /body or /body/…{meant} (the file of a TLS key goes with --cert-key)"
+            )
         };
         let steps = text.strip_prefix('/').ok_or_else(expected)?;
         let steps: Vec<_> = steps
@@ -46,6 +48,18 @@ impl FromStr for Pointer {
         let text = text.to_owned();
         Ok(Self { text, target })
     }
+}
+
+/// What may be meant by a pointer that does not say where in a message it begins.
+fn in_body(text: &str) -> Option<String> {
+    let path = text.strip_prefix('/').unwrap_or(text);
+    let path = path.strip_prefix("body/").unwrap_or(path);
+    let is_path = !path.is_empty() && path.split('/').all(|step| unescaped(step).is_some());
+    // The file of a TLS key has a dot in its name.
+    (is_path && !text.contains('.')).then(|| match path {
+        "name" | "body" => format!("/{path}"),
+        _ => format!("/body/{path}"),
+    })
 }
 
 impl fmt::Display for Pointer {

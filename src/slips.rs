@@ -1,7 +1,12 @@
 //! What somebody may want who types a word of redis-cli, or of another tool, and where it is found here.
 
+use std::ffi::OsString;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
+
+use crate::near::near;
+use crate::streamer::parse_duration;
 
 /// The answer to what could not be parsed, with a tip if it is a known slip.
 pub fn with_tip(mut answer: Error, cli: &Command) -> Error {
@@ -15,19 +20,49 @@ pub fn with_tip(mut answer: Error, cli: &Command) -> Error {
     };
     let tip = match answer.kind() {
         ErrorKind::InvalidSubcommand => {
-            typed(&answer, ContextKind::InvalidSubcommand).and_then(|word| of_command(&word).map(str::to_owned))
+            let word = typed(&answer, ContextKind::InvalidSubcommand).unwrap_or_default();
+            suggest_commands(&mut answer, &word, cli);
+            of_command(&word).map(str::to_owned)
         }
         ErrorKind::UnknownArgument => {
-            typed(&answer, ContextKind::InvalidArg).and_then(|word| of_argument(&word, &words, cli))
+            let is_near = answer.get(ContextKind::SuggestedArg).is_some();
+            typed(&answer, ContextKind::InvalidArg).and_then(|word| of_argument(&word, is_near, &words))
         }
         _ => None,
     };
     if let Some(tip) = tip {
         // What is merely spelt alike is not meant.
         answer.remove(ContextKind::SuggestedArg);
+        answer.remove(ContextKind::SuggestedSubcommand);
         answer.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
     answer
+}
+
+/// Suggests commands that a person may type, not those that completion scripts run: what is spelt alike, else what
+/// begins so.
+fn suggest_commands(answer: &mut Error, word: &str, cli: &Command) {
+    answer.remove(ContextKind::SuggestedSubcommand);
+    answer.remove(ContextKind::Suggested);
+    let shown = cli.get_subcommands().filter(|command| !command.is_hide_set());
+    let names: Vec<_> = shown.map(Command::get_name).collect();
+    let mut meant = near(word, names.iter().copied());
+    if meant.is_empty() && word.len() > 1 {
+        meant = names.into_iter().filter(|name| name.starts_with(word)).collect();
+    }
+    if !meant.is_empty() {
+        let meant = meant.into_iter().map(str::to_owned).collect();
+        answer.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(meant));
+    }
+}
+
+/// What was typed, with `help VERB -h` as `VERB -h`: the help of a verb is asked for twice then.
+pub fn without_help_twice(mut words: Vec<OsString>) -> Vec<OsString> {
+    let asks = |word: &OsString| word == "-h" || word == "--help";
+    while words.get(1).is_some_and(|word| word == "help") && words.iter().any(asks) {
+        words.remove(1);
+    }
+    words
 }
 
 fn of_command(word: &str) -> Option<&'static str> {
@@ -47,7 +82,11 @@ fn of_command(word: &str) -> Option<&'static str> {
     })
 }
 
-fn of_argument(argument: &str, words: &[String], cli: &Command) -> Option<String> {
+/// `is_near` says that there is an option which is spelt alike.
+fn of_argument(argument: &str, is_near: bool, words: &[String]) -> Option<String> {
+    if let Some(tip) = of_duration(argument, words) {
+        return Some(tip);
+    }
     let verb = words.iter().find(|word| !word.starts_with('-')).map(String::as_str);
     let tip = match (verb, argument) {
         (_, "-p" | "--port" | "--host") => "the server is named by -u HOST:PORT",
@@ -56,36 +95,30 @@ fn of_argument(argument: &str, words: &[String], cli: &Command) -> Option<String
         (Some("consume"), "--json") => "each message is a line of JSON as it is; --pretty indents it",
         (Some("consume"), "--format") => "--body and --template say what is printed of a message",
         (Some("send-batch"), "--format" | "--csv" | "--text") => "--input jsonl, text or csv says what the input holds",
-        (Some("send"), _) => return beside_body(argument, words, &options(cli, "send")),
+        (Some("send"), _) if argument.starts_with('-') && !is_near => "a BODY that begins with - goes behind --",
+        (Some("send"), _) => return one_too_many(argument, words),
         _ => return None,
     };
     Some(tip.to_owned())
 }
 
-/// The options of a verb, as they are typed.
-fn options(cli: &Command, verb: &str) -> Vec<String> {
-    let of_verb = cli.find_subcommand(verb).into_iter().flat_map(Command::get_arguments);
-    cli.get_arguments()
-        .chain(of_verb)
-        .flat_map(|arg| {
-            let long = arg.get_long().map(|long| format!("--{long}"));
-            long.into_iter().chain(arg.get_short().map(|short| format!("-{short}")))
-        })
-        .collect()
+/// A duration was given a sign, as a point has one that is so long ago.
+fn of_duration(argument: &str, words: &[String]) -> Option<String> {
+    let is_it = |word: &String| word.starts_with(argument);
+    let at = words.iter().position(is_it)?;
+    let (option, word) = (words.get(at.checked_sub(1)?)?, &words[at]);
+    let duration = word.strip_prefix('-').filter(|rest| parse_duration(rest).is_ok())?;
+    option
+        .starts_with("--")
+        .then(|| format!("a duration has no sign: did you mean {option} {duration}?"))
 }
 
 /// What made a word one too many for `send`.
-fn beside_body(argument: &str, words: &[String], options: &[String]) -> Option<String> {
+fn one_too_many(argument: &str, words: &[String]) -> Option<String> {
     let before = words.iter().position(|word| word == argument)?;
     let [.., last] = &words[..before] else {
         return None;
     };
-    if last.starts_with('-') && last.parse::<f64>().is_err() {
-        if options.contains(last) {
-            return None;
-        }
-        return Some(format!("send has no option '{last}': it was taken as BODY"));
-    }
     let stem = |word: &str| word.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
     let is_next = stem(last) == stem(argument) && stem(last) != *last;
     is_next.then(|| format!("quote a pattern, or the shell expands it: '{}{{0..3}}'", stem(last)))
@@ -100,28 +133,48 @@ mod tests {
     }
 
     #[test]
-    fn an_option_that_is_not_there_is_no_body() {
-        let tip = beside_body("x", &words("send orders --nmae x 1"), &[]);
-        assert_eq!(
-            tip.as_deref(),
-            Some("send has no option '--nmae': it was taken as BODY")
-        );
+    fn an_option_that_is_near_is_left_to_its_suggestion() {
+        let line = words("send orders --nmae x 1");
+        assert_eq!(of_argument("--nmae", true, &line), None);
+        let tip = of_argument("-", false, &words("send orders --text -\u{a0}item"));
+        assert_eq!(tip.as_deref(), Some("a BODY that begins with - goes behind --"));
     }
 
     #[test]
-    fn an_option_that_is_there_is_not_doubted() {
-        let options = ["--text".to_owned()];
-        assert_eq!(beside_body("x", &words("send orders 1 --text x"), &options), None);
-        assert_eq!(beside_body("x", &words("send orders -1 x"), &options), None);
+    fn a_duration_has_no_sign() {
+        let tip = |line, argument| of_argument(argument, false, &words(line));
+        assert_eq!(
+            tip("trim s --retention -1h", "-1").as_deref(),
+            Some("a duration has no sign: did you mean --retention 1h?")
+        );
+        assert_eq!(tip("trim s --retention -x", "-x"), None);
+        assert_eq!(tip("trim s -1h", "-1"), None);
     }
 
     #[test]
     fn an_expanded_pattern_is_seen() {
-        let tip = beside_body("o:2", &words("send o:0 o:1 o:2 1"), &[]);
+        let tip = one_too_many("o:2", &words("send o:0 o:1 o:2 1"));
         assert_eq!(
             tip.as_deref(),
             Some("quote a pattern, or the shell expands it: 'o:{0..3}'")
         );
-        assert_eq!(beside_body("value", &words("send orders field value"), &[]), None);
+        assert_eq!(one_too_many("value", &words("send orders field value")), None);
+    }
+
+    #[test]
+    fn help_is_asked_for_once() {
+        let typed = |line: &str| {
+            let words = words(line).into_iter().map(OsString::from).collect();
+            let words = without_help_twice(words);
+            words
+                .iter()
+                .map(|word| word.to_string_lossy())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(typed("redis-streamer help -h"), "redis-streamer -h");
+        assert_eq!(typed("redis-streamer help send --help"), "redis-streamer send --help");
+        assert_eq!(typed("redis-streamer help send"), "redis-streamer help send");
+        assert_eq!(typed("redis-streamer send help -h"), "redis-streamer send help -h");
     }
 }

@@ -65,6 +65,15 @@ fn every_command_is_held_to_silence() {
 }
 
 #[test]
+fn help_that_is_asked_for_twice_is_help() {
+    let help = |args: &str| Test::without_server().args(args.split(' ')).stdout_any().run().stdout();
+    assert_eq!(help("help -h"), help("-h"));
+    assert_eq!(help("help --help"), help("--help"));
+    assert_eq!(help("help redrive -h"), help("redrive -h"));
+    assert_eq!(help("help redrive"), help("redrive --help"));
+}
+
+#[test]
 fn nothing_asked_is_a_usage_error() {
     Test::without_server()
         .status(2)

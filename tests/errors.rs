@@ -36,7 +36,7 @@ fn grouped() -> Server {
 #[test]
 fn words_of_other_tools() {
     let server = Server::start();
-    let uses: [&[&str]; 9] = [
+    let uses: &[&[&str]] = &[
         &["XADD", "s", "*", "k", "v"],
         &["xgroup", "create", "s", "g"],
         &["-p", "6379", "pending"],
@@ -46,8 +46,14 @@ fn words_of_other_tools() {
         &["send", "s", "{\"name\":\"n\",\"body\":1}"],
         &["consume", "s", "--json"],
         &["consume", "s", "--format", "{id}"],
+        &["consme", "s"],
+        &["comp"],
+        &["help", "redriv"],
+        &["send", "s", "--name", "n", "--text", "--no-creat"],
+        &["send", "s", "--name", "n", "--text", "- item"],
+        &["trim", "s", "--retention", "-1h"],
     ];
-    all_fail("errors/slips", &server, 2, &uses);
+    all_fail("errors/slips", &server, 2, uses);
     all_fail("errors/unquoted-glob", &server, 1, &[&["pending", "or*"]]);
     assert_eq!(server.cli(["DBSIZE"]), "0");
 }
@@ -241,6 +247,13 @@ fn handlers_that_fail() {
         Test::new(&server),
         &["consume", "s", "-g", "g", "-e", "--", "sh", "-c", "kill -9 $$"],
     );
+    // Also where there is nothing to do, and no server to ask.
+    server.kill9();
+    server.file("not-executable", "#!/bin/sh\n");
+    for program in ["no-such-command", "./not-executable", "/"] {
+        let consume = ["consume", "s", "-g", "g", "-e", "--", program];
+        transcript.fails(1, Test::new(&server), &consume);
+    }
     transcript.compare();
 }
 
@@ -253,6 +266,11 @@ fn values_that_are_not_understood() {
         &["--connect-timeout", "5 parsecs", "pending"],
         &["consume", "s", "--block", "5x"],
         &["consume", "s", "--from", "yesterday"],
+        &["consume", "s", "--from", "1h"],
+        &["trim", "s", "--before", "1h30m"],
+        &["send-batch", "s:{0..3}", "--key", "/user"],
+        &["send-batch", "s:{0..3}", "--key", "user/id"],
+        &["send-batch", "s:{0..3}", "--key", "/etc/tls.key"],
         &["consume", "s", "--count", "none"],
         &["consume", "s", "-n", "0"],
         &["subscribe", "s", "-g", "g", "--from", "1-2-3"],

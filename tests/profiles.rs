@@ -256,6 +256,7 @@ fn a_group_is_taken_from_a_profile_where_there_has_to_be_one() {
         .stderr("the group is that of the profile: listener billing\n")
         .run();
     assert_eq!(server.pending("s", "s:billing:cg").len(), 1);
+    run(&["nack", "s", &server.ids("s")[0]]).stdout("1\n").run();
     run(&["ack", "s", &server.ids("s")[0]]).stdout("1\n").run();
     run(&["consume", "s", "-e", "-n", "1", "-q", "--", "true"]).run();
     // What is typed counts more.

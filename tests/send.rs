@@ -98,18 +98,48 @@ fn text_becomes_a_json_string() {
 fn text_is_taken_as_it_stands() {
     let server = Server::start();
     server.file("note", "a file\n");
-    for text in ["@note", "-", "@", "@nowhere", "-x", "--"] {
+    for text in ["@note", "-", "@", "@nowhere", "-1.5e3", "-x", "--", "- item"] {
         Test::new(&server)
-            .args(["send", "s", "--text", "--name", "n", text])
-            .args(["--"].iter().filter(|_| text == "--"))
+            .args(["send", "s", "--text", "--name", "n"])
+            // What could be an option stands behind what ends them.
+            .args(["--"].iter().filter(|_| ["-x", "--", "- item"].contains(&text)))
+            .arg(text)
             .stdin("not read")
             .stdout_like("[ID]\n")
             .run();
     }
     assert_eq!(
         server.bodies("s"),
-        ["\"@note\"", "\"-\"", "\"@\"", "\"@nowhere\"", "\"-x\"", "\"--\""]
+        [
+            "\"@note\"",
+            "\"-\"",
+            "\"@\"",
+            "\"@nowhere\"",
+            "\"-1.5e3\"",
+            "\"-x\"",
+            "\"--\"",
+            "\"- item\""
+        ]
     );
+}
+
+#[test]
+fn a_misspelt_option_is_no_body() {
+    let server = Server::start();
+    for (args, tip) in [
+        ("--text --no-creat", "a similar argument exists: '--no-create'"),
+        ("--text -x", "a BODY that begins with - goes behind --"),
+        ("--nmae x", "a similar argument exists: '--name'"),
+    ] {
+        Test::new(&server)
+            .args(["send", "s", "--name", "n"])
+            .args(args.split(' '))
+            .stdin("the body")
+            .status(2)
+            .stderr_has([tip])
+            .run();
+    }
+    assert_eq!(server.cli(["DBSIZE"]), "0");
 }
 
 #[test]

@@ -323,11 +323,51 @@ fn a_failure_midway_names_what_is_left() {
 }
 
 #[test]
+fn hints_name_the_group_as_it_was_named() {
+    let server = stream(1);
+    server.cli(["XGROUP", "CREATE", "s", "s:billing:cg", "0"]);
+    for group in [&["-l", "billing"], &["-g", "s:billing:cg"]] {
+        Test::new(&server)
+            .args(["unsubscribe", "s"])
+            .args(group)
+            .status(1)
+            .stderr_has([format!("hint: see it: redis-streamer pending s {}; ", group.join(" "))])
+            .run();
+        Test::new(&server)
+            .args(["unsubscribe", "s", "-c", "gone"])
+            .args(group)
+            .status(1)
+            .stderr_has([format!(
+                "hint: see what there is: redis-streamer pending s {}\n",
+                group.join(" ")
+            )])
+            .run();
+    }
+    // Where nobody named it, its listener does.
+    for args in [&["pending", "--max-lag", "0"][..], &["pending", "s", "--max-lag", "0"]] {
+        server.cli(["XGROUP", "SETID", "s", "g", "$"]);
+        Test::new(&server)
+            .args(args)
+            .status(4)
+            .stdout_any()
+            .stderr_has(["hint: see who has what: redis-streamer pending s -l billing\n"])
+            .run();
+    }
+    server.cli(["XREADGROUP", "GROUP", "s:billing:cg", "till", "STREAMS", "s", ">"]);
+    Test::new(&server)
+        .args(["pending", "--dead-consumers", "0s"])
+        .stdout_has(["  redis-streamer unsubscribe s -l billing --consumer till\n"])
+        .run();
+}
+
+#[test]
 fn a_dry_run_changes_nothing() {
     let server = stream(2);
     deliver(&server, "till", 1);
     unsubscribe(&server, "--dry-run")
+        .status(1)
         .stdout_has(["would not remove group g on s: 1 entry pending, "])
+        .stderr("error: nothing would be removed\nhint: see it: redis-streamer pending s -g g; --force removes it all the same\n")
         .run();
     unsubscribe(&server, "--dry-run --force")
         .stdout_has(["would remove group g on s, and with it 1 entry pending, "])
@@ -335,7 +375,7 @@ fn a_dry_run_changes_nothing() {
     unsubscribe(&server, "--dry-run --force -c till")
         .stdout("would remove consumer till of group g on s; 1 entry handed back to the others\n")
         .run();
-    let row = json(unsubscribe(&server, "--dry-run --json -c till"));
+    let row = json(unsubscribe(&server, "--dry-run --json -c till").status(1));
     assert_eq!(row["consumer"], "till");
     assert_eq!((&row["pending"], &row["removed"]), (&1.into(), &false.into()));
     assert_eq!(row["in_the_way"].as_array().unwrap().len(), 1);
@@ -394,7 +434,7 @@ fn what_is_undelivered_has_the_names_that_pending_gives_it() {
     server.cli(["XGROUP", "SETID", "s", "g", "1-0"]);
     for (id, lag, is_lower_bound) in [("1-0", 10_001, true), ("11000-0", 1_000, false)] {
         server.cli(["XGROUP", "SETID", "s", "g", id]);
-        let gone = json(unsubscribe(&server, "--dry-run --json"));
+        let gone = json(unsubscribe(&server, "--dry-run --json").status(1));
         let pending = json(Test::new(&server).args(["pending", "s", "-g", "g", "--json"]));
         for found in [&gone, &pending] {
             assert_eq!(

@@ -257,6 +257,8 @@ fn anything_else_on_stdout_is_an_error_that_is_named() {
 #[test]
 fn a_worker_that_cannot_be_started_ends_it_and_loses_nothing() {
     let server = orders(3);
+    let script = server.file("no-interpreter", "#!/absent/sh\n");
+    std::fs::set_permissions(script, std::fs::Permissions::from_mode(0o755)).unwrap();
     Test::new(&server)
         .args([
             "consume",
@@ -268,10 +270,10 @@ fn a_worker_that_cannot_be_started_ends_it_and_loses_nothing() {
             "--in-flight",
             "3",
             "--",
-            "./absent",
+            "./no-interpreter",
         ])
         .status(1)
-        .stderr_has(["error: cannot run the handler ./absent"])
+        .stderr_has(["error: cannot run the handler ./no-interpreter"])
         .run();
     work(&server, "-e", &answering("echo ok")).run();
     assert_eq!(numbers(&server), up_to(3));

@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(value_parser = parse_streams)]
     stream: Streams,
     /// The body: JSON, @FILE, or - for stdin [default: stdin]
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_negative_numbers = true)]
     body: Option<String>,
     /// The message's name, such as user.created
     #[arg(long, value_name = "NAME")]

@@ -47,10 +47,20 @@ impl Point {
 
 /// Why a text names no point in a stream.
 #[derive(Debug, PartialEq, Eq)]
-pub struct InvalidPoint;
+pub enum InvalidPoint {
+    Unknown,
+    /// A duration: it may be meant to lie so long ago.
+    Duration(String),
+}
 
 impl fmt::Display for InvalidPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Duration(duration) = self {
+            return write!(
+                f,
+                "a duration is no point in a stream: did you mean -{duration}, so long ago?"
+            );
+        }
         f.write_str(
             "not a point in a stream: expected latest, beginning, now, an entry ID, a date or a time (UTC) such as 2026-01-31 or 2026-01-31T12:00:00Z, or a time ago such as -15m",
         )
@@ -71,16 +81,25 @@ impl FromStr for Point {
             _ => {}
         }
         if let Some(ago) = text.strip_prefix('-') {
-            return parse_duration(ago).map(Self::Ago).map_err(|_| InvalidPoint);
+            return parse_duration(ago).map(Self::Ago).map_err(|_| InvalidPoint::Unknown);
         }
         if let Ok(id) = text.parse::<EntryId>() {
             let is_whole_ms = !text.contains('-');
             return Ok(if is_whole_ms { Self::Time(id.ms) } else { Self::Id(id) });
         }
-        let time = midnight(text).or_else(|| text.parse().ok()).ok_or(InvalidPoint)?;
+        let time = midnight(text)
+            .or_else(|| text.parse().ok())
+            .ok_or_else(|| no_point(text))?;
         u64::try_from(time.as_millisecond())
             .map(Self::Time)
-            .map_err(|_| InvalidPoint)
+            .map_err(|_| InvalidPoint::Unknown)
+    }
+}
+
+fn no_point(text: &str) -> InvalidPoint {
+    match parse_duration(text) {
+        Ok(_) => InvalidPoint::Duration(text.to_owned()),
+        Err(InvalidDuration) => InvalidPoint::Unknown,
     }
 }
 
@@ -193,7 +212,12 @@ mod tests {
             "2023-11-14 22:13",
             "5-x",
         ] {
-            assert_eq!(text.parse::<Point>(), Err(InvalidPoint), "{text:?}");
+            assert_eq!(text.parse::<Point>(), Err(InvalidPoint::Unknown), "{text:?}");
+        }
+        for text in ["1h", "1h30m", "250ms", "7d"] {
+            let error = text.parse::<Point>().unwrap_err();
+            assert_eq!(error, InvalidPoint::Duration(text.to_owned()));
+            assert!(error.to_string().contains(&format!("did you mean -{text}, ")));
         }
     }
 }

@@ -148,11 +148,12 @@ fn a_handler_that_cannot_be_started_ends_it_and_loses_nothing() {
         ("absent", None),
         ("not-executable", Some("#!/bin/sh\n")),
         ("no-program", Some("\0\0")),
+        ("no-interpreter", Some("#!/absent/sh\n")),
     ] {
         let server = orders(5);
         if let Some(contents) = mode {
             let path = server.file(name, contents);
-            if name == "no-program" {
+            if name.starts_with("no-") {
                 use std::os::unix::fs::PermissionsExt;
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
             }

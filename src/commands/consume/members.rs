@@ -18,7 +18,7 @@ use crate::streamer::{
 use crate::commands::{join, undeletable};
 use crate::ui::Ui;
 
-use super::handlers::{Groups, Handler, How, Manner, Pool, Workers};
+use super::handlers::{Groups, Handler, How, Manner, Pool, Workers, unusable};
 use super::output::Stdout;
 use super::{Args, events, few};
 
@@ -310,9 +310,7 @@ pub fn told(args: &Args, run: &Run<'_>, ending: Ending, waiting: u64) -> anyhow:
 fn failure(failure: DispatchFailure) -> anyhow::Error {
     match failure {
         DispatchFailure::Servers(error) | DispatchFailure::NoDeadLetter(error) => error.into(),
-        DispatchFailure::Unusable(why) => Failure::data(why)
-            .hint("it must be on the PATH, or a path to it; a script must be executable and begin with #!")
-            .into(),
+        DispatchFailure::Unusable(why) => unusable(&why).into(),
         DispatchFailure::NoRoom(why) => Failure::data(format!("no handler can be started: {why}"))
             .hint("raise the limits of processes and open files (ulimit -u, ulimit -n), or run fewer --jobs")
             .into(),

@@ -252,7 +252,9 @@ impl Args {
 /// Runs the command.
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     // What makes no sense is refused before any server is asked which streams there are.
-    args.plan(&args.streams.typed())?;
+    if let Plan::Handle(_, _, handler) = args.plan(&args.streams.typed())? {
+        handler.check()?;
+    }
     let format = args.format()?;
     let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let streams = args.streams.find(args.dead_letter.as_deref(), context)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::settings::whole_ms;
 use super::tables;
-use crate::failure::{Failure, quote};
+use crate::failure::{Failure, group_option, quote};
 use crate::render::{counted, exact_duration, one_line};
 use crate::streamer::{Behind, GroupState, Hidden, Lag, RawName, StreamState, parse_duration};
 
@@ -184,9 +184,9 @@ fn named(stream: &RawName, group: &GroupState, breach: &str) -> String {
 
 fn look_at(stream: &RawName, group: &RawName) -> String {
     format!(
-        "see who has what: redis-streamer pending {} -g {}",
+        "see who has what: redis-streamer pending {} {}",
         one_line(&quote(&stream.typed())),
-        one_line(&quote(&group.typed()))
+        one_line(&group_option(&stream.typed(), &group.typed()))
     )
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::dead::DeadConsumer;
 use super::gates::Gates;
 use super::group::{GroupView, Rest, Shown};
-use crate::failure::quote;
+use crate::failure::{group_option, quote};
 use crate::render::{Cell, Column, Layout, NOTHING, Row, UNKNOWN, counted, duration, heading, one_line, table};
 use crate::streamer::{Behind, ConsumerInfo, GroupState, Hidden, Lag, PendingEntry, RawName, StreamState, names};
 use crate::ui::palette::{ERROR, Style, WARNING};
@@ -399,9 +399,9 @@ fn advice(dead: &[DeadConsumer]) -> String {
             _ => "NAME".to_owned(),
         };
         format!(
-            "  redis-streamer unsubscribe {} -g {} --consumer {name}\n",
+            "  redis-streamer unsubscribe {} {} --consumer {name}\n",
             word(stream),
-            word(group)
+            one_line(&group_option(&stream.typed(), &group.typed()))
         )
     };
     let commands: String = groups.iter().map(command).collect();

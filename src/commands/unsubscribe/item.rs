@@ -137,12 +137,13 @@ impl Item {
         Failure::data(format!("{} is not removed: {why}", self.subject.name())).hint(self.hint())
     }
 
-    fn hint(&self) -> String {
-        let Subject { stream, group, .. } = &self.subject;
-        let (stream, group) = (quote(&stream.typed()), quote(&group.typed()));
+    /// The next thing to try where it is not removed.
+    pub fn hint(&self) -> String {
+        let Subject { stream, option, .. } = &self.subject;
+        let stream = quote(&stream.typed());
         match &self.found {
             Found::Consumer { info, .. } if holds_what_was_handed_back(info) => {
-                format!("any consumer of the group gets them at once: redis-streamer consume {stream} -g {group}")
+                format!("any consumer of the group gets them at once: redis-streamer consume {stream} {option}")
             }
             Found::Consumer { info, .. } if awaits_acks(info) => {
                 "acknowledge them with ack; --force hands them back, and others get them a second time".to_owned()
@@ -150,7 +151,7 @@ impl Item {
             Found::Consumer { .. } => {
                 "end it first; --force hands back what it has in hand, and others get that a second time".to_owned()
             }
-            _ => format!("see it: redis-streamer pending {stream} -g {group}; --force removes it all the same"),
+            _ => format!("see it: redis-streamer pending {stream} {option}; --force removes it all the same"),
         }
     }
 
@@ -159,6 +160,7 @@ impl Item {
             stream,
             group,
             consumer,
+            ..
         } = self.subject.clone();
         let name = self.subject.name();
         let not_removed = |error: Error| anyhow::Error::new(error).context(format!("{name} is not removed"));

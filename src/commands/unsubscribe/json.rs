@@ -54,6 +54,7 @@ impl<'a> Row<'a> {
             stream,
             group,
             consumer,
+            ..
         } = &item.subject;
         Self {
             stream: NameJson(stream),

@@ -59,6 +59,8 @@ struct Settings {
 pub struct Subject {
     pub stream: RawName,
     pub group: RawName,
+    /// How the group was named.
+    pub option: String,
     pub consumer: Option<RawName>,
 }
 
@@ -102,6 +104,7 @@ impl Settings {
             let subject = |consumer| Subject {
                 stream: stream.clone(),
                 group: group.clone(),
+                option: args.group.option(),
                 consumer,
             };
             if args.consumer.is_empty() {
@@ -125,13 +128,20 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let look = |subject: &Subject| Item::look(subject, &mut connections);
     let mut items = settings.subjects.iter().map(look).collect::<Result<Vec<_>, Error>>()?;
     see_any(&items)?;
+    let blocked: Vec<_> = items
+        .iter()
+        .filter(|item| !item.in_the_way(settings.losses).is_empty())
+        .collect();
     if settings.mode == Mode::DryRun {
-        return show(&items, &settings, context);
+        let shown = show(&items, &settings, context);
+        // As the run itself would end; why is said already.
+        return match blocked.first() {
+            Some(first) => Err(Failure::data("nothing would be removed").hint(first.hint()).into()),
+            None => shown,
+        };
     }
-    let in_the_way = |item: &&mut Item| !item.in_the_way(settings.losses).is_empty();
-    let failures = if items.iter_mut().any(|item| in_the_way(&item)) {
-        let blocked = items.iter_mut().filter(in_the_way);
-        blocked.map(|item| item.refuse(settings.losses)).collect()
+    let failures = if !blocked.is_empty() {
+        blocked.iter().map(|item| item.refuse(settings.losses)).collect()
     } else {
         remove_all(&mut items, &mut connections, &settings, context)
     };
@@ -151,16 +161,13 @@ fn see_any(items: &[Item]) -> Result<(), Failure> {
     }
     let Subject {
         stream,
-        group,
+        option,
         consumer,
+        ..
     } = &items[0].subject;
     let more = if items.len() > 1 { ", nor are the others" } else { "" };
     let look = match consumer {
-        Some(_) => format!(
-            "redis-streamer pending {} -g {}",
-            quote(&stream.typed()),
-            quote(&group.typed())
-        ),
+        Some(_) => format!("redis-streamer pending {} {option}", quote(&stream.typed())),
         None => format!("redis-streamer pending {}", quote(&stream.typed())),
     };
     let missing = format!("{} is not there{more}", items[0].subject.name());

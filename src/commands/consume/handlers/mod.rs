@@ -3,6 +3,7 @@
 
 mod answer;
 mod process;
+mod program;
 mod worker;
 mod workers;
 
@@ -13,6 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
 
+use crate::failure::Failure;
 use crate::streamer::{Ended, Entry, Handlers, Job, Verdict};
 
 use super::output::Stdout;
@@ -28,6 +30,25 @@ pub struct Handler {
     pub time_limit: Option<Duration>,
     pub environment: Environment,
     pub manner: Manner,
+}
+
+impl Handler {
+    /// Refuses a program that cannot be run.
+    pub fn check(&self) -> Result<(), Failure> {
+        let path = match &self.environment {
+            Environment::Inherited => std::env::var_os("PATH"),
+            Environment::Only(variables) => {
+                let path = variables.iter().find(|(name, _)| name == "PATH");
+                path.map(|(_, path)| path.clone())
+            }
+        };
+        program::find(&self.program, path).map_err(|error| unusable(&process::cannot_run(&self.program, &error)))
+    }
+}
+
+/// The failure that a handler cannot be run at all.
+pub fn unusable(why: &str) -> Failure {
+    Failure::data(why).hint("it must be on the PATH, or a path to it; a script must be executable and begin with #!")
 }
 
 /// How it is run.

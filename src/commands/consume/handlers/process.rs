@@ -209,10 +209,14 @@ pub fn not_started(program: &str, error: &io::Error) -> Verdict {
     if is_no_room(error) {
         Verdict::NoRoom(error.to_string())
     } else if is_unusable(error) {
-        Verdict::Unusable(format!("cannot run the handler {}: {error}", quote(program)))
+        Verdict::Unusable(cannot_run(program, error))
     } else {
         Verdict::Failed(format!("it could not be started: {error}"))
     }
+}
+
+pub fn cannot_run(program: &str, error: &io::Error) -> String {
+    format!("cannot run the handler {}: {error}", quote(program))
 }
 
 /// A failure that tells of the system's limits: the next moment may be better, another message is not.
