@@ -172,32 +172,45 @@ fn what_is_gone_already_is_acknowledged() {
     assert_eq!(server.ids("s"), [""; 0]);
 }
 
-/// Whenever it is killed: what was not done is there, and in the end all is done and gone.
+/// Whenever they are killed: what some group has not done is there, and in the end all is done and gone.
 #[test]
-fn a_killed_consumer_deletes_nothing_that_is_not_done() {
-    let server = stream(2000);
+fn killed_consumers_delete_nothing_that_is_not_done() {
+    let server = stream(20_000);
+    let mut groups = vec!["g"];
+    if server.knows("XACKDEL") {
+        server.cli(["XGROUP", "CREATE", "s", "h", "0"]);
+        groups.push("h");
+    }
+    let consume = |group: &str, args: &str| {
+        let test = Test::new(&server).args(["consume", "s", "-g", group, "--delete", "--template", "{id}"]);
+        test.args(["--claim-idle", "1ms"]).args(args.split_whitespace())
+    };
     let mut dice = Dice::new();
-    let mut done = BTreeSet::new();
+    let mut done = vec![BTreeSet::new(); groups.len()];
     for _ in 0..8 {
-        let mut running = consume(&server, "--claim-idle 1ms --template {id}").spawn_open();
-        running.line();
-        std::thread::sleep(dice.millis(0, 20));
-        running.signal(Signal::KILL);
-        let printed = running.wait().stdout();
-        done.extend(printed.lines().map(str::to_owned));
+        let running = groups.iter().map(|group| consume(group, "").spawn_open());
+        let running: Vec<_> = running.collect();
+        for one in &running {
+            std::thread::sleep(dice.millis(0, 30));
+            one.signal(Signal::KILL);
+        }
+        for (done, mut one) in done.iter_mut().zip(running) {
+            done.extend(one.wait().stdout().lines().map(str::to_owned));
+        }
         let left: BTreeSet<_> = server.ids("s").into_iter().collect();
-        let all = ids(1..=2000);
-        let lost: Vec<_> = all
+        let mut gone = ids(1..=20_000);
+        gone.retain(|id| !left.contains(id));
+        let lost: Vec<_> = gone
             .iter()
-            .filter(|id| !done.contains(*id) && !left.contains(*id))
+            .filter(|id| done.iter().any(|done| !done.contains(*id)))
             .collect();
         assert!(lost.is_empty(), "seed {}: {lost:?}", dice.seed());
     }
-    let rest = consume(&server, "-e --claim-idle 1ms --template {id}")
-        .stdout_any()
-        .run();
-    done.extend(rest.stdout().lines().map(str::to_owned));
-    assert_eq!(done.len(), 2000);
+    for (done, group) in done.iter_mut().zip(&groups) {
+        let rest = consume(group, "-e").stdout_any().run();
+        done.extend(rest.stdout().lines().map(str::to_owned));
+        assert_eq!(done.len(), 20_000, "seed {}", dice.seed());
+    }
     assert_eq!(server.ids("s"), [""; 0]);
 }
 
