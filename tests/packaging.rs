@@ -66,6 +66,7 @@ fn the_archive_is_one_folder_with_all_of_it() {
             std::fs::read(in_package(file)).unwrap()
         );
     }
+    check_licences(&std::fs::read_to_string(top.join(LICENCES)).unwrap());
     // Another time, with another mask of rights: the same bytes.
     let again = tempfile::tempdir().unwrap();
     let script = format!(
@@ -79,6 +80,57 @@ fn the_archive_is_one_folder_with_all_of_it() {
     run(Command::new("sha256sum")
         .args(["--check", "SHA256SUMS"])
         .current_dir(again.path()));
+}
+
+const LICENCES: &str = "THIRD-PARTY-LICENSES";
+
+/// Holds the texts of licences against what cargo says is linked in.
+#[track_caller]
+fn check_licences(text: &str) {
+    let mut tree = Command::new(env!("CARGO"));
+    tree.args(["tree", "--locked", "--offline", "--edges", "normal", "--prefix", "none"]);
+    tree.args(["--format", "{p}|{l}"]).current_dir(in_package(""));
+    let tree = run(&mut tree);
+    let (list, texts) = text.split_once("\n-----").unwrap();
+    let mut linked = 0;
+    for line in tree.lines().skip(1) {
+        let (crate_, licence) = line.trim_end_matches(" (*)").split_once('|').unwrap();
+        let (name, version) = crate_.split_once(" v").unwrap();
+        let named = format!("\n{name} {} ({licence})\n", version.trim_end_matches(" (proc-macro)"));
+        if version.ends_with(" (proc-macro)") {
+            assert!(!list.contains(&named), "{named}");
+        } else if list.contains(&named) {
+            linked += 1;
+            assert!(texts.contains(&format!("\n  {name} {version}\n")), "{named}");
+        } else {
+            // What a macro is made of: it runs as the program is built.
+            assert!(
+                [
+                    "heck",
+                    "litrs",
+                    "proc-macro2",
+                    "quote",
+                    "syn",
+                    "synstructure",
+                    "unicode-ident"
+                ]
+                .contains(&name),
+                "{named}"
+            );
+        }
+    }
+    assert!(linked > 50, "{tree}");
+    for words in [
+        "Apache License",
+        "Redistribution and use",
+        "UNICODE LICENSE",
+        "The Rust Project Contributors",
+    ] {
+        assert!(texts.contains(words), "{words}");
+    }
+    for name in ["redis-streamer", "proptest", "vt100"] {
+        assert!(!list.contains(&format!("\n{name} ")), "{name}");
+    }
 }
 
 /// Whether a package for Debian can be made here.
@@ -156,6 +208,7 @@ fn the_debian_package_works_where_it_is_installed() {
         assert_eq!(unpacked, std::fs::read_to_string(in_package(from)).unwrap());
     }
     assert_eq!(files(&docs.join("docs")), files(&in_package("docs")));
+    check_licences(&std::fs::read_to_string(docs.join(LICENCES)).unwrap());
     if is_installed_or_left_out("lintian") {
         let mut lintian = Command::new("lintian");
         lintian.args(["--allow-root", "--fail-on", "error,warning"]);
