@@ -19,6 +19,7 @@ mod environment;
 mod errors;
 mod examples;
 mod exclusive;
+mod failovers;
 mod faults;
 mod globs;
 mod harness;

@@ -1,6 +1,7 @@
 //! `redrive`: dead letters go back to where they came from, each once.
 
 mod killed;
+mod moving;
 mod refusals;
 
 use crate::harness::{Cluster, Fields, Server, Test, wait_until};
