@@ -8,12 +8,14 @@ mod kept;
 mod sending;
 mod verbs;
 
-use crate::harness::{Cluster, Server, Test};
+use crate::harness::{Changing, Cluster, Server, Test};
 
 /// Where partitions live.
 pub enum World {
     One(Server),
     Three(Cluster),
+    /// Masters are replaced while the program is at work.
+    Changing(Changing),
 }
 
 impl World {
@@ -27,6 +29,7 @@ impl World {
         match self {
             Self::One(server) => server,
             Self::Three(cluster) => cluster.node_of(stream),
+            Self::Changing(changing) => changing.node_of(stream),
         }
     }
 
@@ -35,11 +38,15 @@ impl World {
         match self {
             Self::One(server) => server,
             Self::Three(cluster) => &cluster.nodes()[0],
+            Self::Changing(changing) => changing.server(),
         }
     }
 
     pub fn program(&self, args: &str) -> Test {
-        Test::new(self.server()).args(args.split_whitespace())
+        match self {
+            Self::One(_) | Self::Three(_) => Test::new(self.server()).args(args.split_whitespace()),
+            Self::Changing(changing) => changing.program(args),
+        }
     }
 
     /// The bodies in each of so many partitions of `p`.

@@ -2,10 +2,11 @@
 //! first time that each is done comes in the order of its stream.
 #![allow(clippy::print_stdout, reason = "the report of a long run")]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::harness::{DEADLINE, Dice, Running, Signal, wait_until};
+use crate::harness::{Change, Changing, DEADLINE, Dice, Running, Signal, wait_until};
 use crate::partitions::{World, names};
 
 const PARTITIONS: usize = 16;
@@ -25,6 +26,8 @@ struct Counts {
     ended: usize,
     stopped: usize,
     added: usize,
+    masters_replaced: usize,
+    slots_moved: usize,
     done_again: usize,
 }
 
@@ -52,7 +55,8 @@ impl Run<'_> {
     }
 
     fn consumer(&self) -> Process {
-        let options = "consume p:{0..15} -g g --exclusive --lease 1s --reconnect-for 1h --jobs 8 --worker -- bash -c";
+        let options = "consume p:{0..15} -g g --exclusive --lease 1s --reconnect-for 1h --wait 1m --jobs 8 \
+             --worker -- bash -c";
         Process {
             running: self.world.program(options).arg(WORKER).spawn(),
             is_stopped: false,
@@ -65,18 +69,33 @@ impl Run<'_> {
 
     fn carry_out(&self, seed: u64) -> Counts {
         let mut dice = Dice::seeded(seed);
+        // What was sent is to be there, whichever master goes.
+        let safely = match self.world {
+            World::Changing(_) => "--wait-replicas 1 --wait-timeout 1m --wait 1m",
+            World::One(_) | World::Three(_) => "",
+        };
         let send = format!(
-            "send-batch p:{{0..15}} in --name n --key /body/key -q --rate {}",
+            "send-batch p:{{0..15}} in --name n --key /body/key -q --rate {} {safely}",
             self.size.rate
         );
         let mut sending = self.world.program(&send).spawn();
         let mut counts = Counts::default();
         let mut processes: Vec<_> = (0..4).map(|_| self.consumer()).collect();
-        while !sending.has_ended() {
-            std::thread::sleep(dice.millis(100, 700));
-            self.disturb(&mut processes, &mut dice, &mut counts);
-        }
-        assert_eq!(sending.wait().status, 0);
+        let (mut changes_dice, is_sent) = (dice.fork(), AtomicBool::new(false));
+        let (replaced, moved) = std::thread::scope(|scope| {
+            let changing = scope.spawn(|| self.change(&mut changes_dice, &is_sent));
+            // Whatever becomes of the processes, the changes are to end.
+            let told = Told(&is_sent);
+            while !sending.has_ended() {
+                std::thread::sleep(dice.millis(100, 700));
+                self.disturb(&mut processes, &mut dice, &mut counts);
+            }
+            drop(told);
+            changing.join().unwrap()
+        });
+        (counts.masters_replaced, counts.slots_moved) = (replaced, moved);
+        let sent = sending.wait();
+        assert_eq!(sent.status, 0, "{}", sent.stderr());
         for process in &mut processes {
             go_on(process);
         }
@@ -88,6 +107,27 @@ impl Run<'_> {
         }
         counts.done_again = self.check();
         counts
+    }
+
+    /// Replaces masters and moves slots until all is sent, where that can be. Says how many of each.
+    fn change(&self, dice: &mut Dice, is_sent: &AtomicBool) -> (usize, usize) {
+        let World::Changing(changing) = self.world else {
+            return (0, 0);
+        };
+        let (mut replaced, mut moved) = (0, 0);
+        while !is_sent.load(Ordering::SeqCst) {
+            std::thread::sleep(dice.millis(500, 3000));
+            let change = match changing {
+                Changing::Cluster(_) => dice.pick(&[Change::Kill, Change::Stop, Change::Switch, Change::Move]),
+                Changing::Sentinels(_) => dice.pick(&[Change::Kill, Change::Stop, Change::Switch]),
+            };
+            changing.change(change, &format!("p:{}", dice.between(0, PARTITIONS)));
+            match change {
+                Change::Move => moved += 1,
+                Change::Kill | Change::Stop | Change::Switch => replaced += 1,
+            }
+        }
+        (replaced, moved)
     }
 
     /// Waits until all is done, as long as more and more is.
@@ -144,31 +184,46 @@ impl Run<'_> {
         }
     }
 
-    /// All are done, the first time in order; how many were done more than once.
+    /// All are done, the first time in the order of their stream and of their key; how many were done more than once. What a
+    /// master took along is done, too, and again where it was sent again.
     fn check(&self) -> usize {
         let log = self.world.server().lines("done");
         let mut firsts: HashMap<String, Vec<String>> = HashMap::new();
-        let mut seen = std::collections::HashSet::new();
+        let (mut seen, mut bodies, mut last) = (HashSet::new(), HashSet::new(), HashMap::new());
         for line in &log {
             let (stream, id) = (value(line, "stream"), value(line, "id"));
             if seen.insert((stream.clone(), id.clone())) {
                 firsts.entry(stream).or_default().push(id);
             }
+            let (key, n) = (value(line, "key"), number(line));
+            if bodies.insert(n) {
+                let before = last.insert(key.clone(), n).unwrap_or(0);
+                assert!(before < n, "{key}: {n} is behind {before}");
+            }
         }
-        let mut sum = 0;
+        assert_eq!(bodies.len(), self.size.messages);
         for name in names(PARTITIONS) {
             let ids = self.world.node_of(&name).ids(&name);
-            let done = firsts.remove(&name).unwrap_or_default();
+            let is_there: HashSet<&String> = ids.iter().collect();
+            let mut done = firsts.remove(&name).unwrap_or_default();
+            done.retain(|id| is_there.contains(id));
             let differs = ids.iter().zip(&done).position(|(id, done)| id != done);
             assert_eq!(
                 (differs, done.len()),
                 (None, ids.len()),
                 "{name}: out of order, or not all"
             );
-            sum += ids.len();
         }
-        assert_eq!(sum, self.size.messages);
-        log.len() - sum
+        log.len() - self.size.messages
+    }
+}
+
+/// Tells that all is sent as it goes.
+struct Told<'a>(&'a AtomicBool);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
@@ -182,6 +237,12 @@ fn go_on(process: &mut Process) {
 fn value(line: &str, name: &str) -> String {
     let (_, rest) = line.split_once(&format!("\"{name}\":\"")).unwrap();
     rest.split('"').next().unwrap().to_owned()
+}
+
+/// Which message a line is.
+fn number(line: &str) -> usize {
+    let (_, rest) = line.split_once("\"n\":").unwrap();
+    rest.split('}').next().unwrap().parse().unwrap()
 }
 
 #[test]
@@ -203,25 +264,41 @@ fn each_key_is_done_in_order_whoever_comes_and_goes() {
     });
 }
 
+const LONG: Size = Size {
+    messages: 100_000,
+    rate: 1700,
+};
+
+/// The seeds of a long run.
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
+    let (runs, first) = (number("FAULT_RUNS", 10), number("FAULT_SEED", 1));
+    first..first + runs
+}
+
+fn carry_out_long(world: &World, seed: u64, place: &str) {
+    let counts = Run::start(world, LONG).carry_out(seed);
+    println!("seed {seed}, {place}: 100000 messages by 1000 keys in 16 partitions, all done, in order; {counts:?}");
+}
+
 #[test]
 #[ignore = "takes as long as it is told: scripts/soak --exclusive N"]
 fn soak() {
-    let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
-    let (runs, first) = (number("FAULT_RUNS", 10), number("FAULT_SEED", 1));
-    for seed in first..first + runs {
-        World::each(|world| {
-            let size = Size {
-                messages: 100_000,
-                rate: 1700,
-            };
-            let counts = Run::start(world, size).carry_out(seed);
-            let where_ = match world {
-                World::One(_) => "a server",
-                World::Three(_) => "a cluster",
-            };
-            println!(
-                "seed {seed}, {where_}: 100000 messages by 1000 keys in 16 partitions, all done, in order; {counts:?}"
-            );
+    for seed in seeds() {
+        World::each(|world| match world {
+            World::Three(_) => carry_out_long(world, seed, "a cluster"),
+            World::One(_) | World::Changing(_) => carry_out_long(world, seed, "a server"),
         });
+    }
+}
+
+#[test]
+#[ignore = "takes as long as it is told: scripts/soak --failovers N"]
+fn failovers() {
+    for seed in seeds() {
+        match seed % 2 {
+            1 => carry_out_long(&World::Changing(Changing::cluster()), seed, "masters with replicas"),
+            _ => carry_out_long(&World::Changing(Changing::sentinels()), seed, "behind sentinels"),
+        }
     }
 }
