@@ -185,6 +185,27 @@ fn entries_that_are_gone_are_acknowledged_and_reported_once() {
     }
 }
 
+/// Whoever had it acknowledges it after it was listed as stale, and `trim --acked` takes it away: nothing was lost.
+#[test]
+fn what_was_acknowledged_and_trimmed_in_time_is_not_reported() {
+    let server = grouped(Server::options(), 3);
+    abandon(&server, 2);
+    let others = server.client();
+    let middleman = Middleman::start(&server, move |words| {
+        if is(words, "XPENDING") && words.get(3).is_some_and(|from| from == b"1-0") {
+            others.command(["XACK", "s", "g", "1-0"]);
+            others.command(["XTRIM", "s", "MINID", "2-0"]);
+        }
+        Verdict::Pass
+    });
+    consume(&server)
+        .args(["-e", "--claim-idle", "0s", "-u", &middleman.url()])
+        .stdout(line(2, 2) + &line(3, 1))
+        .run();
+    assert_eq!(server.pending("s", "g"), [""; 0]);
+    assert_eq!(server.ids("s"), ["2-0", "3-0"]);
+}
+
 #[test]
 fn a_named_consumer_first_reads_what_is_pending_under_its_name() {
     let server = grouped(Server::options(), 4);

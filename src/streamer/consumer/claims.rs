@@ -5,6 +5,7 @@
 //! it for less time, so nothing is taken from anybody. (XAUTOCLAIM is one step, but says neither whose entries
 //! were nor how often they were delivered.)
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::delivery::{Claim, Sink, Walked};
@@ -16,11 +17,14 @@ use super::requests::{Page, Pending, Whose, by_count};
 use super::settings::Acknowledge;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
-use crate::streamer::wire::{Entries, Shape};
+use crate::streamer::wire::{Entries, Shape, receive_pending};
 
 /// How many pending entries are listed at first, and at most.
 const FIRST_PAGE: usize = 100;
 const PAGE: usize = 10_000;
+
+/// How many entries more than are claimed are looked at as that is done.
+const ASIDE: usize = 100;
 
 /// How many pages are looked through at a time: messages in hand are to be kept alive meanwhile.
 const MOST_PAGES: usize = 20;
@@ -192,9 +196,43 @@ impl Member<'_> {
             _ => claim.deliveries,
         };
         let request = self.requests.claim(name, idle, ids, told);
-        self.link.connection.send(&request.get_packed_command())?;
+        let pending = self.send_claim(&request, claim.stream, ids)?;
         let entries = self.begin_reply(Shape::OneStream)?;
-        self.take_claimed(entries, claim, ids, sink)
+        self.take_claimed(entries, claim, &pending, ids, sink)
+    }
+
+    /// Sends a claim, in one go with a look at what is still pending just then; returns that. What is acknowledged and trimmed
+    /// since it was listed is no loss, and afterwards cannot be told from what is trimmed while it is pending.
+    pub fn send_claim(
+        &mut self,
+        claim: &redis::Cmd,
+        stream: usize,
+        ids: &[EntryId],
+    ) -> Result<HashSet<EntryId>, Error> {
+        let (Some(from), Some(to)) = (ids.iter().min().copied(), ids.iter().max().copied()) else {
+            return Ok(HashSet::new());
+        };
+        // Others' may lie in between.
+        let count = 2 * ids.len() + ASIDE;
+        let page = Page {
+            to,
+            ..Page::from(from, count, Whose::Anybodys)
+        };
+        let mut packed = self
+            .requests
+            .list(&self.settings.streams[stream], page)
+            .get_packed_command();
+        claim.write_packed_command(&mut packed);
+        let connection = &mut self.link.connection;
+        connection.send(&packed)?;
+        let rows = receive_pending(connection, from, count, |row| row.id)?;
+        let rows = rows.map_err(|refusal| self.refused(refusal, Some(stream)))?;
+        let mut pending: HashSet<EntryId> = rows.iter().copied().collect();
+        if let Some(last) = rows.last().filter(|_| rows.len() == count) {
+            // These were listed a moment ago.
+            pending.extend(ids.iter().filter(|id| *id > last));
+        }
+        Ok(pending)
     }
 
     /// As [`claim_now`](Self::claim_now), from whoever has them, if the lease is held.
@@ -210,7 +248,9 @@ impl Member<'_> {
         let request = self.requests.claim(name, Duration::ZERO, ids, deliveries);
         self.claiming = ids.iter().map(|id| Key { stream, id: *id }).collect();
         let entries = self.begin_held(lease, &request.get_packed_command(), Shape::OneStream)?;
-        let walked = self.take_claimed(entries, claim, ids, sink)?;
+        // Nobody else is at work.
+        let pending = ids.iter().copied().collect();
+        let walked = self.take_claimed(entries, claim, &pending, ids, sink)?;
         self.claiming.clear();
         Ok(walked)
     }
@@ -219,19 +259,21 @@ impl Member<'_> {
         &mut self,
         entries: Entries,
         claim: Claim,
+        pending: &HashSet<EntryId>,
         ids: &[EntryId],
         sink: &mut impl Sink,
     ) -> Result<Walked, Error> {
         let (walked, brought) = self.take_in(entries, Some(claim), sink)?;
         let missing = ids.iter().filter(|id| brought.binary_search(id).is_err());
         let missing: Vec<_> = missing.copied().collect();
-        self.let_go(claim.stream, &missing)?;
+        self.let_go(claim.stream, &missing, pending)?;
         Ok(walked)
     }
 
-    /// Entries that were pending and could not be claimed: somebody else has them now, or they were deleted or
-    /// trimmed. Those are acknowledged, which the server has done already from Redis 7.0 on.
-    pub fn let_go(&mut self, stream: usize, ids: &[EntryId]) -> Result<(), Error> {
+    /// Entries that could not be claimed: somebody else has them now or has acknowledged them, or they were deleted or
+    /// trimmed. Of those what was `pending` as it was claimed is told of, and acknowledged, which the server has done already
+    /// from Redis 7.0 on.
+    pub fn let_go(&mut self, stream: usize, ids: &[EntryId], pending: &HashSet<EntryId>) -> Result<(), Error> {
         let name = &self.settings.streams[stream];
         let look = |id: &EntryId| {
             let mut range = redis::cmd("XRANGE");
@@ -243,7 +285,7 @@ impl Member<'_> {
             let found = found.map_err(|refusal| self.refused(refusal, Some(stream)))?;
             let found: Vec<redis::Value> = self.link.connection.read(found)?;
             let key = Key { stream, id: *id };
-            if found.is_empty() {
+            if found.is_empty() && pending.contains(id) {
                 self.delivery.note_gone(key);
                 self.delivery.messages.settle(key);
             } else if let Some(open) = self.delivery.messages.forget(key)

@@ -58,11 +58,14 @@ impl Member<'_> {
         let name = &self.settings.streams[key.stream];
         let mut claim = self.requests.keep_alive(name, age, &[key.id]);
         claim.arg("RETRYCOUNT").arg(deliveries);
-        let claimed: Vec<String> = self.link.connection.ask(&claim, name, Some(&self.settings.group))?;
-        if claimed.is_empty() {
-            self.let_go(key.stream, &[key.id])?;
+        let pending = self.send_claim(&claim, key.stream, &[key.id])?;
+        let answer = self.link.connection.answer()?;
+        let claimed = answer.map_err(|refusal| self.refused(refusal, Some(key.stream)))?;
+        let is_claimed = !self.link.connection.read::<Vec<String>>(claimed)?.is_empty();
+        if !is_claimed {
+            self.let_go(key.stream, &[key.id], &pending)?;
         }
-        Ok(!claimed.is_empty())
+        Ok(is_claimed)
     }
 
     fn refresh(&mut self, stream: usize, age: Duration, ids: &[EntryId]) -> Result<(), Error> {

@@ -173,18 +173,20 @@ impl Requests {
         stream: impl AsRef<[u8]>,
         page: Page,
     ) -> Result<Result<Vec<Pending>, ServerError>, Error> {
-        let mut request = redis::cmd("XPENDING");
-        request.arg(stream.as_ref()).arg(self.group.as_bytes());
-        request
-            .arg(page.from.to_string())
-            .arg(page.to.to_string())
-            .arg(page.count);
-        if page.of == Whose::Ours {
-            request.arg(self.consumer.as_bytes());
-        }
-        connection.send(&request.get_packed_command())?;
+        connection.send(&self.list(stream, page).get_packed_command())?;
         let us = self.consumer.as_bytes();
         receive_pending(connection, page.from, page.count, |row| Pending::of(row, us))
+    }
+
+    /// XPENDING of a page.
+    pub fn list(&self, stream: impl AsRef<[u8]>, page: Page) -> redis::Cmd {
+        let mut list = redis::cmd("XPENDING");
+        list.arg(stream.as_ref()).arg(self.group.as_bytes());
+        list.arg(page.from.to_string()).arg(page.to.to_string()).arg(page.count);
+        if page.of == Whose::Ours {
+            list.arg(self.consumer.as_bytes());
+        }
+        list
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the dispatcher takes on: messages due again, what was left pending, new ones.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -169,25 +170,21 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
     fn deliver_again(&mut self, key: Key) -> Result<(), Error> {
         let page = Page::of_one(key.id, Whose::Ours);
         let rows = self.member.pending(key.stream, page)?;
-        let delivered = match rows.first() {
-            Some(row) => self.fetch_again(key, row)?,
-            None => false,
-        };
-        if !delivered {
-            self.member.let_go(key.stream, &[key.id])?;
+        match rows.first() {
+            Some(row) => self.fetch_again(key, row),
+            None => self.member.let_go(key.stream, &[key.id], &HashSet::new()),
         }
-        Ok(())
     }
 
-    /// Claims a message once more, past the triage, which let it through already. False if it could not be claimed.
-    fn fetch_again(&mut self, key: Key, row: &Pending) -> Result<bool, Error> {
+    /// Claims a message once more, past the triage, which let it through already; lets it go if it could not be claimed.
+    fn fetch_again(&mut self, key: Key, row: &Pending) -> Result<(), Error> {
         let member = &mut self.member;
         let name = &member.settings.streams[key.stream];
         // A claim whose reply was lost was no try.
         let tries = member.delivery.messages.get(key).map(|open| open.deliveries);
         let deliveries = tries.unwrap_or(row.deliveries) + 1;
         let claim = member.requests.claim(name, row.idle, &[key.id], deliveries);
-        member.link.connection.send(&claim.get_packed_command())?;
+        let pending = member.send_claim(&claim, key.stream, &[key.id])?;
         let mut entries = member.begin_reply(Shape::OneStream)?;
         let mut delivered = false;
         let (connection, streams) = (&mut member.link.connection, &member.settings.streams);
@@ -198,6 +195,9 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
                 delivered = true;
             }
         }
-        Ok(delivered)
+        if !delivered {
+            member.let_go(key.stream, &[key.id], &pending)?;
+        }
+        Ok(())
     }
 }
