@@ -2,7 +2,7 @@
 
 use super::{GROUP, NOTE, assert_all, assert_once, assert_settled, consume, consumers, handle, handled, ids, orders};
 use crate::harness::{Running, Server, Signal, Test, wait_until};
-use crate::middleman::{Middleman, Verdict, mentions};
+use crate::middleman::{Middleman, Verdict, is, mentions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -144,4 +144,27 @@ fn who_cannot_acknowledge_for_ten_seconds_says_so_and_leaves() {
     assert!(stderr.lines().any(told), "{stderr}");
     left.open();
     assert_eq!(left.server.pending("orders", GROUP).len(), COUNT);
+}
+
+/// Of one member each answer is there in time, but all together take longer than one may; of many members each takes longer,
+/// since all ask at the same time.
+#[test]
+fn many_streams_of_a_slow_server_are_left_in_good_order() {
+    const STREAMS: &str = "s:{0..249}";
+    for (group, pause) in [("-g", 5), ("-l", 1300)] {
+        let server = Server::start();
+        let middleman = Middleman::start(&server, move |words| {
+            let is_slow = is(words, "XPENDING") || is(words, "XGROUP");
+            if is_slow {
+                Verdict::Late(Duration::from_millis(pause))
+            } else {
+                Verdict::Pass
+            }
+        });
+        let subscribe = ["subscribe", STREAMS, group, "billing"];
+        Test::new(&server).args(subscribe).stderr_any().run();
+        let consume = ["consume", STREAMS, group, "billing", "-e"];
+        Test::new(&server).args(consume).args(["-u", &middleman.url()]).run();
+        assert_eq!(server.calls("xgroup|delconsumer"), 250, "{group}");
+    }
 }

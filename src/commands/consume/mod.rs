@@ -275,6 +275,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         stop,
         unblocker: &unblocker,
         quota: &quota,
+        streams: streams.len(),
         passed_over: &passed_over,
         undeletable: &undeletable,
         lease: None,

@@ -1,6 +1,7 @@
 //! How a member leaves its group: what is done is acknowledged, what it holds is handed back, what somebody else is to
 //! acknowledge is put aside, and its own name goes where nothing is pending under it.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::event::Event;
@@ -20,11 +21,14 @@ const GRACE: Duration = Duration::from_secs(10);
 /// The same where nothing is known to be left, or the time was up already.
 const SHORT_GRACE: Duration = Duration::from_secs(1);
 
-/// How much longer, for each stream.
-const PER_STREAM: Duration = Duration::from_millis(1);
+/// How much longer, for each stream of the run: all its members leave at the same time, and each asks about its streams.
+const PER_STREAM: Duration = Duration::from_millis(5);
 
 /// How many entries are handed back, or put aside, at a time.
 const PAGE: usize = 10_000;
+
+/// In how many streams a name is removed at a time.
+const TOGETHER: usize = 100;
 
 /// What a member leaves after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,12 +92,11 @@ impl Member<'_> {
         } else {
             departure.grace()
         };
-        // Each stream is asked about.
-        let grace = grace + PER_STREAM * u32::try_from(self.settings.streams.len()).unwrap_or(u32::MAX);
+        let (grace, moment) = (grace + self.share_of_others(), self.moment());
         let now = Instant::now();
         let until = match self.run.stop.asked() {
             // A server that was lost since the end was asked for has had some of the time.
-            Some(asked) if self.link.is_lost => (asked + grace).max(now + SHORT_GRACE),
+            Some(asked) if self.link.is_lost => (asked + grace).max(now + moment),
             _ => now + grace,
         };
         self.supervisor.begin_grace(until);
@@ -105,7 +108,7 @@ impl Member<'_> {
                 Ok(()) => break Ok(()),
                 Err(Halt::Ended(_)) => break Ok(()),
                 Err(Halt::Failed(error)) => match self.rejoin(error) {
-                    Ok(()) => self.set_deadline(Some(until.max(Instant::now() + SHORT_GRACE))),
+                    Ok(()) => self.set_deadline(Some(until.max(Instant::now() + moment))),
                     Err(Halt::Ended(_)) => break Ok(()),
                     Err(Halt::Failed(error)) => break Err(error),
                 },
@@ -184,9 +187,7 @@ impl Member<'_> {
                     Err(error @ Error::Denied(_)) => denied = Some(error),
                     done => done?,
                 }
-                // However many there are, a server that answers has time for them.
-                let soon = Instant::now() + SHORT_GRACE;
-                self.set_deadline(self.deadline.map(|deadline| deadline.max(soon)));
+                self.give_time();
             }
             self.forget_open(stream);
         }
@@ -263,40 +264,75 @@ impl Member<'_> {
             self.tell_name_kept("the server does not let this user close an old connection, which may still be served");
             return Ok(());
         }
-        let any = Page::from(EntryId::MIN, 1, Whose::Ours);
-        for (stream, name) in self.settings.streams.iter().enumerate() {
-            let leaves_pending = self.settings.acknowledge.leaves_pending();
-            if leaves_pending && !self.pending(stream, any)?.is_empty() {
-                continue;
-            }
-            let mut delete = redis::cmd("XGROUP");
-            delete
-                .arg("DELCONSUMER")
-                .arg(name)
-                .arg(&self.settings.group)
-                .arg(consumer);
-            match self
-                .link
-                .connection
-                .ask::<u64>(&delete, name, Some(&self.settings.group))
-            {
-                Ok(0) => {}
-                Ok(dropped) => {
-                    return Err(Error::Dropped {
-                        stream: name.clone(),
-                        consumer: consumer.clone(),
-                        entries: dropped,
-                    });
+        for first in (0..self.settings.streams.len()).step_by(TOGETHER) {
+            let last = self.settings.streams.len().min(first + TOGETHER);
+            self.give_time();
+            let free = self.without_pending(first..last)?;
+            self.give_time();
+            let deletes: Vec<_> = free
+                .iter()
+                .map(|stream| {
+                    let mut delete = redis::cmd("XGROUP");
+                    delete.arg("DELCONSUMER").arg(&self.settings.streams[*stream]);
+                    delete.arg(&self.settings.group).arg(consumer).clone()
+                })
+                .collect();
+            let answers = self.link.connection.query_all(&deletes)?;
+            for (stream, answer) in free.into_iter().zip(answers) {
+                let deleted = answer.map_err(|refusal| self.refused(refusal, Some(stream)));
+                match deleted.and_then(|deleted| self.link.connection.read::<u64>(deleted)) {
+                    Ok(0) => {}
+                    Ok(dropped) => {
+                        return Err(Error::Dropped {
+                            stream: self.settings.streams[stream].clone(),
+                            consumer: consumer.clone(),
+                            entries: dropped,
+                        });
+                    }
+                    // Everything is done but the tidying up.
+                    Err(error @ Error::Denied(_)) => {
+                        self.tell_name_kept(&error.to_string());
+                        return Ok(());
+                    }
+                    Err(error) => return Err(error),
                 }
-                // Everything is done but the tidying up.
-                Err(error @ Error::Denied(_)) => {
-                    self.tell_name_kept(&error.to_string());
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// In which of some streams nothing is pending under this consumer.
+    fn without_pending(&mut self, streams: Range<usize>) -> Result<Vec<usize>, Error> {
+        if !self.settings.acknowledge.leaves_pending() {
+            return Ok(streams.collect());
+        }
+        let any = Page::from(EntryId::MIN, 1, Whose::Ours);
+        let list = |stream| self.requests.list(&self.settings.streams[stream], any);
+        let lists: Vec<_> = streams.clone().map(list).collect();
+        let mut free = Vec::new();
+        for (stream, answer) in streams.zip(self.link.connection.query_all(&lists)?) {
+            let rows = answer.map_err(|refusal| self.refused(refusal, Some(stream)))?;
+            if self.link.connection.read::<Vec<redis::Value>>(rows)?.is_empty() {
+                free.push(stream);
+            }
+        }
+        Ok(free)
+    }
+
+    /// How long an answer may take because all other members of the run ask at the same time.
+    fn share_of_others(&self) -> Duration {
+        PER_STREAM * u32::try_from(self.run.streams).unwrap_or(u32::MAX)
+    }
+
+    /// How long an answer may take in any case.
+    fn moment(&self) -> Duration {
+        SHORT_GRACE + self.share_of_others()
+    }
+
+    /// However much there is to do, a server that answers has time for it.
+    fn give_time(&mut self) {
+        let soon = Instant::now() + self.moment();
+        self.set_deadline(self.deadline.map(|deadline| deadline.max(soon)));
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Run<'a> {
     pub stop: &'a Stop,
     pub unblocker: &'a Unblocker,
     pub quota: &'a Quota,
+    /// How many streams all members read together.
+    pub streams: usize,
     /// Counts the messages that are passed over for their names.
     pub passed_over: &'a AtomicU64,
     /// Counts the messages that were to be deleted, and are not.
