@@ -339,3 +339,29 @@ fn several_batches_are_handled_at_a_time() {
     handle(&server, "-e --batch 200 --jobs 2", script).run();
     assert_eq!(numbers(&server), all_but(400, &[]));
 }
+
+/// What was trimmed while its batch failed is not said to be handed back.
+#[test]
+fn what_is_gone_as_its_batch_fails_is_not_handed_back() {
+    let server = orders(3);
+    let script = "redis-cli -s \"$SOCKET\" XTRIM orders MINID 3-0; exit 7";
+    let run = Test::new(&server).args(["consume", "orders", "-l", "billing", "-e", "--batch", "3"]);
+    let run = run.args(["--", "sh", "-c", script]).env("SOCKET", server.socket());
+    let output = run.spawn().wait();
+    assert_eq!(output.status, 1, "{}", output.stderr());
+    let stderr = output.stderr();
+    for id in ["1-0", "2-0"] {
+        let told =
+            format!("orders {id}: the handler failed: exit status 7; it is gone meanwhile, or another consumer's");
+        assert!(stderr.contains(&told), "{stderr}");
+        assert!(
+            stderr.contains(&format!("deleted or trimmed before being acknowledged: {id}\n")),
+            "{stderr}"
+        );
+    }
+    assert!(
+        stderr.contains("orders 3-0: the handler failed: exit status 7; handed back"),
+        "{stderr}"
+    );
+    assert_eq!(server.pending("orders", GROUP), ["3-0"]);
+}

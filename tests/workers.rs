@@ -148,8 +148,14 @@ fn later_is_no_failure() {
     assert!(server.is_settled("orders", GROUP));
 
     let server = orders(1);
+    work(&server, "-n 1 --timeout 1s", &answering("echo later 1h"))
+        .status(4)
+        .stderr_has(["error: timed out after 1s: got 0 of 1 messages; 1 put off by a worker for longer than that\n"])
+        .run();
+
+    let server = orders(1);
     let mut consumer = work(&server, options, &answering("echo later 1h")).spawn();
-    wait_until("it to be read", || server.lines("lines").len() == 1);
+    consumer.wait_stderr("waiting for 1 message put off by a worker; the next is tried in ");
     consumer.signal(Signal::TERM);
     assert_eq!(consumer.wait().status, 143);
     // The next gets it as if for the first time.

@@ -114,6 +114,13 @@ pub fn tell(ui: Ui, event: &Event<'_>, meant_by: &dyn Fn(&str) -> Option<String>
             "{} read and not handled; they do not come again, as --ack read asks",
             counted(*count as u64, "message")
         ),
+        Event::OnlyPutOff { messages, next } => {
+            return ui.status(&format!(
+                "waiting for {} put off by a worker; the next is tried in {}",
+                counted(*messages, "message"),
+                roughly(*next)
+            ));
+        }
         Event::NameKept { consumer, why } => format!("the consumer {consumer} stays in the group: {why}"),
         Event::LeftBehind { done, held, consumer } => left_behind(*done, *held, consumer),
     };
@@ -159,6 +166,7 @@ fn after_failure(next: Next) -> String {
         Next::Retry(delay) => format!("; again in {}", roughly(delay)),
         Next::DeadLetter => "; it goes to the dead letters".to_owned(),
         Next::HandBack => "; handed back".to_owned(),
+        Next::NotOurs => "; it is gone meanwhile, or another consumer's".to_owned(),
         Next::Nothing => NOT_AGAIN.to_owned(),
     }
 }

@@ -237,7 +237,7 @@ impl Members<'_> {
         if let Some(error) = self.stdout.take_failure() {
             return Err(error).context("cannot write to stdout");
         }
-        let ending = told(self.args, &self.run, ended?, tally.waiting)?;
+        let ending = told(self.args, &self.run, ended?, tally)?;
         if !matches!(ending, Ending::Signal(_)) {
             undeletable(self.run.undeletable.load(Ordering::Relaxed))?;
         }
@@ -267,6 +267,7 @@ fn add(a: Tally, b: Tally) -> Tally {
         handled: a.handled + b.handled,
         failed: a.failed + b.failed,
         waiting: a.waiting + b.waiting,
+        put_off: a.put_off + b.put_off,
     }
 }
 
@@ -285,7 +286,7 @@ fn sum(ended: impl Iterator<Item = anyhow::Result<Ending>>) -> anyhow::Result<En
 }
 
 /// What an ending means: a time limit that passed is a condition that was not met.
-pub fn told(args: &Args, run: &Run<'_>, ending: Ending, waiting: u64) -> anyhow::Result<Ending> {
+pub fn told(args: &Args, run: &Run<'_>, ending: Ending, tally: Tally) -> anyhow::Result<Ending> {
     if let Some(signal) = run.stop.signal() {
         return Ok(Ending::Signal(signal));
     }
@@ -295,14 +296,21 @@ pub fn told(args: &Args, run: &Run<'_>, ending: Ending, waiting: u64) -> anyhow:
     let limit = events::timeout(args.timeout.unwrap_or_default());
     let wanted = args.max.map_or(0, NonZeroUsize::get);
     let got = wanted.saturating_sub(run.quota.left(wanted));
+    let Tally { waiting, put_off, .. } = tally;
     let failed = match waiting {
         0 => String::new(),
-        1 => "; 1 had failed, and waited to be tried again".to_owned(),
         waiting => format!("; {} had failed, and waited to be tried again", grouped(waiting)),
     };
-    let (got, wanted) = (grouped((got as u64).saturating_sub(waiting)), grouped(wanted as u64));
+    let put_off_ones = match put_off {
+        0 => String::new(),
+        put_off => format!("; {} put off by a worker for longer than that", grouped(put_off)),
+    };
+    let (got, wanted) = (
+        grouped((got as u64).saturating_sub(waiting + put_off)),
+        grouped(wanted as u64),
+    );
     Err(Failure::unmet(format!(
-        "timed out after {limit}: got {got} of {wanted} messages{failed}"
+        "timed out after {limit}: got {got} of {wanted} messages{failed}{put_off_ones}"
     ))
     .into())
 }

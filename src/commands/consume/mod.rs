@@ -24,7 +24,9 @@ use crate::options::{GroupArgs, ReconnectArgs, parse_count, parse_name};
 use crate::partitions::parse_stream;
 use crate::render::grouped;
 use crate::signals;
-use crate::streamer::{Ending, EntryId, Halt, Link, NamePattern, Point, Quota, Run, Unblocker, parse_duration, ready};
+use crate::streamer::{
+    Ending, EntryId, Halt, Link, NamePattern, Point, Quota, Run, Tally, Unblocker, parse_duration, ready,
+};
 
 use format::FormatArgs;
 use handlers::{Environment, Groups};
@@ -287,7 +289,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     // Until there is a connection, a signal ends the process as signals do.
     let link = match connect(&run, &streams[0], &plan.keys(args.exclusive), context) {
         Ok(link) => link,
-        Err(Halt::Ended(ending)) => return members::told(&args, &run, ending, 0),
+        Err(Halt::Ended(ending)) => return members::told(&args, &run, ending, Tally::default()),
         Err(Halt::Failed(error)) => return Err(error.into()),
     };
     let groups = Groups::default();

@@ -289,7 +289,7 @@ impl Member<'_> {
                 self.delivery.note_gone(key);
                 self.delivery.messages.settle(key);
             } else if let Some(open) = self.delivery.messages.forget(key)
-                && matches!(open.state, State::Waiting | State::Ready)
+                && matches!(open.state, State::Waiting(_) | State::Ready)
             {
                 self.run.quota.give_back();
             }

@@ -71,6 +71,8 @@ pub enum Event<'a> {
     FewerHandlers { running: usize, error: &'a str },
     /// So many messages count as acknowledged since they were read, and no handler could be started for them.
     Unhandled(usize),
+    /// Nothing is left to do but messages that their workers put off; the next is tried after so long.
+    OnlyPutOff { messages: u64, next: Duration },
     /// The consumer's name stays in the group.
     NameKept { consumer: &'a str, why: &'a str },
     /// So many messages are done and not acknowledged, and so many were not handed back, because the server is away.
@@ -90,6 +92,8 @@ pub enum Next {
     DeadLetter,
     /// Others, who get it when this run ends.
     HandBack,
+    /// Nothing: it was deleted, trimmed or claimed by somebody else meanwhile.
+    NotOurs,
     /// Nothing: it counts as acknowledged since it was read.
     Nothing,
 }

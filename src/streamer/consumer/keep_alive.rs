@@ -49,7 +49,7 @@ impl Member<'_> {
     }
 
     /// Tells the server how often a message counts as delivered, which it was not told as it was claimed. False if the
-    /// message is not this consumer's any more.
+    /// message is not this consumer's any more, and let go.
     pub fn tell_deliveries(&mut self, key: Key) -> Result<bool, Error> {
         let Some(open) = self.delivery.messages.get(key) else {
             return Ok(false);
@@ -77,7 +77,7 @@ impl Member<'_> {
         for id in ids.iter().filter(|id| !claimed.contains(id)) {
             let key = Key { stream, id: *id };
             match self.delivery.messages.get(key).map(|open| &open.state) {
-                Some(State::Ready | State::Waiting) => {
+                Some(State::Ready | State::Waiting(_)) => {
                     self.run.quota.give_back();
                     self.delivery.messages.forget(key);
                 }

@@ -349,6 +349,7 @@ fn tries(open: Option<(&State, u64)>, row: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::streamer::consumer::messages::Again;
 
     #[test]
     fn only_tries_count_as_deliveries() {
@@ -361,7 +362,7 @@ mod tests {
             (Some(State::Held { tried: true }), 1, 1, 1),
             (Some(State::Ready), 3, 3, 2),
             (Some(State::Running), 3, 3, 3),
-            (Some(State::Waiting), 2, 2, 2),
+            (Some(State::Waiting(Again::Failed)), 2, 2, 2),
             (Some(dying), 4, 4, 4),
             // It was delivered in a reply that was lost.
             (None, 0, 5, 4),

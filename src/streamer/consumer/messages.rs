@@ -21,7 +21,7 @@ pub enum State {
     /// The end of its handler.
     Running,
     /// Its next try.
-    Waiting,
+    Waiting(Again),
     /// Its dead letter to be taken by the server.
     Dying {
         reason: String,
@@ -30,6 +30,15 @@ pub enum State {
     },
     /// The end of this run, which hands it back. A delivery that was no try does not count.
     Held { tried: bool },
+}
+
+/// Why a message is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// Its handler failed.
+    Failed,
+    /// Its worker put it off.
+    PutOff,
 }
 
 /// A message that was delivered to this member and is not done.
@@ -92,9 +101,9 @@ impl Messages {
     }
 
     /// A message waits for its next try. It is delivered again then: what it holds need not be kept.
-    pub fn wait(&mut self, key: Key) {
+    pub fn wait(&mut self, key: Key, again: Again) {
         if let Some(open) = self.open.get_mut(&key) {
-            open.state = State::Waiting;
+            open.state = State::Waiting(again);
             open.fields = Vec::new();
         }
     }

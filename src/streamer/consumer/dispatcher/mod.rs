@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use super::event::Event;
 use super::leave::Departure;
 use super::member::{Member, Run};
-use super::messages::State;
+use super::messages::{Again, State};
 use super::settings::Acknowledge;
 use crate::streamer::entry::Entry;
 use crate::streamer::error::Error;
@@ -90,6 +90,9 @@ const RELINK_WITHIN: Duration = Duration::from_millis(500);
 /// How long a batch that is not full is held at least while more messages come without being waited for.
 const FLOW_HOLD: Duration = Duration::from_millis(10);
 
+/// Nobody wonders about a shorter wait.
+const WORTH_TELLING: Duration = Duration::from_secs(1);
+
 /// How it stands with new messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum News {
@@ -131,6 +134,7 @@ struct Dispatcher<'scope, 'env, 'a, H> {
     no_room_since: Option<Instant>,
     /// Since when dead letters are refused.
     dying_since: Option<Instant>,
+    has_told_of_put_off: bool,
 }
 
 impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
@@ -171,6 +175,7 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
             next_relink: Instant::now(),
             no_room_since: None,
             dying_since: None,
+            has_told_of_put_off: false,
             member,
         }
     }
@@ -228,6 +233,7 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
                 return Ok(is_last.then_some(Ending::Enough));
             }
         }
+        self.tell_of_put_off();
         let patience = self.patience();
         match self.signals.recv_timeout(patience) {
             Ok(first) => self.react(first)?,
@@ -344,6 +350,26 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
         }
     }
 
+    /// How many messages wait for another try for this reason.
+    fn waiting(&self, why: Again) -> u64 {
+        let messages = &self.member.delivery.messages;
+        messages.count(|state| *state == State::Waiting(why)) as u64
+    }
+
+    /// Tells, once, that nothing is left but messages that were put off: else nobody sees what is waited for.
+    fn tell_of_put_off(&mut self) {
+        let is_idle = self.news == News::Over && self.queue.running() == 0 && self.queue.ready.is_empty();
+        if self.has_told_of_put_off || !is_idle {
+            return;
+        }
+        let next = self.next_due().map(|due| due.saturating_duration_since(Instant::now()));
+        let (messages, next) = (self.waiting(Again::PutOff), next.unwrap_or_default());
+        if messages > 0 && next >= WORTH_TELLING {
+            self.has_told_of_put_off = true;
+            (self.run.tell)(Event::OnlyPutOff { messages, next });
+        }
+    }
+
     /// Lets the handlers at work finish, acknowledges what they did, and hands back the rest.
     fn finish(&mut self, mut ended: Result<Ending, Failure>) -> Result<Ending, Failure> {
         while self.queue.running() > 0 || self.reader.asked() > 0 || self.has_unread() {
@@ -368,7 +394,8 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
         if self.has_unread() {
             (self.run.tell)(Event::Unhandled(self.queue.ready.len()));
         }
-        self.tally.waiting = self.member.messages().count(|state| *state == State::Waiting) as u64;
+        self.tally.waiting = self.waiting(Again::Failed);
+        self.tally.put_off = self.waiting(Again::PutOff);
         let departure = match &ended {
             Ok(ending) => Departure::InGoodOrder(*ending),
             Err(Failure::Servers(error)) => Departure::after(error),

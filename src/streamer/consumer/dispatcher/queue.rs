@@ -194,7 +194,7 @@ impl Queue {
         let now = Instant::now();
         let is_over = |key: &Key| {
             let state = messages.get(*key).map(|open| &open.state);
-            !matches!(state, Some(State::Waiting | State::Dying { .. }))
+            !matches!(state, Some(State::Waiting(_) | State::Dying { .. }))
         };
         // They were let go in the meantime.
         while let Some((moment, key)) = self.due.first().copied()
@@ -204,7 +204,8 @@ impl Queue {
             self.unschedule(key);
         }
         let can = |key: &Key| {
-            let is_waiting = messages.get(*key).is_some_and(|open| open.state == State::Waiting);
+            let state = messages.get(*key).map(|open| &open.state);
+            let is_waiting = matches!(state, Some(State::Waiting(_)));
             !is_waiting || has_room
         };
         self.due.iter().find(|(_, key)| can(key)).map(|(moment, _)| *moment)

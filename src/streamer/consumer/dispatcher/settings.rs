@@ -63,6 +63,8 @@ pub struct Tally {
     pub failed: u64,
     /// Failed, and waited for another try when the time was up.
     pub waiting: u64,
+    /// Put off by their workers until after the time was up.
+    pub put_off: u64,
 }
 
 /// Why dispatching failed.

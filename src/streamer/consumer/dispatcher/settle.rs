@@ -6,7 +6,7 @@ use super::{Dispatcher, Failure, Handlers, Verdict};
 use crate::streamer::consumer::dead_letter::DeadLetter;
 use crate::streamer::consumer::event::{AfterBatch, Event, Next};
 use crate::streamer::consumer::lease::Lease;
-use crate::streamer::consumer::messages::{Key, State};
+use crate::streamer::consumer::messages::{Again, Key, State};
 use crate::streamer::consumer::settings::OnFailure;
 use crate::streamer::servers::jittered;
 use crate::streamer::stop::Ending;
@@ -38,8 +38,16 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
                 }
                 self.queue.ready.put_back(keys);
             }
-            Verdict::Later(pause) => keys.into_iter().for_each(|key| self.later(key, pause)),
-            Verdict::Dead(reason) => keys.into_iter().for_each(|key| self.dead(key, &reason)),
+            Verdict::Later(pause) => {
+                for key in keys {
+                    self.later(key, pause)?;
+                }
+            }
+            Verdict::Dead(reason) => {
+                for key in keys {
+                    self.dead(key, &reason)?;
+                }
+            }
             Verdict::Unusable(why) => {
                 self.set_aside(keys);
                 return Err(Failure::Unusable(why));
@@ -52,7 +60,7 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
                 self.run.stop.end(Ending::ReaderGone);
             }
             Verdict::Failed(reason) => match keys.as_slice() {
-                [only] => self.failed(*only, &reason),
+                [only] => return self.failed(*only, &reason),
                 _ => return self.batch_failed(keys, &reason),
             },
         }
@@ -114,7 +122,7 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
     }
 
     /// A message is to be tried again after a pause: this was no try.
-    fn later(&mut self, key: Key, pause: Duration) {
+    fn later(&mut self, key: Key, pause: Duration) -> Result<(), Failure> {
         if matches!(self.dispatch.on_failure, OnFailure::Drop) {
             return self.failed(key, "it was to be tried later");
         }
@@ -122,12 +130,13 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
             return self.failed(key, "it was to be tried at no time");
         };
         self.member.messages().discount(key);
-        self.member.messages().wait(key);
+        self.member.messages().wait(key, Again::PutOff);
         self.queue.schedule(moment, key);
+        Ok(())
     }
 
     /// A message is to be a dead letter, where there are any.
-    fn dead(&mut self, key: Key, reason: &str) {
+    fn dead(&mut self, key: Key, reason: &str) -> Result<(), Failure> {
         if self.dispatch.dead_letters().is_none() {
             return self.failed(key, reason);
         }
@@ -138,14 +147,24 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
             next: Next::DeadLetter,
         });
         self.give_up(key, reason);
+        Ok(())
     }
 
     /// A handler failed a message.
-    fn failed(&mut self, key: Key, reason: &str) {
+    fn failed(&mut self, key: Key, reason: &str) -> Result<(), Failure> {
         let Some(deliveries) = self.member.messages().get(key).map(|open| open.deliveries) else {
-            return;
+            return Ok(());
         };
-        let next = after_failure(&self.dispatch.on_failure, deliveries);
+        let mut next = after_failure(&self.dispatch.on_failure, deliveries);
+        let mut looked = Ok(());
+        if matches!(next, Next::HandBack) {
+            match self.member.tell_deliveries(key) {
+                Ok(true) => {}
+                Ok(false) => next = Next::NotOurs,
+                // It is handed back if it is there.
+                Err(error) => looked = Err(error.into()),
+            }
+        }
         (self.run.tell)(Event::HandlerFailed {
             stream: &self.member.settings.streams[key.stream],
             id: key.id,
@@ -157,6 +176,7 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
                 self.tally.failed += 1;
                 self.member.messages().settle(key);
             }
+            Next::NotOurs => self.tally.failed += 1,
             Next::HandBack => {
                 self.tally.failed += 1;
                 self.member.messages().set(key, State::Held { tried: true });
@@ -167,10 +187,11 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
             }
             Next::DeadLetter => self.give_up(key, reason),
             Next::Retry(delay) => {
-                self.member.messages().wait(key);
+                self.member.messages().wait(key, Again::Failed);
                 self.queue.schedule(Instant::now() + delay, key);
             }
         }
+        looked
     }
 
     /// A message is to become a dead letter.

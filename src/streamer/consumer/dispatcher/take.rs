@@ -153,7 +153,10 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
     /// Tries the next failed message again, if one is due.
     fn retry_next(&mut self) -> Result<bool, Failure> {
         let messages = &self.member.delivery.messages;
-        let Some(key) = self.queue.take_due(messages, |state| *state == State::Waiting) else {
+        let Some(key) = self
+            .queue
+            .take_due(messages, |state| matches!(state, State::Waiting(_)))
+        else {
             return Ok(false);
         };
         match self.deliver_again(key) {
