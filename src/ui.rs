@@ -102,6 +102,15 @@ impl Ui {
         self.stdout.is_terminal.then(width)
     }
 
+    /// Words as stdout is to show them: on a terminal, in lines that it shows whole.
+    pub fn words(&self, text: &str) -> String {
+        if self.stdout.is_terminal {
+            fitted(&printable(text), true).into_owned()
+        } else {
+            text.to_owned()
+        }
+    }
+
     /// Whether somebody would have to type the input.
     pub fn input_is_terminal(&self) -> bool {
         io::stdin().is_terminal()

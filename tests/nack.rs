@@ -76,7 +76,7 @@ fn only_what_was_pending_in_somebodys_hands_counts() {
     nack(&server, "--strict 2-0 1-0")
         .status(4)
         .stdout("1\n")
-        .stderr_has(["error: 1 of 2 were not pending: 1-0"])
+        .stderr_has(["error: 1 of 2 was not pending: 1-0"])
         .run();
     nack(&server, "--strict 3-0").stdout("1\n").run();
 }
@@ -158,7 +158,7 @@ fn what_was_delivered_again_since_is_left_alone() {
             .stdin(lines.lines().nth(1).unwrap())
             .status(4)
             .stdout("0\n")
-            .stderr_has(["error: 1 of 1 were not pending: 2-0"])
+            .stderr_has(["error: 1 of 1 was not pending: 2-0"])
             .run();
     }
     assert_eq!(owner(&server, "2-0"), "other");

@@ -107,6 +107,11 @@ fn print(ui: Ui, data: &[u8]) -> anyhow::Result<Ending> {
     }
 }
 
+/// Writes what a person is told to stdout, where it is what was asked for.
+fn print_words(ui: Ui, words: &str) -> anyhow::Result<Ending> {
+    print(ui, ui.words(words).as_bytes())
+}
+
 /// How tables are laid out.
 fn layout(ui: Ui) -> Layout {
     Layout {

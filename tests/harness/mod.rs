@@ -36,7 +36,7 @@ pub use queries::{Entry, Fields, entry};
 pub use refusal::{NOREPLICAS, OOM, READONLY, Refusal};
 pub use running::{Output, Running, kill, peak_memory};
 pub use rustix::process::Signal;
-pub use screen::Screen;
+pub use screen::{Screen, typed};
 pub use sentinel::Sentinels;
 pub use server::Server;
 pub use tls::{Flaw, write_flawed};

@@ -1,6 +1,7 @@
 //! What a person sees of a run: its output on a terminal of so many columns, which is no window but an emulation of one.
 
 use super::program::Test;
+use super::running::Output;
 use super::server::Server;
 use std::num::NonZero;
 
@@ -19,6 +20,27 @@ fn terminal(rows: u16, columns: u16) -> vt100::Parser {
     vt100::Parser::new(size(rows), size(columns), 0)
 }
 
+/// Runs a command in a terminal of so many columns and rows, in which somebody waits for each text before typing what stands
+/// behind it. Then says how the terminal was left.
+pub fn typed(server: &Server, (columns, rows): (u16, u16), steps: &[(&str, &str)], command: &str) -> Output {
+    let seen = |(text, keys): &(&str, &str)| {
+        // Only what is new since the last key counts.
+        format!(
+            "until tail -c +$((at + 1)) shown 2>/dev/null | grep -qs -- '{text}'; do sleep 0.05; done; \
+             at=$(wc -c < shown); printf '{keys}'; "
+        )
+    };
+    let keys: String = steps.iter().map(seen).collect();
+    let run = format!("stty cols {columns} rows {rows}; {command}; echo status $?; stty -a");
+    std::fs::write(server.work().join("run"), run).unwrap();
+    let script = format!(
+        "rm -f shown; export TERM=xterm-256color LC_ALL=C.UTF-8
+         (at=0; {keys} until grep -qs 'status [0-9]' shown; do sleep 0.05; done) |
+         {{ script -qefc 'bash run' shown > all; cat all; }}"
+    );
+    Test::shell(server, &script).stdout_any().stderr_any().run()
+}
+
 impl Screen {
     /// Runs a command line of a shell on a terminal of so many columns; it has to end with this status.
     #[track_caller]
@@ -33,6 +55,36 @@ impl Screen {
             columns,
             raw: run.stdout(),
         }
+    }
+
+    /// What stood on a terminal of so many columns, on a screen of its own, when the last of what somebody typed ended the
+    /// command: see [`typed`].
+    #[track_caller]
+    pub fn live(server: &Server, columns: u16, steps: &[(&str, &str)], command: &str) -> Self {
+        const ROWS: u16 = 24;
+        const LEAVE: &str = "\x1b[?1049l";
+        let raw = typed(server, (columns, ROWS), steps, command).stdout();
+        let (before, _) = raw.rsplit_once(LEAVE).unwrap_or_else(|| panic!("{raw:?}"));
+        let mut parser = terminal(ROWS, columns);
+        parser.process(before.as_bytes());
+        Self {
+            parser,
+            columns,
+            raw: before.to_owned(),
+        }
+    }
+
+    /// The lines, those whole that were too long for the terminal.
+    pub fn whole_lines(&self) -> Vec<String> {
+        let mut whole = vec![String::new()];
+        for (number, line) in self.lines().iter().enumerate() {
+            whole.last_mut().unwrap().push_str(line);
+            if !self.parser.screen().row_wrapped(number as u16) {
+                whole.push(String::new());
+            }
+        }
+        whole.pop();
+        whole
     }
 
     /// The lines, without colours, as far as something stands in them.

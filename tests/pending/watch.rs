@@ -1,32 +1,16 @@
 //! The live view in a pseudo-terminal, and its lines of JSON where there is none.
 
 use super::pending;
-use crate::harness::{Output, Server, Test, wait_until};
+use crate::harness::{self, Output, Server, Test, wait_until};
 use serde_json::Value;
 
 /// What leaves a screen that was drawn on: the cursor is shown, and the shell's own screen.
 const LEFT: &str = "\x1b[?25h\x1b[?7h\x1b[?1049l";
 const ENTERED: &str = "\x1b[?1049h";
 
-/// Runs a command in a terminal in which somebody waits for each text before typing what stands behind it. Then says how
-/// the terminal was left.
+/// What somebody sees who types, at the smallest terminal.
 fn typed(server: &Server, steps: &[(&str, &str)], command: &str) -> Output {
-    let seen = |(text, keys): &(&str, &str)| {
-        // Only what is new since the last key counts.
-        format!(
-            "until tail -c +$((at + 1)) shown 2>/dev/null | grep -qs -- '{text}'; do sleep 0.05; done; \
-             at=$(wc -c < shown); printf '{keys}'; "
-        )
-    };
-    let keys: String = steps.iter().map(seen).collect();
-    let run = format!("stty cols 80 rows 24; {command}; echo status $?; stty -a");
-    std::fs::write(server.work().join("run"), run).unwrap();
-    let script = format!(
-        "rm -f shown; export TERM=xterm-256color LC_ALL=C.UTF-8
-         (at=0; {keys} until grep -qs 'status [0-9]' shown; do sleep 0.05; done) |
-         {{ script -qefc 'bash run' shown > all; cat all; }}"
-    );
-    Test::shell(server, &script).stdout_any().stderr_any().run()
+    harness::typed(server, (80, 24), steps, command)
 }
 
 const WATCH: &str = "redis-streamer pending --watch --interval 100ms";

@@ -166,8 +166,9 @@ impl<'a> Report<'a> {
             return Ok(());
         }
         let message = format!(
-            "{} left where they are, of {}",
+            "{} left where {}, of {}",
             counted(left, "dead letter"),
+            if left == 1 { "it is" } else { "they are" },
             grouped(left + moved)
         );
         let mut reasons = self.parts.iter().flat_map(|(_, outcome)| outcome.left.keys());

@@ -114,7 +114,11 @@ impl Tally {
     pub fn not_pending(&self) -> String {
         let missed = self.all.not_pending;
         let total = missed + self.all.done;
-        format!("{missed} of {total} were not pending: {}", listed(&self.missed, missed))
+        let were = if missed == 1 { "was" } else { "were" };
+        format!(
+            "{missed} of {total} {were} not pending: {}",
+            listed(&self.missed, missed)
+        )
     }
 
     /// Which are gone.

@@ -4,7 +4,7 @@ mod json;
 mod words;
 
 use crate::commands::streams::StreamArgs;
-use crate::commands::{Context, print, print_json};
+use crate::commands::{Context, print_json, print_words};
 use crate::failure::{Failure, quote};
 use crate::options::{GroupArgs, parse_name};
 use crate::render::duration;
@@ -170,7 +170,7 @@ fn show_plans(plans: &[Plan<'_>], settings: &Settings, context: &Context) -> any
         return print_json(context.ui, json::document(&rows)?.as_bytes());
     }
     let lines: Vec<_> = plans.iter().map(|plan| words::planned(plan, settings) + "\n").collect();
-    print(context.ui, lines.concat().as_bytes())
+    print_words(context.ui, &lines.concat())
 }
 
 /// Creates a group, or moves it, and tells of it.

@@ -3,7 +3,7 @@
 mod item;
 mod json;
 
-use crate::commands::{Context, print, print_json};
+use crate::commands::{Context, print_json, print_words};
 use crate::failure::{Failure, quote};
 use crate::options::RawGroupArgs;
 use crate::partitions::{RawStreams, parse_raw_streams};
@@ -179,7 +179,7 @@ fn show(items: &[Item], settings: &Settings, context: &Context) -> anyhow::Resul
         Format::Json => print_json(context.ui, json::document(items)?.as_bytes()),
         Format::Words => {
             let lines: Vec<_> = items.iter().map(|item| item.plan(settings.losses) + "\n").collect();
-            print(context.ui, lines.concat().as_bytes())
+            print_words(context.ui, &lines.concat())
         }
     }
 }

@@ -113,7 +113,7 @@ fn help(letters: Letters, width: usize) -> Vec<Line> {
         ("enter", "open a group, then an entry of it"),
         ("esc", "back; in the list, show all again"),
         ("s", "sort by: behind, name, lag, pending, in, out"),
-        ("/", "show only streams and groups whose names contain something"),
+        ("/", "show only what has something in its name"),
         ("r", "ask at once, also for streams that are new"),
         ("q", "quit"),
         ("", ""),
@@ -122,8 +122,8 @@ fn help(letters: Letters, width: usize) -> Vec<Line> {
         ("BEHIND", "age of the oldest entry not acknowledged"),
         ("IN/s", "entries added a second"),
         ("OUT/s", "entries acknowledged a second"),
-        ("DRAIN", "time until all is done, if it goes on like this"),
-        ("!", "nobody reads: no consumer, or nothing delivered for 10s"),
+        ("DRAIN", "time until all is done, at this rate"),
+        ("!", "no consumer, or nothing delivered for 10s"),
     ];
     let row = |(key, text): (&str, &str)| {
         let key = format!("  {key:<12}");

@@ -4,7 +4,7 @@ use super::super::model::{Drain, GroupRow, Model, Rate, Reading, StreamRow};
 use super::figures::{drain, number, rate, sparkline};
 use super::{Letters, Line, Scene, fit, right, select, shorten, styled, window};
 use crate::commands::pending::tables::{OLD_MS, behind, short_name};
-use crate::render::{NOTHING, UNKNOWN, counted, duration, one_line};
+use crate::render::{NOTHING, UNKNOWN, counted, duration, grouped, one_line};
 use crate::streamer::{Behind, GroupState, Lag};
 use crate::ui::Span;
 use crate::ui::palette::{ASIDE, ERROR, HEAD, WARNING};
@@ -142,12 +142,17 @@ fn summary(scene: &Scene<'_>, width: usize, more: bool) -> Line {
         parts.push("more below or above".to_owned());
     }
     let text = parts.join(", ");
-    let mark = match unread {
-        0 => String::new(),
-        unread => format!("; {} that nobody reads", counted(unread, "group")),
+    // In few words where there is no room for many: that somebody has to see.
+    let (mark, short) = match unread {
+        0 => (String::new(), String::new()),
+        unread => (
+            format!("; {} that nobody reads", counted(unread, "group")),
+            format!("; {} unread", grouped(unread)),
+        ),
     };
-    let left = shorten(&text, width);
+    let left = shorten(&text, width.saturating_sub(short.width()));
     let room = width.saturating_sub(left.width());
+    let mark = if mark.width() <= room { mark } else { short };
     vec![left.into(), Span::styled(shorten(&mark, room), Some(ERROR))]
 }
 

@@ -122,6 +122,17 @@ fn streams_stand_above_their_groups_with_what_needs_attention_first() {
 }
 
 #[test]
+fn where_there_is_little_room_what_nobody_reads_is_said_in_few_words() {
+    let view = View::new(Page::Streams);
+    for (width, heading) in [
+        (60, "4 streams, 4 groups, sorted by behind; 1 unread"),
+        (40, "4 streams, 4 gr…rted by behind; 1 unread"),
+    ] {
+        assert_eq!(lines(&view, Letters::Unicode, (width, 24))[1], heading);
+    }
+}
+
+#[test]
 fn a_selection_is_always_on_the_screen() {
     let mut view = View::new(Page::Streams);
     for _ in 0..3 {
