@@ -183,8 +183,9 @@ impl Case {
 
     /// Runs it as a user with these rights: the exit status and all it said.
     fn run(&self, server: &Server, words: &[String]) -> (i32, String) {
-        (self.set_up)(server);
         grant(server, words);
+        // Some of it lasts for a few seconds only.
+        (self.set_up)(server);
         let database = format!("redis://127.0.0.1:{}/1", server.port());
         let args = self.args.iter().map(|arg| arg.replace("redis://…/1", &database));
         let run = Test::new(server).args(["--user", "eve"]).args(args);

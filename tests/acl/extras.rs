@@ -124,8 +124,9 @@ fn use_row(server: &Server, label: &str, words: &[String]) -> Output {
         }
         "redrive" => {
             letter(server);
-            server.cli(["SET", "redis-streamer:redrive:{dl}:dl", "somebody", "PX", "3000"]);
             grant(server, words);
+            // Not before: the turn must not be over as the redrive begins.
+            server.cli(["SET", "redis-streamer:redrive:{dl}:dl", "somebody", "PX", "5000"]);
             as_eve().args(["redrive", "dl"]).spawn().wait()
         }
         "any, on keys of several slots" => {

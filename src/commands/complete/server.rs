@@ -66,10 +66,12 @@ pub fn ask(line: &Line<'_>, kind: &Kind) -> Vec<Candidate> {
 }
 
 fn patience() -> Option<Duration> {
-    match std::env::var(PATIENCE_VARIABLE) {
-        Ok(text) => parse_duration(&text).ok(),
-        Err(_) => Some(PATIENCE),
-    }
+    let patience = match std::env::var(PATIENCE_VARIABLE) {
+        Ok(text) => parse_duration(&text).ok()?,
+        Err(_) => PATIENCE,
+    };
+    // Whoever is given no time may be served all the same, if he asks.
+    (!patience.is_zero()).then_some(patience)
 }
 
 /// How to connect, as far as the line says; `None` if that cannot be known: another server's names would mislead.
