@@ -182,6 +182,16 @@ fn head_ends_it_quietly() {
     }
 }
 
+/// What is sent does not depend on who reads the IDs.
+#[test]
+fn head_of_the_ids_keeps_no_line_from_being_sent() {
+    let server = Server::start();
+    let send = "seq 1 20000 | { redis-streamer send-batch s --name n --ids; echo $? > status; } | head -1";
+    Test::shell(&server, send).stdout_any().stderr_any().run();
+    assert_eq!(server.read("status"), "0\n");
+    assert_eq!(server.cli(["XLEN", "s"]), "20000");
+}
+
 #[test]
 fn head_ends_handlers_quietly() {
     let server = orders(40);

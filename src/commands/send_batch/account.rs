@@ -184,7 +184,11 @@ impl<'a> Account<'a> {
             self.is_unread = written
                 .as_ref()
                 .is_err_and(|error| error.kind() == ErrorKind::Interrupted);
-            written.context("cannot write the IDs to stdout")?;
+            match written {
+                // Whoever read the IDs has gone; the lines are sent all the same.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => self.ids = None,
+                written => written.context("cannot write the IDs to stdout")?,
+            }
         }
         if let Some(receipts) = &mut self.receipts {
             let written = receipts.write(&self.receipt_lines).and_then(|()| receipts.flush());
