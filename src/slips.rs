@@ -68,16 +68,20 @@ pub fn without_help_twice(mut words: Vec<OsString>) -> Vec<OsString> {
 fn of_command(word: &str) -> Option<&'static str> {
     Some(match word.to_ascii_lowercase().as_str() {
         "xadd" | "produce" | "publish" => "send adds an entry, send-batch many",
-        "xrange" | "xread" | "read" | "tail" => "consume prints entries: with --from beginning those that are there",
+        "xrange" | "xrevrange" | "xread" | "read" | "tail" => {
+            "consume prints entries: with --from beginning those that are there"
+        }
         "xreadgroup" | "xautoclaim" | "xclaim" => {
             "consume reads with a group (-g GROUP), and claims what is left behind"
         }
         "xgroup" => "subscribe creates or moves a group, unsubscribe removes it",
         "xack" => "ack acknowledges entries",
-        "xinfo" | "xlen" | "xpending" | "scan" | "keys" | "list" | "ls" | "lag" => {
+        "xinfo" | "xlen" | "xpending" | "info" | "scan" | "keys" | "list" | "ls" | "lag" => {
             "pending shows streams, their groups and what is pending"
         }
         "xtrim" => "trim cuts old entries off",
+        "xdel" => "ack --delete deletes what every group has acknowledged, trim cuts old entries off",
+        "del" | "unlink" | "delete" | "rm" => "trim cuts old entries off; a whole stream goes with redis-cli DEL",
         _ => return None,
     })
 }
@@ -121,6 +125,14 @@ fn one_too_many(argument: &str, words: &[String]) -> Option<String> {
     };
     let stem = |word: &str| word.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
     let is_next = stem(last) == stem(argument) && stem(last) != *last;
+    // As XADD has it: the word behind the stream is the first that is no option, nor an option's.
+    if let ["send", _, name, ..] = words.iter().map(String::as_str).collect::<Vec<_>>()[..]
+        && name == last
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && !is_next
+    {
+        return Some(format!("a field and its value are given as -f {name}={argument}"));
+    }
     is_next.then(|| format!("quote a pattern, or the shell expands it: '{}{{0..3}}'", stem(last)))
 }
 
@@ -158,7 +170,11 @@ mod tests {
             tip.as_deref(),
             Some("quote a pattern, or the shell expands it: 'o:{0..3}'")
         );
-        assert_eq!(one_too_many("value", &words("send orders field value")), None);
+        assert_eq!(one_too_many("value", &words("send orders 1 value")), None);
+        assert_eq!(
+            one_too_many("7", &words("send orders id 7")).as_deref(),
+            Some("a field and its value are given as -f id=7")
+        );
     }
 
     #[test]

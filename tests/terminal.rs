@@ -208,3 +208,16 @@ fn a_password_is_asked_for_and_not_shown() {
         .stderr_has(["--askpass needs a terminal", "--password-file"])
         .run();
 }
+
+#[test]
+fn a_read_from_the_end_says_that_it_is_one() {
+    let server = Server::start();
+    server.add_numbered("s", 1);
+    let said = "only what is added from now on; --from beginning prints what is there";
+    for (options, is_said) in [("", true), ("--last 1", false), ("--from latest", false), ("-q", false)] {
+        let script = format!("TERM=xterm script -qec 'redis-streamer consume s -e {options}' /dev/null");
+        let shown = Test::shell(&server, &script).stdout_any().run().stdout();
+        assert_eq!(shown.contains(said), is_said, "{options}: {shown:?}");
+    }
+    Test::new(&server).args(["consume", "s", "-e"]).run();
+}

@@ -27,6 +27,7 @@ use crate::signals;
 use crate::streamer::{
     Ending, EntryId, Halt, Link, NamePattern, Point, Quota, Run, Tally, Unblocker, parse_duration, ready,
 };
+use crate::ui::Ui;
 
 use format::FormatArgs;
 use handlers::{Environment, Groups};
@@ -304,9 +305,20 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         groups,
     };
     match plan {
-        Plan::Plain(settings) => members.read_plainly(&few(settings.by_slot(run.servers))?, link),
+        Plan::Plain(settings) => {
+            say_where_it_begins(&args, context.ui);
+            members.read_plainly(&few(settings.by_slot(run.servers))?, link)
+        }
         Plan::Print(settings) => members.print(&settings, link),
         Plan::Handle(settings, dispatch, handler) => members.handle(&settings, &dispatch, handler, link),
+    }
+}
+
+/// Somebody at a terminal who reads from the end on sees nothing at first, and may think that nothing is there.
+fn say_where_it_begins(args: &Args, ui: Ui) {
+    let is_said = args.from.is_some() || args.after.is_some() || args.to.is_some() || args.last.is_some();
+    if !is_said && ui.table_width().is_some() {
+        ui.status("only what is added from now on; --from beginning prints what is there");
     }
 }
 
