@@ -48,7 +48,7 @@ pub use inspect::unsubscribe::{
 };
 pub use matching::{Matching, NamePattern};
 pub use point::{InvalidDuration, Point, parse_duration};
-pub use producer::add::{AddOptions, MessageWriter, Missing, Trim, add, write_add, write_trim};
+pub use producer::add::{AddOptions, MessageWriter, Missing, Trim, add, see_right_to_add, write_add, write_trim};
 pub use producer::{Copies, Durability, Reached};
 pub use random::random;
 pub use raw_name::RawName;

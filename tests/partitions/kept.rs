@@ -301,3 +301,29 @@ fn lines_of_a_key_that_is_no_stream_are_rejected_and_the_others_sent() {
         assert_eq!(world.server().lines("rejects").join("\n") + "\n", rejected.concat());
     });
 }
+
+#[test]
+fn lines_of_a_stream_that_may_not_be_added_to_are_rejected_and_the_others_sent() {
+    let server = Server::options()
+        .user("eve on nopass ~k ~redis-streamer:* +@all")
+        .start();
+    let line = |stream: &str, n: usize| format!("{{\"stream\":\"{stream}\",\"name\":\"n\",\"body\":{n}}}\n");
+    for rights in ["+@all", "-xlen", "-@all +xadd"] {
+        server.cli(["FLUSHALL"]);
+        for right in rights.split(' ') {
+            server.cli(["ACL", "SETUSER", "eve", right]);
+        }
+        let input = [line("k", 1), line("closed", 2), line("k", 3), line("closed", 4)].concat();
+        keep(&server, "--user eve --rejects rejects")
+            .stdin(input)
+            .status(1)
+            .stderr_has(["2 lines not sent", "the server denies access to key 'closed'"])
+            .run();
+        assert_eq!(server.bodies("k"), ["1", "3"], "{rights}");
+        assert_eq!(
+            server.read("rejects"),
+            [line("closed", 2), line("closed", 4)].concat(),
+            "{rights}"
+        );
+    }
+}

@@ -19,7 +19,7 @@ use super::settings::Settings;
 use super::words::Lines;
 use crate::commands::{Context, join};
 use crate::streamer::producer::{self, Arrival, Batch, Journal, LastId, Progress, Source, Trouble, Why, Written};
-use crate::streamer::{Connections, Ending, Error, Notice, length, now_ms};
+use crate::streamer::{Connections, Ending, Error, Notice, length, now_ms, see_right_to_add};
 
 /// What happens while the input is read.
 enum Event {
@@ -175,7 +175,9 @@ fn send_one(
 /// Why a key takes no entry at all, as far as that can be seen before one is sent. Other failures are the producer's.
 fn refusal(context: &Context, stream: &str) -> Option<Error> {
     let mut connections = Connections::new(&context.servers, None);
-    let error = connections.at(stream, |connection| length(connection, stream)).err()?;
+    let right = connections.at(stream, |connection| see_right_to_add(connection, stream));
+    let mut kind = || connections.at(stream, |connection| length(connection, stream).map(drop));
+    let error = right.and_then(|()| kind()).err()?;
     matches!(error, Error::WrongType { .. } | Error::KeyDenied { .. }).then_some(error)
 }
 

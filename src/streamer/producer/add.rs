@@ -134,6 +134,19 @@ pub fn add(
     receive_added(connection)?.map_err(|refusal| refusal.into_error(stream))
 }
 
+/// Fails if this user may not add to a stream. Adds nothing: it asks for an ID that no entry can have.
+pub fn see_right_to_add(connection: &mut Connection, stream: &str) -> Result<(), Error> {
+    let options = AddOptions {
+        id: Some(EntryId::MIN),
+        missing: Missing::Create,
+        trim: None,
+    };
+    match add(connection, stream, options, &[(NAME, b"")]) {
+        Err(Error::Refused(refusal)) if refusal.detail.contains("must be greater than 0-0") => Ok(()),
+        asked => asked.map(drop),
+    }
+}
+
 /// What became of one XADD.
 pub type Added = Result<EntryId, Refusal>;
 
