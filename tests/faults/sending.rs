@@ -343,14 +343,12 @@ fn assert_gaps_are_named(server: &Server, bodies: &[String], output: &Output) {
 
 #[test]
 fn what_was_on_its_way_when_the_output_failed_is_counted() {
-    for sink in ["| head -n 1 > first", "> /dev/full"] {
-        let server = Server::start();
-        let script = format!("seq 100000 | redis-streamer send-batch s --name n --ids 2>errors {sink}; true");
-        Test::shell(&server, &script).run();
-        let errors = server.read("errors");
-        let sent = format!("broke off: {} lines sent, the last stdin:", render(length(&server)));
-        assert!(errors.contains(&sent), "{sent} {errors}");
-    }
+    let server = Server::start();
+    let script = "seq 100000 | redis-streamer send-batch s --name n --ids 2>errors > /dev/full; true";
+    Test::shell(&server, script).run();
+    let errors = server.read("errors");
+    let sent = format!("broke off: {} lines sent, the last stdin:", render(length(&server)));
+    assert!(errors.contains(&sent), "{sent} {errors}");
 }
 
 /// A number of thousands as people read it.
