@@ -195,7 +195,8 @@ impl Ui {
 
 /// A text with lines that the terminal shows whole, if it goes to one.
 fn fitted(text: &str, is_terminal: bool) -> Cow<'_, str> {
-    match columns().filter(|_| is_terminal) {
+    // Where there is no terminal, its width is found out by running programs.
+    match is_terminal.then(columns).flatten() {
         Some(columns) => fold::fold(text, columns).into(),
         None => text.into(),
     }

@@ -249,3 +249,24 @@ fn what_makes_no_sense_is_refused() {
     plain.status(2).stderr_has(["--delete needs a group"]).run();
     assert_eq!(server.ids("s"), ids([1]));
 }
+
+/// Nothing is done where only a part of it may be.
+#[test]
+fn without_the_right_to_delete_nothing_is_acknowledged() {
+    let server = Server::options()
+        .user("eve on nopass ~* -@all +xack +eval +xinfo|groups +xreadgroup")
+        .start();
+    prepare(&server, "s", 3);
+    server.cli(["XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"]);
+    for args in ["ack s -g g --delete 1-0 2-0", "consume s -g g --delete"] {
+        let test = Test::new(&server).args(["--user", "eve"]).args(args.split(' '));
+        test.status(1)
+            .stderr_has([
+                "NOPERM",
+                "hint: grant the user what deletes: ACL SETUSER USER '+eval' '+xack' '+xdel'",
+            ])
+            .run();
+        assert_eq!(server.pending("s", "g"), ids(1..=3), "{args}");
+        assert_eq!(server.ids("s"), ids(1..=3), "{args}");
+    }
+}

@@ -155,7 +155,7 @@ fn undeletable(count: u64) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::data(format!(
-        "{} acknowledged and not deleted: there are other groups by now, and the server cannot tell what all of them have acknowledged",
+        "{} acknowledged and not deleted: there were other groups, and the server cannot tell what all groups have acknowledged",
         counted(count, "message")
     ))
     .hint("trim --acked removes what every group has acknowledged"))

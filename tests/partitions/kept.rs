@@ -327,3 +327,48 @@ fn lines_of_a_stream_that_may_not_be_added_to_are_rejected_and_the_others_sent()
         );
     }
 }
+
+/// As where a line cannot be read: what stands before is sent, and nothing behind.
+#[test]
+fn the_first_line_of_a_key_that_is_no_stream_ends_it_exactly_there() {
+    let server = Server::start();
+    let line = |stream: &str, n: usize| format!("{{\"stream\":\"{stream}\",\"name\":\"n\",\"body\":{n}}}\n");
+    for _ in 0..5 {
+        server.cli(["FLUSHALL"]);
+        server.cli(["SET", "wrong", "x"]);
+        let input = [line("a", 1), line("a", 2), line("wrong", 3), line("b", 4), line("a", 5)];
+        keep(&server, "")
+            .stdin(input.concat())
+            .status(1)
+            .stderr_has([
+                "error: stdin:3:1: key 'wrong' is not a stream: ",
+                "; 2 lines before it sent, nothing after it",
+            ])
+            .run();
+        assert_eq!(server.bodies("a"), ["1", "2"]);
+        assert!(server.bodies("b").is_empty());
+    }
+}
+
+/// As a server that is lost is waited for, whatever stream comes next.
+#[test]
+fn a_stream_that_comes_up_while_the_server_is_away_waits_for_it() {
+    let server = Server::options().append_only().start();
+    let mut running = keep(&server, "--reconnect-for 1h").spawn_open();
+    let line = |stream: &str, n: usize| format!("{{\"stream\":\"{stream}\",\"name\":\"n\",\"body\":{n}}}\n");
+    running.feed(&line("a", 1));
+    wait_until("the first line", || server.bodies("a").len() == 1);
+    server.kill9();
+    running.feed(&line("b", 2));
+    wait_until("the new stream to find the server away", || {
+        running.stderr_so_far().contains("cannot connect")
+    });
+    server.restart();
+    running.feed(&line("a", 3));
+    running.close_stdin();
+    assert_eq!(running.wait().status, 0);
+    assert_eq!(
+        (server.bodies("a"), server.bodies("b")),
+        (vec!["1".to_owned(), "3".to_owned()], vec!["2".to_owned()])
+    );
+}

@@ -62,7 +62,7 @@ pub fn tell(ui: Ui, event: &Event<'_>, meant_by: &dyn Fn(&str) -> Option<String>
             one_line(stream)
         ),
         Event::Undeletable { stream, group } => format!(
-            "{} has groups beside {group} by now: what is acknowledged is not deleted any more",
+            "{} has groups beside {group} by now: what is acknowledged meanwhile is not deleted",
             one_line(stream)
         ),
         Event::Gone { stream, ids } => gone(stream, ids),
@@ -176,7 +176,7 @@ fn left_behind(done: usize, held: usize, consumer: &str) -> String {
     let held = (held > 0).then(|| format!("{} not handed back", counted(held as u64, "message")));
     let what: Vec<_> = done.into_iter().chain(held).collect();
     format!(
-        "the server is away: {}; pending under {consumer}, delivered again later",
+        "the server took no more: {}; what is pending under {consumer} is delivered again later",
         what.join(", ")
     )
 }

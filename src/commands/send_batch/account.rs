@@ -249,7 +249,8 @@ impl Journal<anyhow::Error> for Account<'_> {
     fn added(&mut self, batch: &Batch, record: &Record, id: Option<EntryId>) {
         if batch.sent == Sent::Not {
             self.sent += 1;
-            self.last_sent = Some((batch.source, record.line));
+            // Of several streams, one may be ahead of the others.
+            self.last_sent = self.last_sent.max(Some((batch.source, record.line)));
             if let Some(stopped) = &mut self.stopped_at
                 && (batch.source, record.line) > stopped.at
             {

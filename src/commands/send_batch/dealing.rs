@@ -41,6 +41,8 @@ pub struct Dealer {
 /// Streams that rows name, each with its number, and whom to tell of a new one.
 struct Kept {
     numbers: HashMap<String, usize>,
+    /// Those whose keys take no entry, each with why.
+    refused: HashMap<String, String>,
     openings: Openings,
 }
 
@@ -99,9 +101,13 @@ impl Dealer {
 
     /// Deals rows to the streams that they name.
     pub fn keeping(openings: Openings, unsendable: Outlet) -> Self {
-        let numbers = HashMap::new();
+        let kept = Kept {
+            numbers: HashMap::new(),
+            refused: HashMap::new(),
+            openings,
+        };
         Self {
-            kept: Some(Kept { numbers, openings }),
+            kept: Some(kept),
             ..Self::new(Dealing::Kept, vec![unsendable], &[BEGINNING])
         }
     }
@@ -112,14 +118,24 @@ impl Dealer {
         let Some(kept) = &mut self.kept else {
             return Ok(UNSENDABLE);
         };
+        let unfit = |reason| LineError { column: 1, reason };
         if let Some(number) = kept.numbers.get(stream) {
             return Ok(*number);
         }
+        if let Some(reason) = kept.refused.get(stream) {
+            return Err(unfit(reason.clone()));
+        }
         if kept.numbers.len() >= MOST_STREAMS {
-            return Err(LineError {
-                column: 1,
-                reason: format!("one stream too many: a sending takes {MOST_STREAMS}, each with a connection"),
-            });
+            let reason = format!("one stream too many: a sending takes {MOST_STREAMS}, each with a connection");
+            return Err(unfit(reason));
+        }
+        if let Some(refusal) = kept.openings.refusal(stream) {
+            let reason = refusal.to_string();
+            // However many there are, memory stays bounded.
+            if kept.refused.len() < MOST_STREAMS {
+                kept.refused.insert(stream.to_owned(), reason.clone());
+            }
+            return Err(unfit(reason));
         }
         // The first has all the memory there is for reading ahead, the next half of it, and so on: all of them, some
         // times that.

@@ -1,5 +1,6 @@
 //! A sending whose lines name their streams: each is opened as its first line comes, with a producer on a thread of its own.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -18,7 +19,9 @@ use super::sending;
 use super::settings::Settings;
 use super::words::Lines;
 use crate::commands::{Context, join};
-use crate::streamer::producer::{self, Arrival, Batch, Journal, LastId, Progress, Source, Trouble, Why, Written};
+use crate::streamer::producer::{
+    self, Arrival, Batch, First, Journal, LastId, Progress, Source, Trouble, Why, Written,
+};
 use crate::streamer::{Connections, Ending, Error, Notice, length, now_ms, see_right_to_add};
 
 /// What happens while the input is read.
@@ -37,12 +40,29 @@ struct Opened {
 }
 
 /// Takes the streams that come up. When it goes, no more do.
-pub struct Openings(Sender<Event>);
+pub struct Openings {
+    events: Sender<Event>,
+    connections: Connections,
+}
 
 impl Openings {
+    /// Why a key takes no entry at all, as far as that can be seen before one is sent. Other failures are the producer's.
+    pub fn refusal(&mut self, stream: &str) -> Option<Error> {
+        let connections = &mut self.connections;
+        let right = connections.at(stream, |connection| see_right_to_add(connection, stream));
+        let mut kind = || connections.at(stream, |connection| length(connection, stream).map(drop));
+        let error = right.and_then(|()| kind()).err()?;
+        if !matches!(error, Error::WrongType { .. } | Error::KeyDenied { .. }) {
+            // It may be the connection.
+            connections.clear();
+            return None;
+        }
+        Some(error)
+    }
+
     pub fn open(&self, number: usize, stream: &str, arrivals: Arrivals) {
         // Where nobody takes it any more, the arrivals are closed.
-        let _ = self.0.send(Event::Opened(Opened {
+        let _ = self.events.send(Event::Opened(Opened {
             number,
             stream: Arc::from(stream),
             arrivals,
@@ -52,7 +72,7 @@ impl Openings {
 
 impl Drop for Openings {
     fn drop(&mut self) {
-        let _ = self.0.send(Event::AllRead);
+        let _ = self.events.send(Event::AllRead);
     }
 }
 
@@ -76,7 +96,10 @@ pub fn run(settings: &Settings, input: Input, context: &Context) -> anyhow::Resu
     let trim = TrimClock::start(settings.retention, settings.retention.clock(clock)?);
     let account = Account::open(settings, lines, &input, Written::default(), context.ui, stop)?;
     let (sender, events) = channel();
-    let openings = Openings(sender.clone());
+    let openings = Openings {
+        events: sender.clone(),
+        connections: Connections::new(&context.servers, None),
+    };
     let unsendable = Reading::start_keeping(input, settings, Encoder::new(settings, trim), openings)
         .context("cannot start a thread to read")?;
     context.say_connecting();
@@ -102,6 +125,7 @@ fn send_all(
     mut unsendable: Arrivals,
     events: Receiver<Event>,
 ) -> Vec<(Arc<str>, Ended)> {
+    let is_reached = &AtomicBool::new(false);
     thread::scope(|scope| {
         let of = |number, stream: &Arc<str>| Of {
             number,
@@ -114,7 +138,7 @@ fn send_all(
         let of_nowhere = of(0, &nowhere);
         let tell = move || {
             let mut told = Teller::new(of_nowhere, account, halt);
-            halt.unless_well(tell_unsent(&mut unsendable, &mut told, halt, None))
+            halt.unless_well(tell_unsent(&mut unsendable, &mut told, halt))
         };
         let started = thread::Builder::new().spawn_scoped(scope, tell);
         sending.push((nowhere, started.inspect_err(|_| halt.all())));
@@ -138,7 +162,7 @@ fn send_all(
                             (&name, number),
                             &mut arrivals,
                             &mut told,
-                            halt,
+                            is_reached,
                         ))
                     };
                     let started = thread::Builder::new().spawn_scoped(scope, send);
@@ -161,28 +185,20 @@ fn send_one(
     stream: (&str, usize),
     arrivals: &mut Arrivals,
     told: &mut Teller<'_, '_>,
-    halt: &Halt,
+    is_reached: &AtomicBool,
 ) -> Ended {
-    let sending = sending(settings, context, stream, None, None);
+    let mut sending = sending(settings, context, stream, None, None);
     let notify = |notice: Notice<'_>| context.notice(notice);
-    if let Some(refusal) = refusal(context, stream.0) {
-        // The others have nothing to do with it.
-        return tell_unsent(arrivals, told, halt, Some(&refusal));
+    if is_reached.load(Ordering::SeqCst) {
+        sending.first = First::Reached;
     }
-    producer::start(&context.servers, &sending, &context.stop, &notify)?.run(arrivals, told)
+    let started = producer::start(&context.servers, &sending, &context.stop, &notify)?;
+    is_reached.store(true, Ordering::SeqCst);
+    started.run(arrivals, told)
 }
 
-/// Why a key takes no entry at all, as far as that can be seen before one is sent. Other failures are the producer's.
-fn refusal(context: &Context, stream: &str) -> Option<Error> {
-    let mut connections = Connections::new(&context.servers, None);
-    let right = connections.at(stream, |connection| see_right_to_add(connection, stream));
-    let mut kind = || connections.at(stream, |connection| length(connection, stream).map(drop));
-    let error = right.and_then(|()| kind()).err()?;
-    matches!(error, Error::WrongType { .. } | Error::KeyDenied { .. }).then_some(error)
-}
-
-/// Tells of lines that nothing is sent of: they cannot be sent to any stream, or theirs refuses all.
-fn tell_unsent(lines: &mut Arrivals, told: &mut Teller<'_, '_>, halt: &Halt, refusal: Option<&Error>) -> Ended {
+/// Tells of lines that cannot be sent to any stream.
+fn tell_unsent(lines: &mut Arrivals, told: &mut Teller<'_, '_>, halt: &Halt) -> Ended {
     let mut records = 0;
     loop {
         let (batch, is_last) = match lines.next(WAIT) {
@@ -194,7 +210,7 @@ fn tell_unsent(lines: &mut Arrivals, told: &mut Teller<'_, '_>, halt: &Halt, ref
             Arrival::Nothing => continue,
         };
         records += batch.records.len() as u64;
-        tell_batch(&batch, records, told, refusal).map_err(Trouble::Host)?;
+        tell_batch(&batch, records, told).map_err(Trouble::Host)?;
         if is_last {
             return Ok(());
         }
@@ -202,12 +218,10 @@ fn tell_unsent(lines: &mut Arrivals, told: &mut Teller<'_, '_>, halt: &Halt, ref
     }
 }
 
-fn tell_batch(batch: &Batch, records: u64, told: &mut Teller<'_, '_>, refusal: Option<&Error>) -> anyhow::Result<()> {
+fn tell_batch(batch: &Batch, records: u64, told: &mut Teller<'_, '_>) -> anyhow::Result<()> {
     for record in &batch.records {
-        match (&record.command, refusal) {
-            (Err(unfit), _) => told.rejected(batch, record, Why::Unfit(unfit))?,
-            (Ok(_), Some(error)) => told.rejected(batch, record, Why::Refused(error))?,
-            (Ok(_), None) => {}
+        if let Err(unfit) = &record.command {
+            told.rejected(batch, record, Why::Unfit(unfit))?;
         }
     }
     let progress = Progress {

@@ -31,7 +31,7 @@ use crate::options::{DurabilityArgs, ReconnectArgs, TrimArgs, parse_count};
 use crate::partitions::{Streams, parse_streams};
 use crate::pointer::Pointer;
 use crate::signals;
-use crate::streamer::producer::{self, Earlier, LostIds, MarkerAfterwards, Started, Trouble};
+use crate::streamer::producer::{self, Earlier, First, LostIds, MarkerAfterwards, Started, Trouble};
 use crate::streamer::{Ending, Notice};
 
 use account::Account;
@@ -321,7 +321,7 @@ fn sending(
             None => MarkerAfterwards::Delete,
         },
         durability: settings.durability,
-        wait: context.wait,
+        first: First::Unknown { wait: context.wait },
         reconnect_for: settings.reconnect_for,
         earlier,
     }

@@ -1,6 +1,6 @@
 //! Acknowledgements from outside: of entries of any streams, by whoever knows their IDs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::acknowledgement::{AckCommand, Acked, Done};
 use super::attempts::Attempts;
@@ -44,6 +44,9 @@ pub struct Acknowledger<'a> {
 struct Commands {
     done: Done,
     known: HashMap<String, AckCommand>,
+    /// Streams of which it was seen that they had no other groups, as the server needs it: those that come up later do
+    /// not undo what is done.
+    seen: HashSet<String>,
 }
 
 impl Commands {
@@ -57,10 +60,13 @@ impl Commands {
         }
         let found = connections.at(stream, |connection| {
             let command = AckCommand::find(connection, stream, group, self.done)?;
-            command.see_other_groups(connection, stream, group)?;
+            if !self.seen.contains(stream) {
+                command.see_other_groups(connection, stream, group)?;
+            }
             Ok(command)
         })?;
         self.known.insert(stream.to_owned(), found);
+        self.seen.insert(stream.to_owned());
         Ok(found)
     }
 }
@@ -73,6 +79,7 @@ impl<'a> Acknowledger<'a> {
             commands: Commands {
                 done,
                 known: HashMap::new(),
+                seen: HashSet::new(),
             },
         }
     }

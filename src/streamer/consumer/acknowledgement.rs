@@ -35,6 +35,9 @@ if groups.err then
   if string.find(groups.err, 'no such key', 1, true) then return {0} end
   return groups
 end
+-- A right that is missing shows before anything is done.
+redis.call('XACK', KEYS[1], ARGV[1], '0-0')
+redis.call('XDEL', KEYS[1], '0-0')
 local answer = {#groups}
 for i = 2, #ARGV do
   if redis.call('XACK', KEYS[1], ARGV[1], ARGV[i]) == 0 then

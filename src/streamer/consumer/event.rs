@@ -39,8 +39,8 @@ pub enum Event<'a> {
         group: &'a str,
         from: Point,
     },
-    /// What is acknowledged is not deleted any more, as it was to be: the stream has another group by now, and the server
-    /// cannot tell what all groups have acknowledged.
+    /// What is acknowledged is not deleted, as it was to be: the stream has another group by now, and the server cannot
+    /// tell what all groups have acknowledged.
     Undeletable { stream: &'a str, group: &'a str },
     /// Entries were deleted or trimmed while they were pending; they are acknowledged.
     Gone { stream: &'a str, ids: &'a [EntryId] },
@@ -75,7 +75,8 @@ pub enum Event<'a> {
     OnlyPutOff { messages: u64, next: Duration },
     /// The consumer's name stays in the group.
     NameKept { consumer: &'a str, why: &'a str },
-    /// So many messages are done and not acknowledged, and so many were not handed back, because the server is away.
+    /// So many messages are done and not acknowledged, and so many were not handed back: the server
+    /// is away, or refuses.
     LeftBehind {
         done: usize,
         held: usize,

@@ -53,12 +53,21 @@ pub struct Settings {
     pub marker: MarkerAfterwards,
     /// When a record that is in the stream counts as safe, if it does not at once.
     pub durability: Option<Durability>,
-    /// How long to try to reach a server that was not reached yet.
-    pub wait: Option<Duration>,
+    /// How long to try to reach the server at first.
+    pub first: First,
     /// How long to try to reach a lost server again.
     pub reconnect_for: Duration,
     /// An earlier run of the same sending.
     pub earlier: Option<Earlier>,
+}
+
+/// Whether a server that is away at first is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// For so long, if at all: nobody has reached it yet.
+    Unknown { wait: Option<Duration> },
+    /// As one that was lost: others of this sending have reached it.
+    Reached,
 }
 
 /// Who gives the entries their IDs.

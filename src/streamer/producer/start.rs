@@ -7,7 +7,7 @@ use super::link::{Found, Link, Mode};
 use super::marker::{self, Contents, Mark, Position, Writer};
 use super::pipeline::Producer;
 use super::trouble::{Cause, Trouble};
-use super::{Earlier, EarlierEnding, InDoubt, MarkerAfterwards, Settings};
+use super::{Earlier, EarlierEnding, First, InDoubt, MarkerAfterwards, Settings};
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::Error;
 use crate::streamer::inspect::server::now_ms;
@@ -52,7 +52,11 @@ pub fn start<'a, E>(
     let key = marker::key(&settings.stream, &settings.producer);
     let first = first_position(settings);
     let attempt = || Link::first(servers, settings, &key, &first);
-    let (mut link, mut found) = supervisor.start(settings.wait, attempt).map_err(|halt| match halt {
+    let reached = match settings.first {
+        First::Unknown { wait } => supervisor.start(wait, attempt),
+        First::Reached => attempt().or_else(|error| supervisor.mend(error, attempt)),
+    };
+    let (mut link, mut found) = reached.map_err(|halt| match halt {
         Halt::Failed(error) => Trouble::from(error),
         Halt::Ended(_) => Trouble::Ended { in_doubt: None },
     })?;
@@ -306,7 +310,7 @@ mod tests {
             in_doubt: InDoubt::Stop,
             marker: MarkerAfterwards::Keep,
             durability: None,
-            wait: None,
+            first: First::Unknown { wait: None },
             reconnect_for: Duration::ZERO,
             earlier: Some(earlier(ending)),
         };

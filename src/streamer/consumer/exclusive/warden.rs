@@ -131,6 +131,9 @@ where
                 // Members at work need their leases, however long the servers are away.
                 Err(error) if self.board.is_winding_up() => {
                     self.let_expire(&error);
+                    if self.is_over() {
+                        break;
+                    }
                     self.board.wait(every);
                 }
                 Err(error) => self.mend(error),
