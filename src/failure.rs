@@ -334,7 +334,7 @@ fn hint_for(error: &Error) -> Option<String> {
                 .to_owned()
         }
         Error::OtherGroups { stream, .. } => format!(
-            "Redis 8.2 can; here leave --delete out, and trim what all groups have acknowledged: redis-streamer trim {} --acked",
+            "XACKDEL comes with Redis 8.2, and takes the right +xackdel; without it, trim what all groups have acknowledged: redis-streamer trim {} --acked",
             quote(stream)
         ),
         Error::AtWork { .. } => "wait for its end; what a killed one left is taken over by the next".to_owned(),

@@ -19,7 +19,16 @@ const PROFILE_VARIABLE: &str = "REDIS_STREAMER_PROFILE";
 /// Commands that cannot do without a group and take nothing away by taking that of a profile.
 const TAKE_GROUP: [&str; 3] = ["ack", "nack", "subscribe"];
 /// What `consume` has that is of use in a group alone: without any of it, it reads and changes nothing.
-const NEED_GROUP: [&str; 6] = ["command", "consumer", "ack", "claim_idle", "on_nogroup", "dedup"];
+const NEED_GROUP: [&str; 8] = [
+    "command",
+    "consumer",
+    "ack",
+    "claim_idle",
+    "delete",
+    "exclusive",
+    "on_nogroup",
+    "dedup",
+];
 
 /// Where a setting stands that counts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -78,8 +78,8 @@ fn with_several_groups_an_older_server_refuses() {
     }
     server.cli(["XGROUP", "CREATE", "s", "h", "0"]);
     let said = [
-        "error: stream 's' has groups beside 'g', and this server cannot tell what all of them have acknowledged: nothing can",
-        "hint: Redis 8.2 can; here leave --delete out, and trim what all groups have acknowledged: redis-streamer trim s --acked",
+        "error: stream 's' has groups beside 'g', and without XACKDEL nobody can tell what all of them have acknowledged: nothing",
+        "hint: XACKDEL comes with Redis 8.2, and takes the right +xackdel; without it, trim what all groups have acknowledged",
     ];
     consume(&server, "-e").status(1).stderr_has(said).run();
     assert!(!server.is_delivered("s", "g"));
@@ -130,8 +130,8 @@ fn ack_deletes_what_was_pending_alone() {
     server.cli(["XACK", "s", "g", "2-0"]);
     ack("--json 1-0 2-0 4-0 9-0")
         .stdout(
-            "{\"acknowledged\":1,\"answer_lost\":0,\"not_pending\":3,\"deleted\":1,\"streams\":[{\"stream\":\"s\",\"group\":\"g\",\
-             \"acknowledged\":1,\"answer_lost\":0,\"not_pending\":3,\"deleted\":1}]}\n",
+            "{\"acknowledged\":1,\"answer_lost\":0,\"not_pending\":3,\"deleted\":1,\"undeletable\":0,\"streams\":[{\"stream\":\"s\",\
+             \"group\":\"g\",\"acknowledged\":1,\"answer_lost\":0,\"not_pending\":3,\"deleted\":1,\"undeletable\":0}]}\n",
         )
         .run();
     assert_eq!(server.ids("s"), ids(2..=5));
@@ -269,4 +269,49 @@ fn without_the_right_to_delete_nothing_is_acknowledged() {
         assert_eq!(server.pending("s", "g"), ids(1..=3), "{args}");
         assert_eq!(server.ids("s"), ids(1..=3), "{args}");
     }
+}
+
+/// Of several streams, one that is refused does not keep the others from theirs.
+#[test]
+fn one_stream_with_several_groups_leaves_the_others_alone() {
+    let server = stream(2);
+    if server.knows("XACKDEL") {
+        return;
+    }
+    prepare(&server, "t", 2);
+    server.cli(["XGROUP", "CREATE", "t", "h", "0"]);
+    server.cli(["XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", "t", ">", ">"]);
+    let lines = ["t", "s", "t", "s"].iter().zip([1, 1, 2, 2]);
+    let lines: String = lines
+        .map(|(stream, n)| format!("{{\"stream\":\"{stream}\",\"id\":\"{n}-0\"}}\n"))
+        .collect();
+    let ack = Test::new(&server)
+        .args(["ack", "s", "-g", "g", "--delete"])
+        .stdin(lines);
+    ack.status(1)
+        .stdout("2\n")
+        .stderr_has(["stream 't' has groups beside 'g'"])
+        .run();
+    assert_eq!(server.ids("s"), [""; 0]);
+    assert_eq!(server.pending("t", "g"), ids(1..=2));
+}
+
+/// As without `--delete`: what the server refuses for a while is tried again.
+#[test]
+fn a_server_that_refuses_for_a_while_is_waited_for() {
+    let server = stream(3);
+    server.cli(["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    let mut running = consume(&server, "-e --reconnect-for 1h --template {id}").spawn();
+    wait_until("the refusal to be said", || {
+        running.stderr_so_far().contains("NOREPLICAS")
+    });
+    server.cli(["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    let output = running.wait();
+    assert_eq!(
+        (output.status, output.stdout().lines().count()),
+        (0, 3),
+        "{}",
+        output.stderr()
+    );
+    assert_eq!(server.ids("s"), [""; 0]);
 }

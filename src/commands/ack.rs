@@ -40,7 +40,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let mut acks = Acks {
         acknowledger: Acknowledger::new(connections, supervisor, done),
         context,
-        tally: Tally::default(),
+        tally: Tally::new(done),
     };
     let ended = references::read(&settings, context, |batch| acks.settle(batch));
     let Acks {

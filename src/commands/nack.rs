@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::options::parse_name;
 use crate::partitions::parse_stream;
 use crate::render::counted;
-use crate::streamer::{Ending, Halt, Nack, NackOutcome, NackTo, Nacker, Notice};
+use crate::streamer::{Done, Ending, Halt, Nack, NackOutcome, NackTo, Nacker, Notice};
 
 /// Hand messages back for others to try, or make them dead letters
 ///
@@ -71,7 +71,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
     let mut nacks = Nacks {
         nacker: Nacker::new(&context.servers, connections, supervisor, args.consumer, to),
         context,
-        tally: Tally::default(),
+        tally: Tally::new(Done::Kept),
     };
     let ended = references::read(&settings, context, |batch| nacks.settle(batch));
     let tally = nacks.tally;

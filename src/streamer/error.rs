@@ -69,8 +69,8 @@ pub enum Error {
         consumer: String,
         entries: u64,
     },
-    /// Entries are to be deleted once every group has acknowledged them, which this server cannot tell, and there are
-    /// groups beside this one.
+    /// Entries are to be deleted once every group has acknowledged them, which this server cannot tell, or does not
+    /// let this user ask (XACKDEL), and there are groups beside this one.
     OtherGroups { stream: String, group: String },
     /// Another redrive of the stream is at work.
     AtWork { stream: String },
@@ -342,7 +342,7 @@ impl fmt::Display for Error {
             ),
             Self::OtherGroups { stream, group } => write!(
                 f,
-                "stream '{stream}' has groups beside '{group}', and this server cannot tell what all of them have acknowledged: nothing can be deleted as it is acknowledged"
+                "stream '{stream}' has groups beside '{group}', and without XACKDEL nobody can tell what all of them have acknowledged: nothing can be deleted as it is acknowledged"
             ),
             Self::AtWork { stream } => write!(f, "another redrive of '{stream}' is at work"),
             Self::Untagged { stream } => {

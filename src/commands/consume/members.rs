@@ -55,7 +55,7 @@ impl Members<'_> {
             let ended = Pipeline::new(member, &mut place.stdout).run();
             (ended.map_err(anyhow::Error::from), Tally::default())
         });
-        self.told(ended, tally)
+        self.deleted(self.told(ended, tally)?)
     }
 
     /// Runs a handler for each message of groups.
@@ -99,7 +99,7 @@ impl Members<'_> {
             return Ok(ending);
         }
         verdict(tally, self.args.dead_letter.as_deref())?;
-        Ok(ending)
+        self.deleted(ending)
     }
 
     fn dispatch<H: Handlers>(
@@ -237,7 +237,11 @@ impl Members<'_> {
         if let Some(error) = self.stdout.take_failure() {
             return Err(error).context("cannot write to stdout");
         }
-        let ending = told(self.args, &self.run, ended?, tally)?;
+        told(self.args, &self.run, ended?, tally)
+    }
+
+    /// How a run ended that was to delete: a signal tells of itself.
+    fn deleted(&self, ending: Ending) -> anyhow::Result<Ending> {
         if !matches!(ending, Ending::Signal(_)) {
             undeletable(self.run.undeletable.load(Ordering::Relaxed))?;
         }

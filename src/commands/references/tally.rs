@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Named;
-use crate::streamer::EntryId;
+use crate::streamer::{Done, EntryId};
 
 /// How many became what.
 #[derive(Clone, Copy, Default)]
@@ -49,28 +49,30 @@ impl Counts {
     }
 
     /// As keys of a JSON object; `done` is what those are called that were.
-    fn keys(&self, done: &str) -> String {
+    fn keys(&self, done: &str, fate: Done) -> String {
         let Self {
             done: count,
             answer_lost,
             not_pending,
             gone,
             deleted,
-            undeletable: _,
+            undeletable,
         } = self;
         let mut keys = format!("\"{done}\":{count},\"answer_lost\":{answer_lost},\"not_pending\":{not_pending}");
-        for (key, count) in [("gone", gone), ("deleted", deleted)] {
-            if *count > 0 {
-                keys += &format!(",\"{key}\":{count}");
-            }
+        if *gone > 0 {
+            keys += &format!(",\"gone\":{gone}");
+        }
+        if fate == Done::Deleted {
+            keys += &format!(",\"deleted\":{deleted},\"undeletable\":{undeletable}");
         }
         keys
     }
 }
 
 /// What became of all.
-#[derive(Default)]
 pub struct Tally {
+    /// What is to become of those that are done.
+    fate: Done,
     all: Counts,
     /// Of each stream and group.
     streams: BTreeMap<(String, String), Counts>,
@@ -84,6 +86,17 @@ pub struct Tally {
 const NAMED: usize = 10;
 
 impl Tally {
+    pub fn new(fate: Done) -> Self {
+        Self {
+            fate,
+            all: Counts::default(),
+            streams: BTreeMap::new(),
+            missed: Vec::new(),
+            gone: Vec::new(),
+            first_missed: None,
+        }
+    }
+
     pub fn add(&mut self, named: &Named, became: Became) {
         let place = || (named.stream.clone(), named.group.clone());
         self.all.add(became);
@@ -131,10 +144,10 @@ impl Tally {
         let mut streams = Vec::new();
         for ((stream, group), counts) in &self.streams {
             let (stream, group) = (serde_json::to_string(stream)?, serde_json::to_string(group)?);
-            let keys = counts.keys(done);
+            let keys = counts.keys(done, self.fate);
             streams.push(format!("{{\"stream\":{stream},\"group\":{group},{keys}}}"));
         }
-        let all = self.all.keys(done);
+        let all = self.all.keys(done, self.fate);
         Ok(format!("{{{all},\"streams\":[{}]}}\n", streams.join(",")))
     }
 }

@@ -133,11 +133,11 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
         .filter(|item| !item.in_the_way(settings.losses).is_empty())
         .collect();
     if settings.mode == Mode::DryRun {
-        let shown = show(&items, &settings, context);
+        let shown = show(&items, &settings, context)?;
         // As the run itself would end; why is said already.
         return match blocked.first() {
             Some(first) => Err(Failure::data("nothing would be removed").hint(first.hint()).into()),
-            None => shown,
+            None => Ok(shown),
         };
     }
     let failures = if !blocked.is_empty() {

@@ -190,20 +190,27 @@ fn acknowledge_at_one_node(
     progress: &mut [Progress],
     tell: &mut impl FnMut(usize, AckOutcome),
 ) -> Result<(), Error> {
-    let found = places.iter().map(|place| commands.of(connections, acks[*place]));
-    let found = found.collect::<Result<Vec<_>, _>>()?;
+    let (mut refused, mut redirected) = (None, Vec::new());
+    let mut asked = Vec::new();
+    for place in places.iter().copied() {
+        match commands.of(connections, acks[place]) {
+            Ok(command) => asked.push((place, command)),
+            Err(error) if error.is_passing() => return Err(error),
+            // Of one stream: the others have nothing to do with it.
+            Err(error) => drop(refused.get_or_insert(error)),
+        }
+    }
     let connection = connections.of_slot(acks[places[0]].stream)?;
     let mut packed = Vec::new();
-    for (place, command) in places.iter().zip(&found) {
+    for (place, command) in &asked {
         let Ack { stream, group, id } = acks[*place];
         command.write(&mut packed, stream, group, &[id]);
         // Also where sending fails: a part of it may arrive.
         progress[*place] = progress[*place].sent();
     }
     connection.send(&packed)?;
-    connection.expect(places.len());
-    let (mut refused, mut redirected) = (None, Vec::new());
-    for (place, command) in places.iter().copied().zip(found) {
+    connection.expect(asked.len());
+    for (place, command) in asked {
         match command.receive(connection)? {
             Ok(done) => {
                 tell(place, progress[place].outcome(done));

@@ -29,15 +29,20 @@ pub enum AckCommand {
 /// Acknowledges entries one by one, and deletes each that was pending if there is no other group: in one piece, so that
 /// no group that is made meanwhile misses an entry. Answers how many groups there are, then what became of each entry as
 /// XACKDEL tells it.
+///
+/// Whatever the server refuses it refuses before anything is done, of an entry that cannot be; and by the code that it has
+/// outside scripts, for which Redis 6.2 needs pcall.
 const SCRIPT: &str = "\
+local function failed(answer) return type(answer) == 'table' and answer.err end
 local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
-if groups.err then
+if failed(groups) then
   if string.find(groups.err, 'no such key', 1, true) then return {0} end
   return groups
 end
--- A right that is missing shows before anything is done.
-redis.call('XACK', KEYS[1], ARGV[1], '0-0')
-redis.call('XDEL', KEYS[1], '0-0')
+for _, words in ipairs({{'XACK', KEYS[1], ARGV[1], '0-0'}, {'XDEL', KEYS[1], '0-0'}}) do
+  local answer = redis.pcall(unpack(words))
+  if failed(answer) then return answer end
+end
 local answer = {#groups}
 for i = 2, #ARGV do
   if redis.call('XACK', KEYS[1], ARGV[1], ARGV[i]) == 0 then
@@ -68,7 +73,7 @@ impl AckCommand {
         if done == Done::Kept {
             return Ok(Self::Ack);
         }
-        // Of an entry that cannot be.
+        // Of an entry that cannot be: whatever the server has, nothing is done.
         match Self::AckDelete.run(connection, stream, group, &[EntryId::MIN])? {
             Ok(_) => Ok(Self::AckDelete),
             // Unknown to the server, or to its ACL.
@@ -120,6 +125,17 @@ impl AckCommand {
     /// Takes in the reply to it.
     pub fn receive(self, connection: &mut Connection) -> Result<Result<Acked, ServerError>, Error> {
         connection.walk(|cursor| self.read(cursor))
+    }
+
+    /// Of how many messages a transaction that holds the command tells that they are not deleted as they were to be.
+    pub fn undeletable(self, answer: &redis::Value) -> usize {
+        match answer {
+            redis::Value::Array(answers) if self == Self::Script => {
+                let kept = answers.iter().skip(1).filter(|answer| **answer == redis::Value::Int(2));
+                kept.count()
+            }
+            _ => 0,
+        }
     }
 
     fn run(

@@ -226,7 +226,14 @@ impl Member<'_> {
         let connection = &mut self.link.connection;
         connection.send(&packed)?;
         let rows = receive_pending(connection, from, count, |row| row.id)?;
-        let rows = rows.map_err(|refusal| self.refused(refusal, Some(stream)))?;
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(refusal) => {
+                // The claim was made all the same: its reply must not be taken for another one.
+                connection.answer()?.ok();
+                return Err(self.refused(refusal, Some(stream)));
+            }
+        };
         let mut pending: HashSet<EntryId> = rows.iter().copied().collect();
         if let Some(last) = rows.last().filter(|_| rows.len() == count) {
             // These were listed a moment ago.

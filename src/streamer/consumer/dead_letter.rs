@@ -53,21 +53,32 @@ pub fn write_dead_letter(out: &mut Vec<u8>, to: &str, own: &[(Vec<u8>, Vec<u8>)]
     write_add(out, to.as_bytes(), options, &fields);
 }
 
-/// How often a transaction is begun anew because somebody else wrote to its target meanwhile.
-const MOST_TRIES: usize = 32;
+/// How often a transaction is begun anew because somebody else wrote to its target meanwhile. Each takes two round trips, in
+/// which what else is in hand is not kept alive.
+const MOST_TRIES: usize = 8;
+
+/// How a target is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// If it changes from then on, nothing is done.
+    Watch,
+    Once,
+}
 
 /// What became of a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Transacted {
-    Done,
-    /// Nothing was: the server does not let this user, or others write to the target all the time.
+    /// All was; this is the answer to the acknowledgement.
+    Done(redis::Value),
+    /// Nothing was: the server does not let this user.
     Impossible,
 }
 
 /// Adds so many dead letters to a stream and acknowledges their messages, by the commands given, in one transaction.
 ///
 /// A command that fails as a transaction is executed does not undo the others: so the target is looked at before, and
-/// watched. If it changed in between, nothing was done, and it is begun anew. `before_exec` is called before each try.
+/// watched. If it changed in between, nothing was done, and it is begun anew; to one that others write to all the time it is
+/// added, too, as it was when it was looked at last. `before_exec` is called before each try.
 pub fn transact(
     connection: &mut Connection,
     to: &str,
@@ -76,26 +87,28 @@ pub fn transact(
     mut before_exec: impl FnMut(),
 ) -> Result<Transacted, Error> {
     redis::cmd("EXEC").write_packed_command(&mut packed);
-    for _ in 0..MOST_TRIES {
-        if !begin(connection, to)? {
-            return Ok(Transacted::Impossible);
+    for look in [Look::Watch; MOST_TRIES].into_iter().chain([Look::Once]) {
+        if !begin(connection, to, look)? {
+            break;
         }
         before_exec();
         connection.send(&packed)?;
-        if finish(connection, letters, to)? {
-            return Ok(Transacted::Done);
+        if let Some(acknowledged) = finish(connection, letters, to)? {
+            return Ok(Transacted::Done(acknowledged));
         }
     }
     Ok(Transacted::Impossible)
 }
 
-/// Opens a transaction that is not executed if the target changes, if the server lets this user.
-fn begin(connection: &mut Connection, to: &str) -> Result<bool, Error> {
-    let commands = [
-        redis::cmd("WATCH").arg(to).clone(),
-        redis::cmd("XLEN").arg(to).clone(),
-        redis::cmd("MULTI"),
-    ];
+/// Opens a transaction, if the server lets this user.
+fn begin(connection: &mut Connection, to: &str, target: Look) -> Result<bool, Error> {
+    let watch = [redis::cmd("WATCH").arg(to).clone()];
+    let look = [redis::cmd("XLEN").arg(to).clone(), redis::cmd("MULTI")];
+    let commands: Vec<_> = watch
+        .into_iter()
+        .filter(|_| target == Look::Watch)
+        .chain(look)
+        .collect();
     let mut answers = connection.query_all(&commands)?;
     let is_open = answers.pop().is_some_and(|multi| multi.is_ok());
     let Some(refusal) = answers.into_iter().find_map(Result::err) else {
@@ -112,8 +125,8 @@ fn begin(connection: &mut Connection, to: &str) -> Result<bool, Error> {
     }
 }
 
-/// Reads the answers to a transaction; false if its target had changed.
-fn finish(connection: &mut Connection, letters: usize, to: &str) -> Result<bool, Error> {
+/// Reads the answers to a transaction, and returns the last one of its commands; `None` if its target had changed.
+fn finish(connection: &mut Connection, letters: usize, to: &str) -> Result<Option<redis::Value>, Error> {
     // The last is the acknowledgement.
     let queued = (0..=letters)
         .map(|_| connection.answer())
@@ -125,15 +138,16 @@ fn finish(connection: &mut Connection, letters: usize, to: &str) -> Result<bool,
     }
     let results = done.map_err(|refusal| Error::refused(refusal.cause(), to, None))?;
     if results == redis::Value::Nil {
-        return Ok(false);
+        return Ok(None);
     }
-    let results: Vec<redis::Value> = connection.read(results)?;
-    for result in results {
+    let mut results: Vec<redis::Value> = connection.read(results)?;
+    let acknowledged = results.pop();
+    for result in results.into_iter().chain(acknowledged.clone()) {
         if let redis::Value::ServerError(error) = result {
             return Err(Error::refused(error.into(), to, None));
         }
     }
-    Ok(true)
+    Ok(acknowledged)
 }
 
 fn add_to(connection: &mut Connection, stream: &str, packed: &[u8]) -> Result<(), Error> {
@@ -162,7 +176,8 @@ impl Member<'_> {
         let mut ack = Vec::new();
         self.link.acks.write(&mut ack, stream, &self.settings.group, &[key.id]);
         let connection = &mut self.link.connection;
-        if transact(connection, to, [add.as_slice(), &ack].concat(), 1, || ())? == Transacted::Done {
+        if let Transacted::Done(answer) = transact(connection, to, [add.as_slice(), &ack].concat(), 1, || ())? {
+            self.tell_undeletable(key.stream, self.link.acks.undeletable(&answer));
             return Ok(DeadLetter::Added);
         }
         // Without a transaction the message is acknowledged only once the letter is there.

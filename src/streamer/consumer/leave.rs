@@ -24,6 +24,9 @@ const SHORT_GRACE: Duration = Duration::from_secs(1);
 /// How much longer, for each stream of the run: all its members leave at the same time, and each asks about its streams.
 const PER_STREAM: Duration = Duration::from_millis(5);
 
+/// However many streams there are.
+const MOST_OF_OTHERS: Duration = Duration::from_secs(5);
+
 /// How many entries are handed back, or put aside, at a time.
 const PAGE: usize = 10_000;
 
@@ -294,6 +297,7 @@ impl Member<'_> {
                         self.tell_name_kept(&error.to_string());
                         return Ok(());
                     }
+                    Err(Error::NoGroup { .. }) => {}
                     Err(error) => return Err(error),
                 }
             }
@@ -311,9 +315,15 @@ impl Member<'_> {
         let lists: Vec<_> = streams.clone().map(list).collect();
         let mut free = Vec::new();
         for (stream, answer) in streams.zip(self.link.connection.query_all(&lists)?) {
-            let rows = answer.map_err(|refusal| self.refused(refusal, Some(stream)))?;
-            if self.link.connection.read::<Vec<redis::Value>>(rows)?.is_empty() {
-                free.push(stream);
+            match answer.map_err(|refusal| self.refused(refusal, Some(stream))) {
+                Ok(rows) => {
+                    if self.link.connection.read::<Vec<redis::Value>>(rows)?.is_empty() {
+                        free.push(stream);
+                    }
+                }
+                // There is no name to remove where there is no group.
+                Err(Error::NoGroup { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(free)
@@ -321,7 +331,8 @@ impl Member<'_> {
 
     /// How long an answer may take because all other members of the run ask at the same time.
     fn share_of_others(&self) -> Duration {
-        PER_STREAM * u32::try_from(self.run.streams).unwrap_or(u32::MAX)
+        let share = PER_STREAM.saturating_mul(u32::try_from(self.run.streams).unwrap_or(u32::MAX));
+        share.min(MOST_OF_OTHERS)
     }
 
     /// How long an answer may take in any case.

@@ -143,7 +143,7 @@ impl<'a> Member<'a> {
             Self::over(run, settings, link)
         };
         let member = match attempt(link) {
-            Err(error) if error.is_about_the_node() => supervisor.mend(error, || attempt(None))?,
+            Err(error) if error.is_passing() => supervisor.mend(error, || attempt(None))?,
             joined => joined?,
         };
         supervisor.succeeded();
@@ -370,7 +370,7 @@ impl<'a> Member<'a> {
     }
 
     /// Tells of messages that are not deleted as they were to be, and counts them.
-    fn tell_undeletable(&self, stream: usize, count: usize) {
+    pub fn tell_undeletable(&self, stream: usize, count: usize) {
         if count > 0 && self.run.undeletable.fetch_add(count as u64, Ordering::Relaxed) == 0 {
             let Settings { streams, group, .. } = self.settings;
             (self.run.tell)(Event::Undeletable {

@@ -87,8 +87,9 @@ enum Look {
     Once,
 }
 
-/// How often a transaction is begun anew because somebody else wrote to one of its targets meanwhile.
-const MOST_TRIES: usize = 64;
+/// How often a transaction is begun anew because somebody else wrote to one of its targets meanwhile: far fewer than would
+/// outlast a turn, over any network.
+const MOST_TRIES: usize = 8;
 
 impl Turn {
     /// What the key says; no change to it from now on goes unnoticed by the next transaction.

@@ -8,10 +8,8 @@ use std::path::Path;
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 
-/// Where programs are looked for without `PATH`.
-const PATH: &str = "/bin:/usr/bin";
-
-/// Looks for a program: by its path, or in the directories of `path`.
+/// Looks for a program: by its path, or in the directories of `path`. Where systems look without one differs: there, only
+/// running it tells.
 pub fn find(program: &str, path: Option<OsString>) -> io::Result<()> {
     if program.is_empty() {
         return Err(Errno::NOENT.into());
@@ -20,7 +18,10 @@ pub fn find(program: &str, path: Option<OsString>) -> io::Result<()> {
         return check(Path::new(program));
     }
     let mut found = Errno::NOENT.into();
-    for dir in std::env::split_paths(&path.unwrap_or_else(|| PATH.into())) {
+    let Some(path) = path else {
+        return Ok(());
+    };
+    for dir in std::env::split_paths(&path) {
         match check(&dir.join(program)) {
             Ok(()) => return Ok(()),
             // One that may not be run says more than that others are not there.

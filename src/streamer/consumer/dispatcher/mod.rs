@@ -415,7 +415,14 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
 
     fn wind_up(&mut self, signal: Signal) -> Result<(), Failure> {
         match signal {
-            Signal::Ended(number, verdict) => self.settle_job(number, verdict),
+            Signal::Ended(number, verdict) => match self.settle_job(number, verdict) {
+                // What is done is acknowledged over the next connection, and what is not is handed back.
+                Err(Failure::Servers(error)) if error.is_connection() => {
+                    self.member.put_away_link();
+                    Ok(())
+                }
+                settled => settled,
+            },
             Signal::JobFree => Ok(()),
             Signal::Read(reply) => {
                 self.member.delivery.is_closed = self.member.settings.acknowledge.leaves_pending();

@@ -38,16 +38,8 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
                 }
                 self.queue.ready.put_back(keys);
             }
-            Verdict::Later(pause) => {
-                for key in keys {
-                    self.later(key, pause)?;
-                }
-            }
-            Verdict::Dead(reason) => {
-                for key in keys {
-                    self.dead(key, &reason)?;
-                }
-            }
+            Verdict::Later(pause) => return each(keys, |key| self.later(key, pause)),
+            Verdict::Dead(reason) => return each(keys, |key| self.dead(key, &reason)),
             Verdict::Unusable(why) => {
                 self.set_aside(keys);
                 return Err(Failure::Unusable(why));
@@ -117,6 +109,9 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         let rest = keys.split_off(keys.len().div_ceil(2));
         self.queue.ready.put_back(rest);
         self.queue.ready.put_back(keys);
+        if self.member.link.is_lost {
+            return Ok(());
+        }
         // What was taken from us or deleted meanwhile is not tried again.
         Ok(self.member.keep_alive()?)
     }
@@ -157,7 +152,8 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
         };
         let mut next = after_failure(&self.dispatch.on_failure, deliveries);
         let mut looked = Ok(());
-        if matches!(next, Next::HandBack) {
+        // At the end of the run the server may be away: what is handed back to it is looked for then.
+        if matches!(next, Next::HandBack) && !self.member.link.is_lost {
             match self.member.tell_deliveries(key) {
                 Ok(true) => {}
                 Ok(false) => next = Next::NotOurs,
@@ -268,6 +264,12 @@ impl<'scope, 'a: 'scope, H: Handlers> Dispatcher<'scope, '_, 'a, H> {
             DeadLetter::Added | DeadLetter::Elsewhere => drop(self.member.messages().forget(key)),
         }
     }
+}
+
+/// Settles each message, whatever becomes of the others; the first failure is returned.
+fn each(keys: Vec<Key>, settle: impl FnMut(Key) -> Result<(), Failure>) -> Result<(), Failure> {
+    let settled: Vec<_> = keys.into_iter().map(settle).collect();
+    settled.into_iter().collect()
 }
 
 /// The longest pause before a dead letter is tried again.

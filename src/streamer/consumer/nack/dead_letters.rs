@@ -72,7 +72,7 @@ impl Hands<'_> {
                 .at(to, |connection| add(connection, to, &letters, &rows, work))?;
             return self.acknowledge(connection, work);
         }
-        if self.may_transact && self.transact(connection, work, &rows, &letters, to)? == Transacted::Done {
+        if self.may_transact && self.transact(connection, work, &rows, &letters, to)? {
             self.servers.confirm(connection)?;
             rows.iter().for_each(|row| work.settle(row.index, NackOutcome::Done));
             return Ok(());
@@ -81,7 +81,7 @@ impl Hands<'_> {
         self.acknowledge(connection, work)
     }
 
-    /// Adds dead letters and acknowledges their messages: both or neither.
+    /// Adds dead letters and acknowledges their messages: both or neither. False if the server does not let this user.
     fn transact(
         &self,
         connection: &mut Connection,
@@ -89,19 +89,19 @@ impl Hands<'_> {
         rows: &[Row],
         letters: &[Vec<u8>],
         to: &str,
-    ) -> Result<Transacted, Error> {
+    ) -> Result<bool, Error> {
         let mut packed = letters.concat();
         let ids: Vec<_> = rows.iter().map(|row| row.pending.id).collect();
         write_ack(&mut packed, work.stream, work.group, &ids);
         let done = transact(connection, to, packed, rows.len(), || work.doubt(rows));
         let may_be_done = match &done {
-            Ok(transacted) => *transacted == Transacted::Done,
+            Ok(transacted) => *transacted != Transacted::Impossible,
             Err(error) => error.is_connection(),
         };
         if !may_be_done {
             work.undo(rows);
         }
-        done
+        done.map(|_| may_be_done)
     }
 
     /// Acknowledges what is a dead letter by now.
