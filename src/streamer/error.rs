@@ -119,7 +119,12 @@ impl ServerError {
     /// Reads the line after the `-` of an error reply.
     pub fn parse(line: &[u8]) -> Self {
         let text = String::from_utf8_lossy(line);
-        let (code, detail) = text.trim_end().split_once(' ').unwrap_or((&text, ""));
+        // Redis 6.2 says before it where in a script a command was refused.
+        let in_a_script = text
+            .strip_prefix("@user_script: ")
+            .and_then(|rest| rest.split_once(": -"));
+        let text = in_a_script.map_or(&*text, |(_, refusal)| refusal);
+        let (code, detail) = text.trim_end().split_once(' ').unwrap_or((text, ""));
         Self {
             code: code.to_owned(),
             detail: detail.to_owned(),

@@ -165,6 +165,8 @@ fn many_streams_of_a_slow_server_are_left_in_good_order() {
         Test::new(&server).args(subscribe).stderr_any().run();
         let consume = ["consume", STREAMS, group, "billing", "-e"];
         Test::new(&server).args(consume).args(["-u", &middleman.url()]).run();
-        assert_eq!(server.calls("xgroup|delconsumer"), 250, "{group}");
+        // Redis 6.2 counts them with those that made the groups.
+        let removed = server.calls("xgroup|delconsumer") + server.calls("xgroup").saturating_sub(250);
+        assert_eq!(removed, 250, "{group}");
     }
 }

@@ -82,6 +82,38 @@ impl Server {
         group.lines().any(|line| line == "lag")
     }
 
+    /// Whether it tells of pending entries that were deleted as they are claimed; says so where it does not, since what
+    /// needs it is left out.
+    pub fn tells_of_deleted_or_left_out(&self) -> bool {
+        self.add("asked", "1-0", &[("n", "v")]);
+        self.cli(["XGROUP", "CREATE", "asked", "g", "0"]);
+        self.cli(["XREADGROUP", "GROUP", "g", "c", "STREAMS", "asked", ">"]);
+        self.cli(["XDEL", "asked", "1-0"]);
+        let tells = self.cli(["XCLAIM", "asked", "g", "c", "0", "1-0", "JUSTID"]).is_empty();
+        self.cli(["DEL", "asked"]);
+        if !tells {
+            left_out("the server claims entries that are deleted");
+        }
+        tells
+    }
+
+    /// Whether it tells of consumers what the captures of screens show: of the lag, and not of how long they are inactive
+    /// (Redis 7.2). Says so where it does not, since those are left out.
+    pub fn is_as_captured_or_left_out(&self) -> bool {
+        if !self.tells_lag_or_left_out() {
+            return false;
+        }
+        self.cli(["XGROUP", "CREATE", "asked", "g", "$", "MKSTREAM"]);
+        self.cli(["XGROUP", "CREATECONSUMER", "asked", "g", "c"]);
+        let consumers = self.cli(["XINFO", "CONSUMERS", "asked", "g"]);
+        self.cli(["DEL", "asked"]);
+        let tells_more = consumers.lines().any(|line| line == "inactive");
+        if tells_more {
+            left_out("the server tells how long consumers are inactive, which the captures do not show");
+        }
+        !tells_more
+    }
+
     /// Whether it has a command; says so where it has not, since what needs it is left out.
     pub fn knows_or_left_out(&self, command: &str) -> bool {
         let knows = self.knows(command);

@@ -261,7 +261,7 @@ fn tables() {
         return;
     }
     let (server, since) = filled();
-    if !server.tells_lag_or_left_out() {
+    if !server.is_as_captured_or_left_out() {
         return;
     }
     let (stream, group) = ("pending orders", "pending orders -l billing");
@@ -297,7 +297,7 @@ fn receipts_and_summaries() {
         return;
     }
     let server = Server::start();
-    if !server.tells_lag_or_left_out() {
+    if !server.is_as_captured_or_left_out() {
         return;
     }
     let before = "redis-cli -s $SOCKET FLUSHALL
@@ -339,7 +339,7 @@ fn what_is_moved_and_cut_off() {
         return;
     }
     let server = Server::start();
-    if !server.tells_lag_or_left_out() {
+    if !server.is_as_captured_or_left_out() {
         return;
     }
     let before = "redis-cli -s $SOCKET FLUSHALL
@@ -394,7 +394,7 @@ fn the_live_view() {
         return;
     }
     let server = Server::options().tcp4().start();
-    if !server.tells_lag_or_left_out() {
+    if !server.is_as_captured_or_left_out() {
         return;
     }
     let since = fill(&server);

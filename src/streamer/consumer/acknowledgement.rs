@@ -200,4 +200,18 @@ mod tests {
         }
         assert!(AckCommand::Script.read(&mut Cursor::new(b"*0\r\n")).is_err());
     }
+
+    #[test]
+    fn what_a_script_was_refused_has_its_code_on_every_server() {
+        for line in [
+            "NOREPLICAS Not enough good replicas to write.",
+            "@user_script: 8: -NOREPLICAS Not enough good replicas to write.",
+        ] {
+            let refusal = ServerError::parse(line.as_bytes());
+            assert_eq!((&*refusal.code, refusal.is_passing()), ("NOREPLICAS", true), "{line}");
+            assert_eq!(refusal.detail, "Not enough good replicas to write.");
+        }
+        let denied = "@user_script: 1: The user executing the script can't run this command or subcommand";
+        assert!(ServerError::parse(denied.as_bytes()).is_denied_in_a_script());
+    }
 }
