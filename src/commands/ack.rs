@@ -29,7 +29,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<Ending> {
-    let done = if args.delete { Done::Deleted } else { Done::Kept };
+    let done = Done::new(args.delete);
     let settings = Settings::new(args.entries, args.report, context)?;
     let notify = |notice: Notice<'_>| context.notice(notice);
     let (connections, supervisor) = match settings.connect(context, &notify) {
@@ -74,21 +74,20 @@ impl Acks<'_> {
             .iter()
             .map(|Named { stream, group, id, .. }| Ack { stream, group, id: *id })
             .collect();
-        let mut is_settled = vec![false; acks.len()];
-        let tally = &mut self.tally;
-        let done = self.acknowledger.acknowledge(&acks, |place, outcome| {
-            is_settled[place] = true;
-            let became = match outcome {
-                AckOutcome::Acked => Became::Done,
-                AckOutcome::Deleted => Became::DoneAndDeleted,
-                AckOutcome::Undeletable => Became::Undeletable,
-                AckOutcome::AnswerLost => Became::AnswerLost,
-                AckOutcome::NotPending => Became::NotPending,
-            };
-            tally.add(&batch[place], became);
-        });
-        references::settled(self.context, done, batch, &is_settled, |count| {
-            format!("{} may not have been made", counted(count, "acknowledgement"))
-        })
+        let became = |outcome| match outcome {
+            AckOutcome::Acked => Became::Done,
+            AckOutcome::Deleted => Became::DoneAndDeleted,
+            AckOutcome::Undeletable => Became::Undeletable,
+            AckOutcome::AnswerLost => Became::AnswerLost,
+            AckOutcome::NotPending => Became::NotPending,
+        };
+        let acknowledger = &mut self.acknowledger;
+        references::settle(
+            self.context,
+            &mut self.tally,
+            batch,
+            |tell| acknowledger.acknowledge(&acks, |place, outcome| tell(place, became(outcome))),
+            |count| format!("{} may not have been made", counted(count, "acknowledgement")),
+        )
     }
 }

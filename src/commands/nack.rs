@@ -113,20 +113,19 @@ impl Nacks<'_> {
                 deliveries: named.deliveries,
             })
             .collect();
-        let mut is_settled = vec![false; nacks.len()];
-        let tally = &mut self.tally;
-        let done = self.nacker.nack(&nacks, |place, outcome| {
-            is_settled[place] = true;
-            let became = match outcome {
-                NackOutcome::Done => Became::Done,
-                NackOutcome::AnswerLost => Became::AnswerLost,
-                NackOutcome::NotPending => Became::NotPending,
-                NackOutcome::Gone => Became::Gone,
-            };
-            tally.add(&batch[place], became);
-        });
-        references::settled(self.context, done, batch, &is_settled, |count| {
-            format!("{} may not have been handed back", counted(count, "message"))
-        })
+        let became = |outcome| match outcome {
+            NackOutcome::Done => Became::Done,
+            NackOutcome::AnswerLost => Became::AnswerLost,
+            NackOutcome::NotPending => Became::NotPending,
+            NackOutcome::Gone => Became::Gone,
+        };
+        let nacker = &mut self.nacker;
+        references::settle(
+            self.context,
+            &mut self.tally,
+            batch,
+            |tell| nacker.nack(&nacks, |place, outcome| tell(place, became(outcome))),
+            |count| format!("{} may not have been handed back", counted(count, "message")),
+        )
     }
 }

@@ -196,7 +196,7 @@ impl Args {
         match self.ack {
             AckMode::Success => Ok(Acknowledge::OnSuccess {
                 claim_idle: claim_idle(Some(CLAIM_IDLE)),
-                done: if self.delete { Done::Deleted } else { Done::Kept },
+                done: Done::new(self.delete),
             }),
             AckMode::Manual if !self.command.is_empty() => Err(Failure::usage(
                 "a handler's exit status settles its message: --ack manual does not go with it",

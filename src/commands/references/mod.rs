@@ -222,9 +222,26 @@ impl<S: FnMut(&[Named]) -> anyhow::Result<()>> Batches<'_, S> {
     }
 }
 
+/// Has something done to each of a batch, and counts what became of it; `work` tells of each by its place, as soon as it is
+/// known. What is left in the end is said in `words`, by how many.
+pub fn settle(
+    context: &Context,
+    tally: &mut Tally,
+    batch: &[Named],
+    work: impl FnOnce(&mut dyn FnMut(usize, Became)) -> Result<(), Halt<Error>>,
+    words: impl Fn(u64) -> String,
+) -> anyhow::Result<()> {
+    let mut is_settled = vec![false; batch.len()];
+    let done = work(&mut |place, became| {
+        is_settled[place] = true;
+        tally.add(&batch[place], became);
+    });
+    settled(context, done, batch, &is_settled, words)
+}
+
 /// What is known of a batch in the end. While the work is asked to end, a server that is away ends it; what is left is
 /// said in `words`, by how many.
-pub fn settled(
+fn settled(
     context: &Context,
     done: Result<(), Halt<Error>>,
     batch: &[Named],

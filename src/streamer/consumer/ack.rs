@@ -1,6 +1,6 @@
 //! Acknowledgements from outside: of entries of any streams, by whoever knows their IDs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::acknowledgement::{AckCommand, Acked, Done};
 use super::attempts::Attempts;
@@ -40,13 +40,12 @@ pub struct Acknowledger<'a> {
     commands: Commands,
 }
 
-/// The command for each stream, as far as it is known.
+/// The commands for streams.
 struct Commands {
     done: Done,
-    known: HashMap<String, AckCommand>,
-    /// Streams of which it was seen that they had no other groups, as the server needs it: those that come up later do
-    /// not undo what is done.
-    seen: HashSet<String>,
+    /// That of each stream that was asked about, unless its server may be another one by now. It had no other groups where
+    /// the server needs that: those that come up later do not undo what is done.
+    seen: HashMap<String, Option<AckCommand>>,
 }
 
 impl Commands {
@@ -55,19 +54,24 @@ impl Commands {
         if self.done == Done::Kept {
             return Ok(AckCommand::Ack);
         }
-        if let Some(known) = self.known.get(stream) {
+        let before = self.seen.get(stream);
+        if let Some(Some(known)) = before {
             return Ok(*known);
         }
         let found = connections.at(stream, |connection| {
             let command = AckCommand::find(connection, stream, group, self.done)?;
-            if !self.seen.contains(stream) {
+            if before.is_none() {
                 command.see_other_groups(connection, stream, group)?;
             }
             Ok(command)
         })?;
-        self.known.insert(stream.to_owned(), found);
-        self.seen.insert(stream.to_owned());
+        self.seen.insert(stream.to_owned(), Some(found));
         Ok(found)
+    }
+
+    /// Another server may serve the streams by the next attempt.
+    fn ask_again(&mut self) {
+        self.seen.values_mut().for_each(|command| *command = None);
     }
 }
 
@@ -78,8 +82,7 @@ impl<'a> Acknowledger<'a> {
             attempts: Attempts::new(connections, supervisor),
             commands: Commands {
                 done,
-                known: HashMap::new(),
-                seen: HashSet::new(),
+                seen: HashMap::new(),
             },
         }
     }
@@ -98,8 +101,7 @@ impl<'a> Acknowledger<'a> {
         let Self { attempts, commands } = self;
         attempts.until_done(|connections| {
             let done = acknowledge_all(connections, commands, acks, &mut progress, &mut tell);
-            // Another server may serve the streams by the next attempt.
-            done.inspect_err(|_| commands.known.clear())
+            done.inspect_err(|_| commands.ask_again())
         })
     }
 

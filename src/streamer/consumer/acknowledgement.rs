@@ -15,6 +15,12 @@ pub enum Done {
     Deleted,
 }
 
+impl Done {
+    pub fn new(delete: bool) -> Self {
+        if delete { Self::Deleted } else { Self::Kept }
+    }
+}
+
 /// The command by which one server acknowledges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AckCommand {

@@ -54,15 +54,23 @@ pub fn write_dead_letter(out: &mut Vec<u8>, to: &str, own: &[(Vec<u8>, Vec<u8>)]
 }
 
 /// How often a transaction is begun anew because somebody else wrote to its target meanwhile. Each takes two round trips, in
-/// which what else is in hand is not kept alive.
+/// which what else is in hand is not kept alive, and a turn of a redrive runs out.
 const MOST_TRIES: usize = 8;
 
-/// How a target is looked at.
+/// How a target is looked at before it is added to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Look {
+pub enum Look {
     /// If it changes from then on, nothing is done.
     Watch,
     Once,
+}
+
+impl Look {
+    /// One for each time that a transaction is tried: to a target that others write to all the time it is added, too, as
+    /// it was when it was looked at last.
+    pub fn tries() -> impl Iterator<Item = Self> {
+        [Self::Watch; MOST_TRIES].into_iter().chain([Self::Once])
+    }
 }
 
 /// What became of a transaction.
@@ -87,7 +95,7 @@ pub fn transact(
     mut before_exec: impl FnMut(),
 ) -> Result<Transacted, Error> {
     redis::cmd("EXEC").write_packed_command(&mut packed);
-    for look in [Look::Watch; MOST_TRIES].into_iter().chain([Look::Once]) {
+    for look in Look::tries() {
         if !begin(connection, to, look)? {
             break;
         }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use super::hand_back::claimed;
 use super::member::Member;
 use super::messages::{Key, State, by_age};
 use super::settings::{Acknowledge, CLAIM_IDLE};
@@ -71,8 +72,9 @@ impl Member<'_> {
     fn refresh(&mut self, stream: usize, age: Duration, ids: &[EntryId]) -> Result<(), Error> {
         let name = &self.settings.streams[stream];
         let claim = self.requests.keep_alive(name, age.saturating_sub(CLOCK_SLACK), ids);
-        let claimed: Vec<String> = self.link.connection.ask(&claim, name, Some(&self.settings.group))?;
-        let claimed: HashSet<EntryId> = claimed.iter().filter_map(|id| id.parse().ok()).collect();
+        let connection = &mut self.link.connection;
+        let answer = connection.ask(&claim, name, Some(&self.settings.group))?;
+        let claimed: HashSet<EntryId> = claimed(connection, answer)?.into_iter().collect();
         self.delivery.messages.refreshed(stream, &claimed, Instant::now());
         for id in ids.iter().filter(|id| !claimed.contains(id)) {
             let key = Key { stream, id: *id };

@@ -32,6 +32,7 @@ pub mod triage;
 mod wait;
 
 pub use acknowledgement::Done;
+pub use dead_letter::Look;
 pub use dispatcher::{Batch, Details, Dispatch, Ended, Failure, Handlers, Job, Jobs, Tally, Verdict, dispatch};
 pub use event::{AfterBatch, Event, Next};
 pub use exclusive::{TurnFailure, take_turns};

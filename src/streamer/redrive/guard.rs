@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::streamer::consumer::Look;
 use crate::streamer::entry::EntryId;
 use crate::streamer::error::{Error, ServerError};
 use crate::streamer::random::random;
@@ -78,18 +79,6 @@ pub enum Addition<T> {
     /// A target, by its place, is nothing that can be added to. Nothing was done.
     TargetRefused(usize, ServerError),
 }
-
-/// How targets are looked at.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Look {
-    /// If one changes from then on, nothing is done.
-    Watch,
-    Once,
-}
-
-/// How often a transaction is begun anew because somebody else wrote to one of its targets meanwhile: far fewer than would
-/// outlast a turn, over any network.
-const MOST_TRIES: usize = 8;
 
 impl Turn {
     /// What the key says; no change to it from now on goes unnoticed by the next transaction.
@@ -166,7 +155,7 @@ impl Turn {
         commands: usize,
         read: impl Fn(&mut Cursor<'_>) -> Result<T, Malformed>,
     ) -> Result<Addition<T>, Interrupted> {
-        for look in [Look::Watch; MOST_TRIES].into_iter().chain([Look::Once]) {
+        for look in Look::tries() {
             let looked = self.begin_beside(connection, targets, look)?;
             let refusal = (0..).zip(looked).find_map(|(place, refusal)| Some((place, refusal?)));
             if let Some((place, refusal)) = refusal {
