@@ -284,6 +284,10 @@ impl<'scope, 'env, 'a: 'scope, H: Handlers> Dispatcher<'scope, 'env, 'a, H> {
     /// How long a batch that is not full is held now.
     fn hold(&self) -> Duration {
         let wait = self.dispatch.batch.wait;
+        if self.ending().is_some() && !self.has_unread() {
+            // Nothing is begun any more, although the end may have been asked for just now.
+            return wait;
+        }
         let may_get_more = self.reader.asked() > 0 || self.takes_on_more();
         if !may_get_more || self.run.ending_or_enough().is_some() {
             Duration::ZERO
